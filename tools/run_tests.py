@@ -1,0 +1,156 @@
+"""Run the checks and the tests, and say in one last line what passed and what did not.
+
+`make test` runs everything, `make check` (`--only check`) the checks alone, `make prove` (`--long`) the tests with more examples and
+more kill points. Suites run from quick to slow, so that a mistake shows early: unit, contract, crash, system,
+browser. Exit 0 only if all passed. A program that is missing counts as a failure and is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree  # noqa: S405  # our own pytest wrote the file
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+BUILD = ROOT / "build"
+SUITES = ("unit", "contract", "crash", "system", "browser")
+# Programs that tests start; a missing one is named at once and not as fifty odd failures.
+PROGRAMS = (
+    "git mosquitto pulseaudio openssl ffmpeg ffprobe chromium|chromium-browser "
+    "systemd-analyze systemd-nspawn faketime unshare ip"
+).split()
+
+
+@dataclass
+class Tally:
+    """How many steps and tests passed, and the names of those that did not."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        text = f"{self.passed} passed, {len(self.failed)} failed"
+        if self.failed:
+            shown = ", ".join(self.failed[:8])
+            more = len(self.failed) - 8
+            text += f": {shown}" + (f" and {more} more" if more > 0 else "")
+        return text
+
+
+def environment() -> dict[str, str]:
+    """The environment's own programs first; no colours or banners in logs of CI."""
+    path = f"{BIN}:{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    return os.environ | {"PATH": path, "NO_COLOR": "1"}
+
+
+def checks() -> list[tuple[str, list[str]]]:
+    """Each check with its command line; all of them only read."""
+    python = str(BIN / "python3")
+    return [
+        ("ruff check", [str(BIN / "ruff"), "check", "--quiet", "."]),
+        ("ruff format", [str(BIN / "ruff"), "format", "--quiet", "--diff", "."]),
+        ("mypy --strict", [str(BIN / "mypy")]),
+        ("import rules", [str(BIN / "lint-imports")]),
+        ("versions", [python, "tools/check_versions.py"]),
+        ("hygiene", [python, "tools/check_hygiene.py"]),
+        ("systemd units", [python, "tools/check_units.py"]),
+        ("generated files", [str(BIN / "unitd"), "schema", "--check"]),
+    ]
+
+
+def run_checks(tally: Tally) -> None:
+    for name, command in checks():
+        started = time.monotonic()
+        try:
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=300,
+                check=False,
+            )
+            good, output = done.returncode == 0, done.stdout
+        except OSError as error:
+            good, output = False, f"cannot run {command[0]}: {error.strerror}\n"
+        except subprocess.TimeoutExpired:
+            good, output = False, "no answer within 300 s\n"
+        print(
+            f"check: {name:<16} {'ok' if good else 'FAILED'} ({time.monotonic() - started:.1f} s)", flush=True
+        )
+        if good:
+            tally.passed += 1
+        else:
+            print(output, flush=True)
+            tally.failed.append(f"check: {name}")
+
+
+def missing_programs() -> list[str]:
+    path = environment()["PATH"]
+    return [
+        entry for entry in PROGRAMS if not any(shutil.which(name, path=path) for name in entry.split("|"))
+    ]
+
+
+def read_results(path: Path, tally: Tally) -> None:
+    """Add pytest's own record of one run (JUnit XML); a missing or broken file is a failure."""
+    try:
+        cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314
+    except (OSError, ElementTree.ParseError) as error:
+        tally.failed.append(f"pytest left no result ({error})")
+        return
+    for case in cases:
+        if any(case.find(tag) is not None for tag in ("failure", "error", "skipped")):
+            tally.failed.append(f"{case.get('classname', '')}::{case.get('name', '')}")
+        else:
+            tally.passed += 1
+    if not cases:
+        tally.failed.append("pytest found no test")
+
+
+def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) -> None:
+    results = BUILD / "tests.xml"
+    results.unlink(missing_ok=True)
+    command = [str(BIN / "python3"), "-m", "pytest", "-q", "--durations=10", f"--junitxml={results}", *extra]
+    command += [f"tests/{suite}" for suite in suites]
+    env = environment() | ({"UNITD_TEST_LONG": "1"} if long else {})
+    status = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+    before = len(tally.failed)
+    read_results(results, tally)
+    if status != 0 and len(tally.failed) == before:
+        tally.failed.append(f"pytest ended with status {status}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", choices=("check", *SUITES), action="append", default=[], help="leave the rest out"
+    )
+    parser.add_argument("--long", action="store_true", help="more examples, more kill points")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
+    arguments = parser.parse_args()
+    only: list[str] = arguments.only or ["check", *SUITES]
+    BUILD.mkdir(exist_ok=True)
+    tally = Tally()
+    if "check" in only:
+        run_checks(tally)
+    suites = [suite for suite in SUITES if suite in only]
+    if suites:
+        tally.failed += [f"{name} is not installed" for name in missing_programs()]
+        run_pytest(tally, suites, arguments.long, arguments.pytest)
+    print(tally.line(), flush=True)
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
