@@ -1,0 +1,1 @@
+"""unitd: the daemon inside a street help point."""

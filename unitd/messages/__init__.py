@@ -1,0 +1,1 @@
+"""The wire, as structs that generate the schemas: unitd to the control room, and its processes to each other."""

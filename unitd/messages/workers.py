@@ -1,0 +1,159 @@
+"""Core and its workers: newline-delimited JSON over the unix socket `<run_dir>/core.sock`.
+
+Core sends the **whole desired state** on every change and on every connection; a worker makes the world agree with it
+and never asks for history. Workers send facts, events and health. Readers ignore unknown fields; a line is at most
+MAX_LINE_BYTES. All instants are CLOCK_MONOTONIC nanoseconds of this machine's boot, which every process shares.
+"""
+
+from typing import Literal
+
+import msgspec
+
+MAX_LINE_BYTES = 256 * 1024
+
+Worker = Literal["field", "record", "call", "sense"]
+
+
+class Wire(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of everything between core and its workers: frozen, by keyword, unknown fields ignored."""
+
+
+# --- core -> worker -------------------------------------------------------------------------------------------------
+
+
+class OpenIncident(Wire, frozen=True, kw_only=True):
+    """The incident that outputs serve now (panic before every other kind)."""
+
+    incident_id: str
+    kind: str
+    stage: str
+    raised_mono_ns: int
+
+
+class RecordWanted(Wire, frozen=True, kw_only=True):
+    """`sync_s`: at most this much footage may be lost at a power cut (1 s in an incident, 10 s otherwise)."""
+
+    sync_s: float = 10.0
+
+
+class WarningWanted(Wire, frozen=True, kw_only=True):
+    """A warning to play once; `number` rises with each order, so the same warning can be asked for twice."""
+
+    number: int
+    name: str
+
+
+class CallWanted(Wire, frozen=True, kw_only=True):
+    """A call to the configured endpoints, in order, for as long as this is present.
+
+    `microphone` is the gate: while False no frame of the caller's voice leaves the process or touches a disk.
+    `voices` opens the horn to the operator's voice (answered).
+    """
+
+    incident_id: str
+    microphone: bool = False
+    voices: bool = False
+
+
+class SoundWanted(Wire, frozen=True, kw_only=True):
+    """What the horn plays besides the operator's voice.
+
+    `prompt` names what the caller hears now (a stage's words, repeated), None for silence; `warning` goes over it.
+    """
+
+    prompt: str | None = None
+    warning: WarningWanted | None = None
+
+
+class DomeWanted(Wire, frozen=True, kw_only=True):
+    """The dome's goal. A worker acts when `number` rises; of a move it also enforces the end.
+
+    Either `preset`, or speeds in -1..1 (right, up and tele positive) until `until_mono_ns`; with neither, stop.
+    """
+
+    number: int = 0
+    preset: int | None = None
+    pan: float = 0.0
+    tilt: float = 0.0
+    zoom: float = 0.0
+    until_mono_ns: int = 0
+
+
+class UploadWanted(Wire, frozen=True, kw_only=True):
+    """Footage to hand over by HTTPS PUT; present until the worker reports `upload_done` with this id."""
+
+    upload_id: str
+    incident_id: str
+    url: str
+    token: str
+    camera: str | None = None
+
+
+class Desired(Wire, frozen=True, kw_only=True, tag="desired"):
+    """Everything a worker should make true, whole. `number` rises with each change within a `session`."""
+
+    session: int
+    number: int
+    incident: OpenIncident | None = None
+    record: RecordWanted = RecordWanted()
+    call: CallWanted | None = None
+    sound: SoundWanted = SoundWanted()
+    dome: DomeWanted = DomeWanted()
+    uploads: tuple[UploadWanted, ...] = ()
+
+
+# --- worker -> core -------------------------------------------------------------------------------------------------
+
+
+class Hello(Wire, frozen=True, kw_only=True, tag="hello"):
+    """The first line of every connection. A `status` reader gets one Status line instead of Desired."""
+
+    who: Literal["field", "record", "call", "sense", "status"]
+    pid: int
+
+
+class Fault(Wire, frozen=True, kw_only=True):
+    """Something wrong now, in words for a person. `code` is stable; `subject` names the part (a camera, a port)."""
+
+    code: str
+    subject: str = ""
+    text: str = ""
+
+
+class Health(Wire, frozen=True, kw_only=True, tag="health"):
+    """The worker's whole health as a level: sent on change and at least every 5 s; core forgets it after 15 s."""
+
+    faults: tuple[Fault, ...] = ()
+    facts: dict[str, str | int | float | bool | None] = {}
+
+
+class Event(Wire, frozen=True, kw_only=True, tag="event"):
+    """Something that happened once. `name` is one of the names listed in docs/design/seams.md."""
+
+    name: str
+    mono_ns: int
+    incident_id: str | None = None
+    data: dict[str, str | int | float | bool | None] = {}
+
+
+class Status(Wire, frozen=True, kw_only=True, tag="status"):
+    """What `unitd status` prints: core's view of the unit at this instant."""
+
+    unit: str
+    session: int
+    armed: bool
+    uptime_s: float
+    clock: str
+    control_room_heard: bool
+    brokers: dict[str, bool] = {}
+    incident: OpenIncident | None = None
+    open_incidents: int = 0
+    lamps: dict[str, str] = {}
+    waiting_alarms: int = 0
+    workers: dict[str, bool] = {}
+    faults: tuple[Fault, ...] = ()
+    facts: dict[str, dict[str, str | int | float | bool | None]] = {}
+
+
+FromCore = Desired | Status
+FromWorker = Hello | Health | Event

@@ -1,0 +1,42 @@
+"""Protocols between policy and the world: what a driver must offer, whatever device is behind it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from unitd.messages.control_room import Stamp
+
+
+class Clock(Protocol):
+    """Time, injected. Neither call blocks; both may be called on any thread."""
+
+    def mono_ns(self) -> int:
+        """CLOCK_MONOTONIC in nanoseconds: the only clock for durations and order."""
+        ...
+
+    def stamp(self, mono_ns: int | None = None) -> Stamp:
+        """The wall-clock stamp of the instant `mono_ns` (now by default), with its quality."""
+        ...
+
+
+class Lamp(Protocol):
+    """A lamp reconciled to a level; setting the level it has already does nothing. Does not block."""
+
+    def show(self, level: str) -> None:
+        """`level` is `off`, `steady` or `flashing` (2 Hz at most)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Button(Protocol):
+    """A contact that reports every edge, unfiltered, on its own thread."""
+
+    def closed(self) -> bool:
+        """Whether the contact is closed at this instant."""
+        ...
+
+    def watch(self, on_edge: Callable[[int, bool], None]) -> None:
+        """Call `on_edge(mono_ns, closed)` for every edge from now on, on the driver's thread."""
+        ...
+
+    def close(self) -> None: ...

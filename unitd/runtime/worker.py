@@ -1,0 +1,75 @@
+"""The common frame of the four workers: logs, watchdog, the link to core, an orderly end on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from unitd.config import Config
+from unitd.messages.workers import Worker
+from unitd.runtime import logs
+from unitd.runtime.clock import SystemClock
+from unitd.runtime.ipc import CoreLink
+from unitd.runtime.supervise import Service, supervise
+from unitd.runtime.watchdog import Watchdog, notify
+
+LOOP_BEAT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a worker's composition root gets to build its services from."""
+
+    config: Config
+    log: logs.Logger
+    clock: SystemClock
+    core: CoreLink
+    watchdog: Watchdog
+
+
+def run_worker(who: Worker, config: Config, build: Callable[[Frame], list[Service]]) -> int:
+    """Run the worker until SIGTERM or SIGINT; returns the exit status (1 when a vital service was lost)."""
+    return asyncio.run(_run(who, config, build))
+
+
+async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Service]]) -> int:
+    log = logs.setup(who, config.log.level)
+    run_dir = Path(config.paths.run_dir)
+    watchdog = Watchdog(time.monotonic_ns)
+    frame = Frame(config, log, SystemClock(Path(config.clock.synchronized_file)), CoreLink(run_dir, who, log), watchdog)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, stop.set)
+
+    async def beat() -> None:
+        watchdog.expect("loop", within_s=5.0)
+        while True:
+            watchdog.beat("loop")
+            await asyncio.sleep(LOOP_BEAT_S)
+
+    async def feed() -> None:
+        await watchdog.run(lambda stale: log.error("watchdog withheld", stale=stale))
+
+    services = [Service("loop", beat, vital=True), Service("watchdog", feed, vital=True)]
+    services += [Service("core link", frame.core.run), *build(frame)]
+    work = asyncio.create_task(supervise(services, log))
+    notify("READY=1")
+    log.info("worker started")
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    notify("STOPPING=1")
+    status = 0
+    if work.done():
+        log.error("worker ends", error=repr(work.exception()))
+        status = 1
+    work.cancel()
+    stopping.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await work
+    log.info("worker stopped", status=status)
+    logs.flush()
+    return status
