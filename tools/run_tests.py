@@ -1,7 +1,7 @@
 """Run the checks and the tests, and say in one last line what passed and what did not.
 
-`make test` runs everything, `make check` (`--only check`) the checks alone, `make prove` (`--long`) the tests with more examples and
-more kill points. Suites run from quick to slow, so that a mistake shows early: unit, contract, crash, system,
+`make test` runs everything, `make check` (`--only check`) the checks alone, `make prove` (`--long`) everything
+with more examples and more kill points. Suites run from quick to slow, so that a mistake shows early: unit, contract, crash, system,
 browser. Exit 0 only if all passed. A program that is missing counts as a failure and is named.
 """
 
@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree  # noqa: S405  # our own pytest wrote the file
+import xml.etree.ElementTree as ElementTree  # our own pytest wrote the file
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +23,19 @@ BUILD = ROOT / "build"
 SUITES = ("unit", "contract", "crash", "system", "browser")
 # Programs that tests start; a missing one is named at once and not as fifty odd failures.
 PROGRAMS = (
-    "git mosquitto pulseaudio openssl ffmpeg ffprobe chromium|chromium-browser "
-    "systemd-analyze systemd-nspawn faketime unshare ip"
-).split()
+    "git",
+    "mosquitto",
+    "pulseaudio",
+    "openssl",
+    "ffmpeg",
+    "ffprobe",
+    "chromium|chromium-browser",
+    "systemd-analyze",
+    "systemd-nspawn",
+    "faketime",
+    "unshare",
+    "ip",
+)
 
 
 @dataclass
@@ -61,7 +71,7 @@ def checks() -> list[tuple[str, list[str]]]:
         ("versions", [python, "tools/check_versions.py"]),
         ("hygiene", [python, "tools/check_hygiene.py"]),
         ("systemd units", [python, "tools/check_units.py"]),
-        ("generated files", [str(BIN / "unitd"), "schema", "--check"]),
+        ("generated files", [python, "tools/check_generated.py"]),
     ]
 
 
@@ -85,9 +95,7 @@ def run_checks(tally: Tally) -> None:
             good, output = False, f"cannot run {command[0]}: {error.strerror}\n"
         except subprocess.TimeoutExpired:
             good, output = False, "no answer within 300 s\n"
-        print(
-            f"check: {name:<16} {'ok' if good else 'FAILED'} ({time.monotonic() - started:.1f} s)", flush=True
-        )
+        print(f"check: {name:<16} {'ok' if good else 'FAILED'} ({time.monotonic() - started:.1f} s)", flush=True)
         if good:
             tally.passed += 1
         else:
@@ -97,15 +105,13 @@ def run_checks(tally: Tally) -> None:
 
 def missing_programs() -> list[str]:
     path = environment()["PATH"]
-    return [
-        entry for entry in PROGRAMS if not any(shutil.which(name, path=path) for name in entry.split("|"))
-    ]
+    return [entry for entry in PROGRAMS if not any(shutil.which(name, path=path) for name in entry.split("|"))]
 
 
 def read_results(path: Path, tally: Tally) -> None:
     """Add pytest's own record of one run (JUnit XML); a missing or broken file is a failure."""
     try:
-        cases = list(ElementTree.parse(path).iter("testcase"))  # noqa: S314
+        cases = list(ElementTree.parse(path).iter("testcase"))
     except (OSError, ElementTree.ParseError) as error:
         tally.failed.append(f"pytest left no result ({error})")
         return
@@ -133,9 +139,7 @@ def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) ->
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--only", choices=("check", *SUITES), action="append", default=[], help="leave the rest out"
-    )
+    parser.add_argument("--only", choices=("check", *SUITES), action="append", default=[], help="leave the rest out")
     parser.add_argument("--long", action="store_true", help="more examples, more kill points")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     arguments = parser.parse_args()
