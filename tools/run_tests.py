@@ -1,8 +1,8 @@
 """Run the checks and the tests, and say in one last line what passed and what did not.
 
 `make test` runs everything, `make check` (`--only check`) the checks alone, `make prove` (`--long`) everything
-with more examples and more kill points. Suites run from quick to slow, so that a mistake shows early: unit, contract, crash, system,
-browser. Exit 0 only if all passed. A program that is missing counts as a failure and is named.
+with more examples and more kill points. Suites run from quick to slow, so that a mistake shows early: unit,
+contract, crash, system, browser. Exit 0 only if all passed. A program that is missing counts as a failure and is named.
 """
 
 from __future__ import annotations
