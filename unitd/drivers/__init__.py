@@ -1,0 +1,1 @@
+"""One file for each real device or protocol; drivers decide nothing."""
