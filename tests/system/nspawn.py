@@ -25,8 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 INSTALLED_AT = "/opt/unitd"
 BOOT_LIMIT_S = 30.0
 MACHINE_ID = "5d1f0e7a9c3b4d2e8f60718293a4b5c6"  # any; a missing one would make systemd "first boot" and preset all
-ETC = ("passwd", "group", "shadow", "gshadow", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d")
-ETC += ("alternatives", "ssl", "dbus-1", "alsa", "localtime", "protocols", "services")
+ETC = (
+    *("passwd", "group", "shadow", "gshadow", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d"),
+    *("alternatives", "ssl", "dbus-1", "alsa", "localtime", "protocols", "services"),
+)
 
 # Runs as root in its own mount namespace: cgroup2 for systemd, /usr for the container, then nspawn in its place.
 START = """
@@ -35,8 +37,9 @@ mount -t cgroup2 none /sys/fs/cgroup
 mount --bind /usr "$1/usr"
 mount -o remount,bind,ro "$1/usr"
 tree=$1; shift
-exec systemd-nspawn --quiet --directory="$tree" --machine=unitd-test --register=no --keep-unit \\
-    --private-network --console=pipe --boot "$@"
+# Ends with whoever started it, even when that is killed.
+exec setpriv --pdeathsig TERM systemd-nspawn --quiet --directory="$tree" --machine=unitd-test \\
+    --register=no --keep-unit --private-network --console=pipe --boot "$@"
 """
 
 
@@ -112,7 +115,7 @@ class Container:
 def _relocated(scratch: Path) -> list[str]:
     """nspawn arguments that bind, over each file of .venv that names this checkout, a copy that names /opt/unitd.
 
-    The scripts' first lines and the editable install hold the checkout's path, which the sandbox may hide (/home, /tmp).
+    The scripts' first lines and the editable install hold that path, which the sandbox may hide (/home, /tmp).
     """
     arguments = []
     site = next((ROOT / ".venv" / "lib").glob("python3*")) / "site-packages"
