@@ -1,0 +1,36 @@
+"""The boot counter: once per boot id, never twice the same, whatever happens to the file."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from unitd.store.boot import Boot, current_boot
+
+
+def _kernel(tmp_path: Path, boot_id: str) -> Path:
+    path = tmp_path / "boot_id"
+    path.write_text(boot_id + "\n")
+    return path
+
+
+def test_the_counter_advances_once_per_boot_id(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    first = current_boot(state, _kernel(tmp_path, "aaaa"))
+    assert first == Boot("aaaa", 1)
+    assert current_boot(state, _kernel(tmp_path, "aaaa")) == first
+    assert current_boot(state, _kernel(tmp_path, "bbbb")) == Boot("bbbb", 2)
+
+
+def test_many_callers_at_once_agree(tmp_path: Path) -> None:
+    kernel = _kernel(tmp_path, "cccc")
+    with ThreadPoolExecutor(8) as pool:
+        boots = list(pool.map(lambda _: current_boot(tmp_path / "state", kernel), range(16)))
+    assert set(boots) == {Boot("cccc", 1)}
+
+
+def test_a_damaged_file_never_gives_a_number_used_before(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    current_boot(state, _kernel(tmp_path, "aaaa"))
+    (state / "boot.json").write_bytes(b"\0\0\0\0")
+    after = current_boot(state, _kernel(tmp_path, "bbbb"))
+    assert after.boot > 1_000_000
+    assert current_boot(state, _kernel(tmp_path, "bbbb")) == after
