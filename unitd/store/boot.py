@@ -28,7 +28,8 @@ def current_boot(state_dir: Path, kernel_boot_id: Path = KERNEL_BOOT_ID) -> Boot
     """This boot's number, advancing the counter when this is the first call since the machine started.
 
     Safe from several processes at once (file lock) and durable before it returns. An unreadable boot.json does not
-    stop the unit: it is kept aside and the counter goes on far above any number in use (`_after_damage`). Raises StoreError when the disk refuses to keep a new number. Blocks on disk, milliseconds.
+    stop the unit: it is kept aside and the counter goes on far above any number in use. Raises StoreError when the
+    disk refuses to keep a new number. Blocks on disk, milliseconds.
     """
     boot_id = kernel_boot_id.read_text(encoding="ascii").strip()
     path = state_dir / "boot.json"
