@@ -45,9 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, what in PROCESSES.items():
         _command(commands, name, f"run the process for {what}", _process(name))
-    _command(commands, "check", "say whether a configuration is good (exit 0, or 2 with what to mend)", _check)
-    _command(commands, "show-config", "print the merged configuration as TOML", _show_config)
-    _command(commands, "status", "say in a few plain lines how the unit is", _status)
+    check = _command(commands, "check", "say whether a configuration is good (exit 0, or 2 with what to mend)", _check)
+    check.add_argument("--strict", action="store_true", help="exit 1 when something that it names is not in order here")
+    shown = _command(commands, "show-config", "print the merged configuration as TOML", _show_config)
+    shown.add_argument("--changed", action="store_true", help="only what differs from the defaults")
+    status = _command(commands, "status", "say in a few plain lines how the unit is", _status)
+    status.add_argument("--json", action="store_true", help="everything, for a program")
     export = _command(commands, "export", "write an incident's footage as one MP4", _export)
     export.add_argument("--incident", metavar="ID", required=True, help="the incident's id, or its first characters")
     export.add_argument("--camera", metavar="NAME", help="only this camera (default: the first one with footage)")
@@ -55,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     schema = _command(
         commands, "schema", "write the JSON Schemas and the AsyncAPI file of the control room API", _schema
     )
-    schema.add_argument("--output", metavar="DIR", type=Path, required=True, help="where to write")
+    where = schema.add_mutually_exclusive_group(required=True)
+    where.add_argument("--output", metavar="DIR", type=Path, help="write them into DIR")
+    where.add_argument("--write", action="store_true", help="write them into docs/ of this checkout")
+    where.add_argument("--check", action="store_true", help="exit 1 when those in docs/ of this checkout are stale")
     return parser
 
 
@@ -91,19 +97,19 @@ def _process(name: str) -> Callable[[argparse.Namespace], int]:
 def _check(arguments: argparse.Namespace) -> int:
     from unitd.tools.check import check
 
-    return check(arguments.config)
+    return check(arguments.config, arguments.strict)
 
 
 def _show_config(arguments: argparse.Namespace) -> int:
     from unitd.tools.show_config import show_config
 
-    return show_config(arguments.config)
+    return show_config(arguments.config, arguments.changed)
 
 
 def _status(arguments: argparse.Namespace) -> int:
     from unitd.tools.status import status
 
-    return status(load(arguments.config))
+    return status(load(arguments.config), arguments.json)
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -113,9 +119,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _schema(arguments: argparse.Namespace) -> int:
-    from unitd.tools.schema import write_schemas
+    from unitd.tools import schema
 
-    return write_schemas(arguments.output)
+    if arguments.output:
+        return schema.write_schemas(arguments.output)
+    return schema.check_docs() if arguments.check else schema.write_docs()
 
 
 if __name__ == "__main__":

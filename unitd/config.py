@@ -2,10 +2,11 @@
 
 One TOML file, `unit.toml`, and on top of it, in order of name, every `unit.d/*.toml` beside it: tables merge, arrays
 and values replace. Unknown keys are errors that name the nearest known one. config/unit.toml documents every key; a
-test compares it with the defaults here.
+test compares it with the defaults here. Contradictions between keys are in config_rules.py, the words of the errors
+in config_words.py.
 """
 
-import difflib
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,9 +16,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from unitd.config_rules import contradictions
+from unitd.config_words import first_problem
 from unitd.errors import ConfigError
 
 SCHEMA = 1
+BIGGEST_FILE_BYTES = 1024 * 1024
+NONE_WORD = "none"
+"""TOML cannot say "nothing": this word does, wherever a key or table may be absent (`yellow_pin = "none"`)."""
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Pin = Annotated[int, Meta(ge=0, le=53)]
@@ -190,11 +196,27 @@ def load(path: Path) -> Config:
 
     Raises ConfigError, and nothing else, with one line that names file, key, value seen and remedy. Blocks on disk.
     """
+    return load_with_origin(path)[0]
+
+
+def load_with_origin(path: Path) -> tuple[Config, dict[str, str]]:
+    """As `load`, and for each key that a file sets (`ring.segment_s`, `brokers`) the file that set it last."""
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for file in [path, *sorted(path.with_suffix(".d").glob("*.toml"))]:
-        _merge(merged, _read(file), origin, str(file))
-    return _checked(merged, origin, str(path))
+    for file in layers(path):
+        try:
+            _merge(merged, _read(file), origin, str(file))
+        except RecursionError:
+            raise ConfigError(str(file), "syntax", "tables nested without end", "mend the TOML") from None
+    return _checked(merged, origin, str(path)), origin
+
+
+def layers(path: Path) -> list[Path]:
+    """The files that make one configuration, in the order in which later ones win."""
+    try:
+        return [path, *sorted(path.with_suffix(".d").glob("*.toml"))]
+    except (OSError, ValueError):
+        return [path]  # opening `path` itself will say what is wrong
 
 
 def as_builtins(config: Config) -> dict[str, Any]:
@@ -205,132 +227,99 @@ def as_builtins(config: Config) -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as source:
+            content = source.read(BIGGEST_FILE_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(str(file), "file", "there is no such file", "name a TOML file with --config") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(str(file), "file", f"cannot be read ({error})", "check its owner and encoding") from None
+    if len(content) > BIGGEST_FILE_BYTES:
+        raise ConfigError(str(file), "file", f"more than {BIGGEST_FILE_BYTES} bytes", "name a TOML file with --config")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(str(file), "syntax", str(error), "mend the TOML at that line") from None
+    except (ValueError, RecursionError, OverflowError) as error:
+        words = str(error) if isinstance(error, tomllib.TOMLDecodeError) else f"not TOML ({type(error).__name__})"
+        raise ConfigError(str(file), "syntax", words, "mend the TOML at that line") from None
 
 
 def _merge(into: dict[str, Any], table: dict[str, Any], origin: dict[str, str], file: str, at: str = "") -> None:
     for key, value in table.items():
         here = f"{at}.{key}" if at else key
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value, origin, file, here)
-        else:
+        if not isinstance(value, dict):
             into[key] = value
-            origin[here] = file
+            _note(value, origin, file, here)
+            continue
+        origin.setdefault(here, file)
+        if not isinstance(into.get(key), dict):
+            into[key] = {}
+        _merge(into[key], value, origin, file, here)
+
+
+def _note(value: Any, origin: dict[str, str], file: str, here: str) -> None:
+    """Remember that `file` set `here`, which an array does for all that is in it."""
+    for stale in [key for key in origin if key.startswith((f"{here}[", f"{here}."))]:
+        del origin[stale]
+    origin[here] = file
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                origin |= {f"{here}[{index}].{key}": file for key in item}
 
 
 def _checked(raw: dict[str, Any], origin: dict[str, str], file: str) -> Config:
-    if raw.get("schema") != SCHEMA:
-        seen = repr(raw["schema"]) if "schema" in raw else "missing"
+    if type(raw.get("schema")) is not int or raw["schema"] != SCHEMA:
+        seen = repr(raw["schema"])[:80] if "schema" in raw else "missing"
         raise ConfigError(origin.get("schema", file), "schema", seen, f"write `schema = {SCHEMA}` at the top")
+    raw = _without_none_words(raw, Config)
     try:
         config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise _explained(str(error), raw, origin, file) from None
-    for key, seen, remedy in _cross_checks(config):
+    except (msgspec.ValidationError, ValueError, OverflowError, RecursionError) as error:
+        key, seen, remedy = first_problem(raw, Config) or ("(top)", type(error).__name__, str(error))
+        raise ConfigError(_file_of(key, origin, file), key, seen, remedy) from None
+    for key, number in _numbers(msgspec.to_builtins(config)):
+        if not math.isfinite(number):
+            raise ConfigError(_file_of(key, origin, file), key, f"saw {number}", "write an ordinary number")
+    for key, seen, remedy in contradictions(config):
         raise ConfigError(_file_of(key, origin, file), key, seen, remedy)
     return config
 
 
 def _file_of(key: str, origin: dict[str, str], file: str) -> str:
+    """The file that set `key`, or the table or array that it is in."""
     while key:
         if key in origin:
             return origin[key]
-        key = re.sub(r"(\[\d+\]|\.?[^.\[\]]+)$", "", key)
+        shorter = re.sub(r"(\[\d+\]|\.?[^.\[\]]+)$", "", key)
+        key = shorter if shorter != key else ""
     return file
 
 
-def _explained(text: str, raw: dict[str, Any], origin: dict[str, str], file: str) -> ConfigError:
-    """Turn msgspec's sentence into file, key, value seen and remedy."""
-    what, _, where = text.partition(" - at `$")
-    path = where.rstrip("`").lstrip(".").replace("[...]", "")
-    if unknown := re.search(r"unknown field `(.+?)`", what):
-        key = f"{path}.{unknown[1]}" if path else unknown[1]
-        near = difflib.get_close_matches(unknown[1], _known_keys(path), n=1, cutoff=0.5)
-        remedy = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_known_keys(path))}"
-        return ConfigError(_file_of(key, origin, file), key, "no such key", remedy)
-    if missing := re.search(r"missing required field `(.+?)`", what):
-        key = f"{path}.{missing[1]}" if path else missing[1]
-        return ConfigError(_file_of(key, origin, file), key, "missing", "add it; config/unit.toml shows an example")
-    seen = f"saw {_at(raw, path)!r}"
-    return ConfigError(_file_of(path, origin, file), path or "(top)", seen, what[:1].lower() + what[1:])
+def _without_none_words(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """`raw` with the word "none" replaced by None where the struct allows it; one level of tables and arrays down."""
+    fields = {item.name: item.type for item in msgspec.structs.fields(kind)}
+    out: dict[str, Any] = {}
+    for name, value in raw.items():
+        args = getattr(fields.get(name), "__args__", ())
+        inner = [fields.get(name), *args]
+        table = next((k for k in inner if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
+        if value == NONE_WORD and type(None) in args:
+            out[name] = None
+        elif table is not None and isinstance(value, dict):
+            out[name] = _without_none_words(value, table)
+        elif table is not None and isinstance(value, list):
+            out[name] = [_without_none_words(item, table) if isinstance(item, dict) else item for item in value]
+        else:
+            out[name] = value
+    return out
 
 
-def _steps(path: str) -> Iterator[str | int]:
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
-        yield int(index) if index else name
-
-
-def _at(raw: Any, path: str) -> Any:
-    for step in _steps(path):
-        try:
-            raw = raw[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return raw
-
-
-def _known_keys(path: str) -> list[str]:
-    """The keys that the table at `path` may have."""
-    kind: Any = Config
-    for step in _steps(path):
-        if isinstance(step, int):
-            continue
-        hint = next((f.type for f in msgspec.structs.fields(kind) if f.name == step), None)
-        inner = [hint, *getattr(hint, "__args__", ())]
-        kind = next((k for k in inner if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
-        if kind is None:
-            return []
-    return [f.name for f in msgspec.structs.fields(kind)]
-
-
-def _cross_checks(c: Config) -> Iterator[tuple[str, str, str]]:
-    """Yield (key, value seen, remedy) for each contradiction between keys that are each well-formed."""
-    pins = {
-        "button.pin": c.button.pin,
-        "lamps.yellow_pin": c.lamps.yellow_pin,
-        "lamps.green_pin": c.lamps.green_pin,
-        "lamps.locator_pin": c.lamps.locator_pin,
-        "sounder.pin": c.sounder.pin,
-    }
-    owners: dict[int, str] = {}
-    for key, pin in pins.items():
-        if pin is not None and pin in owners:
-            yield key, f"saw {pin}, which {owners[pin]} uses too", "give each its own pin"
-        elif pin is not None:
-            owners[pin] = key
-    for table in ("brokers", "endpoints", "cameras"):
-        names = [entry.name for entry in getattr(c, table)]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                yield f"{table}[{index}].name", f"saw {name!r} twice", "names must differ within a table"
-    for index, endpoint in enumerate(c.endpoints):
-        if not endpoint.url.startswith("wss://"):
-            yield f"endpoints[{index}].url", f"saw {endpoint.url!r}", "a duplex endpoint's URL starts with wss://"
-    for index, camera in enumerate(c.cameras):
-        for key in ("main_url", "sub_url"):
-            url = getattr(camera, key)
-            if url is not None and not url.startswith("rtsp://"):
-                yield f"cameras[{index}].{key}", f"saw {url!r}", "a camera's URL starts with rtsp://"
-        if camera.password_file is not None and camera.username is None:
-            yield f"cameras[{index}].username", "missing", "a password_file needs a username too"
-    if c.motion is not None and c.motion.camera not in [camera.name for camera in c.cameras]:
-        known = ", ".join(camera.name for camera in c.cameras) or "none is configured"
-        yield "motion.camera", f"saw {c.motion.camera!r}", f"name one of the cameras ({known})"
-    if c.ring.low_watermark_percent >= c.ring.high_watermark_percent:
-        yield (
-            "ring.low_watermark_percent",
-            f"saw {c.ring.low_watermark_percent:g}",
-            f"it must be below high_watermark_percent ({c.ring.high_watermark_percent:g})",
-        )
-    if c.ring.fragment_ms > c.ring.segment_s * 1000:
-        yield "ring.fragment_ms", f"saw {c.ring.fragment_ms}", "a fragment cannot be longer than a segment"
-    if c.heartbeat.silent_after_s <= c.heartbeat.period_s:
-        yield "heartbeat.silent_after_s", f"saw {c.heartbeat.silent_after_s:g}", "it must exceed heartbeat.period_s"
+def _numbers(tables: Any, at: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(tables, dict):
+        for key, value in tables.items():
+            yield from _numbers(value, f"{at}.{key}" if at else key)
+    elif isinstance(tables, list | tuple):
+        for index, value in enumerate(tables):
+            yield from _numbers(value, f"{at}[{index}]")
+    elif isinstance(tables, float):
+        yield at, tables

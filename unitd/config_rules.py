@@ -1,0 +1,139 @@
+"""Contradictions between keys that are each well-formed, and addresses that cannot work. Pure."""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from unitd.config_words import seen
+
+if TYPE_CHECKING:
+    from unitd.config import Config
+
+Finding = tuple[str, str, str]
+_HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+$")
+_SECRET_QUERY = re.compile(r"(^|&)(token|password|passwd|pwd|secret|key|apikey|access_token)=", re.IGNORECASE)
+
+
+def contradictions(c: "Config") -> Iterator[Finding]:
+    """Yield (key, value seen, remedy) for each."""
+    yield from _pins(c)
+    yield from _names(c)
+    yield from _addresses(c)
+    yield from _paths(c)
+    yield from _amounts(c)
+
+
+def _pins(c: "Config") -> Iterator[Finding]:
+    pins = {
+        "button.pin": c.button.pin,
+        "lamps.yellow_pin": c.lamps.yellow_pin,
+        "lamps.green_pin": c.lamps.green_pin,
+        "lamps.locator_pin": c.lamps.locator_pin,
+        "sounder.pin": c.sounder.pin,
+    }
+    owners: dict[int, str] = {}
+    for key, pin in pins.items():
+        if pin is not None and pin in owners:
+            yield key, f"saw {pin}, which {owners[pin]} uses too", "give each its own pin"
+        elif pin is not None:
+            owners[pin] = key
+
+
+def _names(c: "Config") -> Iterator[Finding]:
+    for table in ("brokers", "endpoints", "cameras"):
+        names = [entry.name for entry in getattr(c, table)]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield f"{table}[{index}].name", f"saw {name!r} twice", "names must differ within a table"
+    if c.motion is not None and c.motion.camera not in [camera.name for camera in c.cameras]:
+        known = ", ".join(camera.name for camera in c.cameras) or "none is configured"
+        yield "motion.camera", f"saw {c.motion.camera!r}", f"name one of the cameras ({known})"
+    if (c.site.latitude is None) != (c.site.longitude is None):
+        absent = "latitude" if c.site.latitude is None else "longitude"
+        yield f"site.{absent}", "missing", "write both latitude and longitude, or neither"
+
+
+def _addresses(c: "Config") -> Iterator[Finding]:
+    for index, broker in enumerate(c.brokers):
+        if not _HOST.match(broker.host):
+            yield (
+                f"brokers[{index}].host",
+                seen(broker.host),
+                "write a host name or an address alone; the port has its own key",
+            )
+    for index, endpoint in enumerate(c.endpoints):
+        yield from _url(f"endpoints[{index}].url", endpoint.url, "wss", "a duplex endpoint")
+    for index, camera in enumerate(c.cameras):
+        yield from _url(f"cameras[{index}].main_url", camera.main_url, "rtsp", "a camera")
+        if camera.sub_url is not None:
+            yield from _url(f"cameras[{index}].sub_url", camera.sub_url, "rtsp", "a camera")
+        if camera.password_file is not None and camera.username is None:
+            yield f"cameras[{index}].username", "missing", "a password_file needs a username too"
+    for index, host in enumerate(c.upload.hosts):
+        if not _HOST.match(host):
+            yield (
+                f"upload.hosts[{index}]",
+                seen(host),
+                "write a host name or an address alone, without https:// or port",
+            )
+
+
+def _url(key: str, url: str, scheme: str, whose: str) -> Iterator[Finding]:
+    """At most one finding for one URL."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port  # .port raises on nonsense
+    except ValueError as error:
+        yield key, seen(url), f"this is no URL ({error})"
+        return
+    if "@" in parts.netloc:
+        remedy = "a password does not belong here"
+        if scheme == "rtsp":
+            remedy += "; use username and password_file"
+        yield key, seen(url), remedy
+    elif _SECRET_QUERY.search(parts.query):
+        yield key, seen(url), "a secret does not belong in a URL; name a file that holds it"
+    elif parts.scheme != scheme or not host or re.search(r"\s", url):
+        yield key, seen(url), f"{whose}'s URL starts with {scheme}:// and a host name"
+
+
+def _paths(c: "Config") -> Iterator[Finding]:
+    named = {f"paths.{key}": getattr(c.paths, key) for key in ("state_dir", "run_dir", "evidence_dir")}
+    named["clock.synchronized_file"] = c.clock.synchronized_file
+    for table in ("brokers", "endpoints"):
+        for index, entry in enumerate(getattr(c, table)):
+            for key in ("ca_file", "cert_file", "key_file"):
+                named[f"{table}[{index}].{key}"] = getattr(entry, key)
+    for key in ("ca_file", "cert_file", "key_file"):
+        named[f"upload.{key}"] = getattr(c.upload, key)
+    for index, camera in enumerate(c.cameras):
+        if camera.password_file is not None:
+            named[f"cameras[{index}].password_file"] = camera.password_file
+    for table in ("dome", "modem"):
+        if (fitted := getattr(c, table)) is not None:
+            named[f"{table}.port"] = fitted.port
+    for key, path in named.items():
+        if not path.startswith("/") or "\0" in path:
+            yield key, seen(path), 'write a whole path, beginning with "/"'
+    if c.dome is not None and c.modem is not None and c.dome.port == c.modem.port:
+        yield "modem.port", f"saw {c.modem.port!r}, which dome.port uses too", "give each its own port"
+
+
+def _amounts(c: "Config") -> Iterator[Finding]:
+    if c.ring.low_watermark_percent >= c.ring.high_watermark_percent:
+        yield (
+            "ring.low_watermark_percent",
+            f"saw {c.ring.low_watermark_percent:g}",
+            f"it must be below high_watermark_percent ({c.ring.high_watermark_percent:g})",
+        )
+    if c.ring.fragment_ms > c.ring.segment_s * 1000:
+        yield "ring.fragment_ms", f"saw {c.ring.fragment_ms}", "a fragment cannot be longer than a segment"
+    if c.ring.sync_incident_s > c.ring.sync_idle_s:
+        yield (
+            "ring.sync_incident_s",
+            f"saw {c.ring.sync_incident_s:g}",
+            f"it must not exceed sync_idle_s ({c.ring.sync_idle_s:g})",
+        )
+    if c.heartbeat.silent_after_s <= c.heartbeat.period_s:
+        yield "heartbeat.silent_after_s", f"saw {c.heartbeat.silent_after_s:g}", "it must exceed heartbeat.period_s"

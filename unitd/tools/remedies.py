@@ -1,0 +1,27 @@
+"""What to do about each fault code (docs/design/seams.md), in words for somebody at the pole or on the telephone."""
+
+REMEDIES = {
+    "broker_lost": "check the link, then that the control room's broker answers at the configured address",
+    "button_stuck": "look at the button and its cable: it reads as pressed all the time",
+    "call_failed": "check that the endpoint's address and certificate are right and that it runs",
+    "camera_lost": "check the camera's supply and cable, then its address and password",
+    "camera_stalled": "the picture stands still; it is reopened by itself, else restart the camera",
+    "clock_unknown": "wait for the network's time; if it stays, check that time servers are reachable",
+    "control_room_silent": "the control room's system does not answer although the broker may; telephone it",
+    "disk_error": "the card or disk fails: save the evidence and replace it",
+    "disk_full": "export and release locked incidents, or fit a bigger disk",
+    "dome_lost": "check the adapter of the dome's serial line and the `dome.port` path",
+    "modem_hung": "it is being reset; if it stays, switch the modem's supply off for ten seconds",
+    "modem_lost": "check the modem's USB cable and supply and the `modem.port` path",
+    "not_registered": "no mobile network: check the aerial and that the SIM's contract is active",
+    "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
+    "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
+    "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
+    "sound_lost": "check the sound card's cable and the names under `sound`",
+    "worker_lost": "the process has ended and is being started again; see its log: journalctl -u 'unitd-*'",
+}
+
+
+def remedy(code: str) -> str:
+    """What to do about `code`, or "" for one that this version does not know."""
+    return REMEDIES.get(code, "")

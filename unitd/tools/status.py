@@ -1,0 +1,136 @@
+"""`unitd status`: how the unit is, in a few plain lines, as core sees it at this instant."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from unitd.config import Config
+from unitd.messages.workers import MAX_LINE_BYTES, Fault, Hello, Status
+from unitd.tools.remedies import remedy
+
+ANSWER_WITHIN_S = 3.0
+
+
+def status(config: Config, as_json: bool = False) -> int:
+    """Print core's view; 0 when core answered, whatever it said, and 1 (one line on stderr) when it did not.
+
+    Blocks for ANSWER_WITHIN_S at most.
+    """
+    path = Path(config.paths.run_dir) / "core.sock"
+    try:
+        seen = ask(path)
+    except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
+        why = str(error) or type(error).__name__
+        print(
+            f"unitd: core does not answer at {path} ({why}); is it running? systemctl status unitd-core",
+            file=sys.stderr,
+        )
+        return 1
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(seen))).decode())
+    else:
+        for line in lines(seen):
+            print(line)
+    return 0
+
+
+def ask(path: Path) -> Status:
+    """Get one Status from core. Raises OSError, EOFError, ValueError or msgspec's error."""
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.settimeout(ANSWER_WITHIN_S)
+        link.connect(str(path))
+        link.sendall(msgspec.json.encode(Hello(who="status", pid=os.getpid())) + b"\n")
+        heard = b""
+        while b"\n" not in heard:
+            if len(heard) > MAX_LINE_BYTES:
+                raise ValueError("its answer is too long")
+            link.settimeout(max(deadline - time.monotonic(), 0.001))
+            chunk = link.recv(65536)
+            if not chunk:
+                raise EOFError("it closed the connection")
+            heard += chunk
+    return msgspec.json.decode(heard.split(b"\n", 1)[0], type=Status)
+
+
+def lines(s: Status) -> Iterator[str]:
+    """The lines that a person reads; pure."""
+    yield f"{s.unit}: {'armed' if s.armed else 'NOT ARMED'}, up {_long(s.uptime_s)}, clock {_clock(s.clock)}"
+    if s.control_room_heard:
+        yield "control room: heard within its time"
+    else:
+        yield "control room: NOT HEARD; a press is still kept and sent as soon as there is a way"
+    if s.brokers:
+        yield "brokers: " + ", ".join(
+            f"{name} {'connected' if up else 'NOT CONNECTED'}" for name, up in s.brokers.items()
+        )
+    else:
+        yield "brokers: none configured; this unit stands alone"
+    if s.incident:
+        yield f"incident: {s.incident.kind}, {s.incident.stage}, id {s.incident.incident_id}"
+        if s.open_incidents > 1:
+            yield f"  and {s.open_incidents - 1} more open"
+    else:
+        yield "incident: none"
+    if s.waiting_alarms:
+        yield f"alarms: {s.waiting_alarms} not yet received by the control room, being sent again"
+    if s.lamps:
+        yield "lamps: " + ", ".join(f"{name} {level}" for name, level in s.lamps.items())
+    if s.workers:
+        yield "processes: " + ", ".join(f"{name} {'running' if up else 'DOWN'}" for name, up in s.workers.items())
+    yield from _facts(s)
+    if not s.faults:
+        yield "faults: none"
+    for fault in s.faults:
+        yield _fault(fault)
+
+
+def _facts(s: Status) -> Iterator[str]:
+    field = s.facts.get("field", {})
+    if any(key.startswith("modem.") for key in field):
+        dbm = field.get("modem.signal_dbm")
+        words = [f"signal {signal_words(dbm)}" if isinstance(dbm, int | float) else "signal unknown"]
+        words += [
+            str(field[key]) for key in ("modem.registration", "modem.operator", "modem.technology") if field.get(key)
+        ]
+        yield "modem: " + ", ".join(words)
+    record = s.facts.get("record", {})
+    used = record.get("ring.used_percent")
+    if isinstance(used, int | float):
+        yield f"evidence ring: {used:.0f} % of its disk used"
+    for key, value in record.items():
+        if key.endswith(".state"):
+            yield f"camera {key.removesuffix('.state')}: {value}"
+
+
+def _fault(fault: Fault) -> str:
+    subject = f" ({fault.subject})" if fault.subject else ""
+    text = f": {fault.text}" if fault.text else ""
+    todo = remedy(fault.code)
+    return f"FAULT {fault.code}{subject}{text}" + (f"\n  -> {todo}" if todo else "")
+
+
+def signal_words(dbm: float) -> str:
+    """Signal strength in a word; bands as installers use them for LTE's RSRP (RSSI, on 2G and 3G, reads higher)."""
+    bands = ((-80, "very good"), (-90, "good"), (-100, "fair"), (-110, "weak"), (-120, "very weak"))
+    word = next((word for floor, word in bands if dbm >= floor), "as good as none")
+    return f"{word} ({dbm:g} dBm)"
+
+
+def _clock(quality: str) -> str:
+    words = {"synced": "right", "held": "held since it was last right", "unknown": "NOT KNOWN TO BE RIGHT"}
+    return words.get(quality, quality)
+
+
+def _long(seconds: float) -> str:
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"
