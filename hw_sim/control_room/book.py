@@ -1,0 +1,116 @@
+"""The control room's book of incidents: what it holds durably before it says `received`.
+
+One SQLite file, `synchronous=FULL`: when a call returns, the entry survives a power cut (as far as the disk obeys a
+flush). All calls block on disk and must come from one thread; `Hub` keeps a thread for them.
+"""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import msgspec
+
+from unitd.messages.control_room import Alarm, ClockQuality, Kind, Outcome, Site, Stage
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS alarms (press_id TEXT PRIMARY KEY, incident_id TEXT, utc_us INTEGER, payload BLOB);
+CREATE TABLE IF NOT EXISTS incidents (incident_id TEXT PRIMARY KEY, utc_us INTEGER, record BLOB);
+CREATE TABLE IF NOT EXISTS sequences (unit TEXT, session INTEGER, seq INTEGER, PRIMARY KEY (unit, session));
+"""
+
+
+class Clip(msgspec.Struct, kw_only=True):
+    """The footage of one incident on its way here. `state`: none, ordered, arriving, ready."""
+
+    state: str = "none"
+    token: str = ""
+    orders: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    error: str = ""
+
+
+class Incident(msgspec.Struct, kw_only=True):
+    """One incident as the control room knows it. `received_utc_us` is this computer's clock, which is kept right;
+    `pressed_utc_us` is the unit's, as good as `clock` says."""
+
+    incident_id: str
+    unit: str
+    kind: Kind
+    received_utc_us: int
+    code: str = ""
+    site: Site | None = None
+    clock: ClockQuality = "unknown"
+    pressed_utc_us: int = 0
+    presses: int = 1
+    stage: Stage = "received"
+    listed: bool = False
+    accepted_by: str = ""
+    accepted_utc_us: int = 0
+    answered_by: str = ""
+    answered_utc_us: int = 0
+    closed_by: str = ""
+    closed_utc_us: int = 0
+    outcome: Outcome | None = None
+    note: str = ""
+    over: bool = False
+    clip: Clip = msgspec.field(default_factory=Clip)
+
+    @property
+    def is_open(self) -> bool:
+        return self.stage not in ("closing", "closed")
+
+
+def now_utc_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Book:
+    """See the module. Raises sqlite3.Error when the disk refuses; then the caller must not say `received`."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_TABLES)
+
+    def incidents(self) -> list[Incident]:
+        """All incidents, oldest first."""
+        rows = self._db.execute("SELECT record FROM incidents ORDER BY utc_us").fetchall()
+        return [msgspec.json.decode(row[0], type=Incident) for row in rows]
+
+    def write_alarm(self, alarm: Alarm, incident: Incident) -> bool:
+        """Store one press and its incident in one transaction; False when this press was here already."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            done = self._db.execute(
+                "INSERT OR IGNORE INTO alarms VALUES (?, ?, ?, ?)",
+                (alarm.press_id, alarm.incident_id, now_utc_us(), msgspec.json.encode(alarm)),
+            )
+            self._put(incident)
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        return done.rowcount == 1
+
+    def write_incident(self, incident: Incident) -> None:
+        self._put(incident)
+
+    def next_seq(self, unit: str, session: int) -> int:
+        """The next command number for a unit's session, from 1: never used twice, not even by a restarted hub."""
+        row = self._db.execute(
+            "INSERT INTO sequences VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET seq = seq + 1 RETURNING seq",
+            (unit, session),
+        ).fetchone()
+        return int(row[0])
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _put(self, incident: Incident) -> None:
+        self._db.execute(
+            "INSERT INTO incidents VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record",
+            (incident.incident_id, incident.received_utc_us, msgspec.json.encode(incident)),
+        )

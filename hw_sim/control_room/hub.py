@@ -1,0 +1,269 @@
+"""The hub's own system: hears units over MQTT, keeps incidents durably, answers `received`, sends commands.
+
+An alarm is answered by `down/received` only when it is on disk. Every unit that is online also gets an empty
+`received` when it is born and every KEEP_ALIVE_S, so that it knows that somebody hears it (its locator light).
+Everything runs on one loop; the book's disk calls run on one thread.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from hw_sim.control_room.book import Book, Incident, now_utc_us
+from hw_sim.control_room.commands import Commander, Outcome
+from hw_sim.control_room.mqtt import Message, Transport
+from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, topic
+
+KEEP_ALIVE_S = 30.0
+RECEIVED_QOS = 1
+T = TypeVar("T")
+
+
+class Unit(msgspec.Struct, kw_only=True):
+    """What is known of one unit now."""
+
+    name: str
+    state: State
+    heard_mono_s: float
+    uptime_ms: int = 0
+    uptime_at_s: float = 0.0
+    uptime_known: bool = False
+
+    def uptime_now_ms(self) -> int:
+        """The unit's uptime as far as we know: never more than it really is."""
+        return self.uptime_ms + int((time.monotonic() - self.uptime_at_s) * 1000)
+
+    def heard(self, uptime_ms: int, fresh: bool) -> None:
+        self.uptime_ms, self.uptime_at_s = uptime_ms, time.monotonic()
+        self.uptime_known = fresh
+        if fresh:
+            self.heard_mono_s = self.uptime_at_s
+
+
+class Hub:
+    """See the module. `on_change` is called after every change that a console should show."""
+
+    def __init__(self, directory: Path, transport: Transport, keep_alive_s: float = KEEP_ALIVE_S) -> None:
+        self._directory, self._transport, self._keep_alive_s = directory, transport, keep_alive_s
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="book")
+        self._book: Book | None = None
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue(2000)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._commander = Commander(
+            lambda unit, payload: transport.publish(topic(unit, "down", "operator", "cmd"), payload, 1),
+            self._next_seq,
+        )
+        self.units: dict[str, Unit] = {}
+        self.incidents: dict[str, Incident] = {}
+        self.events: list[tuple[str, Event]] = []
+        self.connected = False
+        self.dropped = 0
+        self.malformed = 0
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_event: Callable[[str, Event], None] = lambda _unit, _event: None
+
+    async def start(self) -> None:
+        self._book = await self._on_disk(lambda: Book(self._directory / "incidents.sqlite"))
+        for incident in await self._on_disk(self._the_book().incidents):
+            self.incidents[incident.incident_id] = incident
+        self._tasks = [asyncio.create_task(self._read_inbox()), asyncio.create_task(self._keep_alive())]
+        self._transport.start(self._message, self._connection)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._transport.stop)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._book is not None:
+            await self._on_disk(self._book.close)
+        self._disk.shutdown(wait=False)
+
+    async def command(self, unit: str, name: str, by: str, fields: dict[str, Any]) -> Outcome:
+        """Order something of a unit; what the unit has done is noted in the incident."""
+        known = self.units.get(unit)
+        if known is None or not known.state.online:
+            return Outcome(result="no_answer", reason=f"unit {unit!r} is not connected")
+        outcome = await self._commander.send(
+            unit, known.state.session, known.uptime_now_ms(), known.uptime_known, name, by, fields
+        )
+        incident = self.incidents.get(str(fields.get("incident_id", "")))
+        if outcome.result == "done" and incident is not None:
+            _note(incident, name, by, fields)
+            await self.save(incident)
+        return outcome
+
+    async def save(self, incident: Incident) -> None:
+        """Store an incident and show it."""
+        await self._on_disk(lambda: self._the_book().write_incident(incident))
+        self.on_change()
+
+    def heard_nothing(self, unit: str) -> float:
+        """Seconds since the unit last said anything."""
+        return time.monotonic() - self.units[unit].heard_mono_s
+
+    # --- from the broker --------------------------------------------------------------------------------------------
+
+    def _connection(self, connected: bool) -> None:
+        self.connected = connected
+        self.on_change()
+
+    def _message(self, message: Message) -> None:
+        try:
+            self._inbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def _read_inbox(self) -> None:
+        while True:
+            message = await self._inbox.get()
+            try:
+                await self._take(message)
+            except (msgspec.DecodeError, ValueError):
+                self.malformed += 1
+            except (OSError, sqlite3.Error) as error:
+                print(f"control room: cannot store: {error}", flush=True)
+            self.on_change()
+
+    async def _take(self, message: Message) -> None:
+        parts = message.topic.split("/")
+        if len(parts) != 5 or parts[3] != "up":
+            raise ValueError(f"unexpected topic {message.topic!r}")
+        unit, what = parts[2], parts[4]
+        if what == "alarm":
+            await self._alarm(unit, msgspec.json.decode(message.payload, type=Alarm))
+        elif what == "state":
+            await self._state(unit, msgspec.json.decode(message.payload, type=State), message.retained)
+        elif what == "beat":
+            beat = msgspec.json.decode(message.payload, type=Beat)
+            known = self.units.get(unit)
+            if known is not None and known.state.session == beat.session:
+                known.heard(beat.uptime_ms, fresh=True)
+        elif what == "reply":
+            self._commander.replied(unit, msgspec.json.decode(message.payload, type=Reply))
+        elif what == "event":
+            await self._event(unit, msgspec.json.decode(message.payload, type=Event))
+
+    async def _alarm(self, unit: str, alarm: Alarm) -> None:
+        incident = self.incidents.get(alarm.incident_id)
+        if incident is None:
+            incident = Incident(
+                incident_id=alarm.incident_id,
+                unit=unit,
+                kind=alarm.kind,
+                received_utc_us=now_utc_us(),
+                pressed_utc_us=alarm.pressed.utc_us,
+                clock=alarm.pressed.clock,
+                code=alarm.code,
+                site=alarm.site,
+            )
+        incident.presses = max(incident.presses, alarm.presses)
+        incident.site, incident.code = alarm.site, alarm.code
+        await self._on_disk(lambda: self._the_book().write_alarm(alarm, incident))
+        self.incidents[incident.incident_id] = incident
+        self._say_received(unit, (alarm.press_id,))
+
+    async def _state(self, name: str, state: State, retained: bool) -> None:
+        known = self.units.get(name)
+        born = state.online and (known is None or not known.state.online or known.state.session != state.session)
+        if known is None:
+            known = self.units[name] = Unit(name=name, state=state, heard_mono_s=time.monotonic())
+        if not state.online and not state.uptime_ms:  # a last will knows nothing but that the unit is gone
+            state = msgspec.structs.replace(known.state, online=False, armed=False)
+        known.state = state
+        if state.online:
+            known.heard(state.uptime_ms, fresh=not retained)
+            await self._reconcile(known)
+        if born:
+            self._say_received(name, ())
+
+    async def _reconcile(self, unit: Unit) -> None:
+        """Make our incidents agree with what the unit lists as open."""
+        listed = {each.incident_id: each for each in unit.state.open_incidents}
+        for each in listed.values():
+            incident = self.incidents.get(each.incident_id) or self._unheard_of(unit, each)
+            changed = not incident.listed or (incident.stage, incident.presses) != (each.stage, each.presses)
+            if changed and incident.stage != "closed":
+                incident.listed, incident.stage, incident.presses = True, each.stage, each.presses
+                await self.save(incident)
+        for incident in [i for i in self.incidents.values() if i.unit == unit.name and i.listed]:
+            if incident.incident_id not in listed:
+                incident.listed = False
+                await self._closed(incident)
+
+    def _unheard_of(self, unit: Unit, each: OpenIncident) -> Incident:
+        """An incident whose alarm is still on its way (or that was received by another system)."""
+        incident = self.incidents[each.incident_id] = Incident(
+            incident_id=each.incident_id,
+            unit=unit.name,
+            kind=each.kind,
+            received_utc_us=now_utc_us(),
+            pressed_utc_us=each.raised.utc_us,
+            clock=each.raised.clock,
+            site=unit.state.site,
+        )
+        return incident
+
+    async def _event(self, unit: str, event: Event) -> None:
+        self.events = [*self.events[-199:], (unit, event)]
+        incident = self.incidents.get(event.incident_id or "")
+        if incident is not None and event.name == "incident_closed":
+            incident.over = True
+            await self._closed(incident)
+        if incident is not None and event.name == "upload_done" and event.data.get("ok") is False:
+            incident.clip.error = str(event.data.get("error") or "the unit gave no reason")
+            await self.save(incident)
+        self.on_event(unit, event)
+
+    async def _closed(self, incident: Incident) -> None:
+        incident.stage = "closed"
+        incident.closed_utc_us = incident.closed_utc_us or now_utc_us()
+        await self.save(incident)
+
+    # --- to the units -----------------------------------------------------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(self._keep_alive_s)
+            for unit in self.units.values():
+                if unit.state.online:
+                    self._say_received(unit.name, ())
+            self.on_change()
+
+    def _say_received(self, unit: str, press_ids: tuple[str, ...]) -> None:
+        payload = msgspec.json.encode(Received(press_ids=press_ids))
+        self._transport.publish(topic(unit, "down", "received"), payload, RECEIVED_QOS)
+
+    # --- disk -------------------------------------------------------------------------------------------------------
+
+    def _the_book(self) -> Book:
+        if self._book is None:
+            raise RuntimeError("the hub has not been started")
+        return self._book
+
+    async def _next_seq(self, unit: str, session: int) -> int:
+        return await self._on_disk(lambda: self._the_book().next_seq(unit, session))
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def _note(incident: Incident, name: str, by: str, fields: dict[str, Any]) -> None:
+    """Write into the incident what an operator has done, the unit having said `done`."""
+    now_us = now_utc_us()
+    if name == "accept":
+        incident.accepted_by, incident.accepted_utc_us = by, now_us
+    elif name == "answer":
+        incident.answered_by, incident.answered_utc_us = by, now_us
+        if not incident.accepted_by:
+            incident.accepted_by, incident.accepted_utc_us = by, now_us
+    elif name == "close":
+        incident.closed_by, incident.closed_utc_us = by, now_us
+        incident.outcome, incident.note = fields["outcome"], str(fields.get("note", ""))
+        if incident.stage != "closed":
+            incident.stage = "closing"
