@@ -1,0 +1,130 @@
+"""A camera's H.264 stream by RTSP, through PyAV: blocking reads on the caller's thread, nothing decoded.
+
+Traps of PyAV 18 (FFmpeg 8.1) that this file answers, all measured: a black-holed open hangs for ever without a
+time-out; a frozen server is noticed only after twice the read time-out; errors vary, FFmpegError covers them;
+containers that are not closed pile up descriptors; a short `analyzeduration` opens in 0.4 s instead of 1.8.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import av
+
+from unitd.config import CameraTable
+from unitd.errors import DeviceError
+from unitd.messages.media import CLOCK_RATE_HZ, AccessUnit, Profile, StreamInfo
+
+OPEN_TIMEOUT_S = 4.0
+READ_TIMEOUT_S = 1.2
+"""A stalled stream is then noticed within 2.4 s; the slowest camera of use sends a frame a second."""
+
+_START_CODE = b"\x00\x00\x01"
+_SPS = 7
+_HEAD_BYTES = 512
+
+
+class RtspStream:
+    """One session with one profile of a camera. Not thread-safe; `close` only from the thread that reads."""
+
+    def __init__(self, camera: CameraTable, profile: Profile) -> None:
+        """Open the stream; blocks up to a few seconds. Raises DeviceError, whose text names no credentials."""
+        url = camera.main_url if profile == "main" else camera.sub_url
+        if url is None:
+            raise DeviceError(f"{camera.name} has no {profile} stream")
+        options = {
+            "rtsp_transport": camera.transport,
+            "analyzeduration": "200000",
+            "fflags": "nobuffer",
+            "allowed_media_types": "video",
+        }
+        try:
+            self._container: Any = av.open(
+                _with_credentials(url, camera), options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise DeviceError(f"{camera.name}: cannot open the {profile} stream ({_plain(error)})") from None
+        try:
+            self._stream = self._container.streams.video[0]
+            context = self._stream.codec_context
+            self.info = StreamInfo(context.name, context.width, context.height, bytes(context.extradata or b""))
+        except (IndexError, AttributeError, av.error.FFmpegError) as error:
+            self.close()
+            raise DeviceError(f"{camera.name}: no usable video in the {profile} stream ({_plain(error)})") from None
+        self._name = f"{camera.name}/{profile}"
+        self._last_dts = -(1 << 62)
+        self.mended_times = 0
+        self.damaged_units = 0
+
+    def units(self) -> Iterator[AccessUnit]:
+        """Yield access units from the first keyframe on, each as it comes; blocks up to the read time-out.
+
+        Raises DeviceError when the stream stalls, ends or breaks.
+        """
+        waiting = True
+        try:
+            for packet in self._container.demux(self._stream):
+                arrival_ns = time.monotonic_ns()
+                if not packet.size:
+                    break
+                if packet.is_corrupt:
+                    self.damaged_units += 1
+                if waiting and not packet.is_keyframe:
+                    continue
+                waiting = False
+                yield self._unit(packet, arrival_ns)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise DeviceError(f"{self._name}: {_plain(error)}") from None
+        raise DeviceError(f"{self._name}: the camera ended the stream")
+
+    def close(self) -> None:
+        """End the session; blocks a moment for TEARDOWN. May be called again."""
+        self._container.close()
+
+    def _unit(self, packet: Any, arrival_ns: int) -> AccessUnit:
+        data = bytes(packet)
+        keyframe = bool(packet.is_keyframe)
+        if keyframe and not _has_parameter_sets(data):
+            data = self.info.extradata + data
+        dts, pts = self._times(packet, arrival_ns)
+        return AccessUnit(data, keyframe, pts, dts, arrival_ns)
+
+    def _times(self, packet: Any, arrival_ns: int) -> tuple[int, int]:
+        """(dts, pts) in 90 kHz. A camera's clock that stands still or steps back would end the muxer: it is mended."""
+        scale = packet.time_base * CLOCK_RATE_HZ if packet.time_base else 1
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        dts = int(stamp * scale) if stamp is not None else arrival_ns * CLOCK_RATE_HZ // 1_000_000_000
+        pts = int(packet.pts * scale) if packet.pts is not None else dts
+        if dts <= self._last_dts:
+            self.mended_times += 1
+            dts = self._last_dts + 1
+        self._last_dts = dts
+        return dts, max(pts, dts)
+
+
+def _with_credentials(url: str, camera: CameraTable) -> str:
+    if camera.username is None:
+        return url
+    password = ""
+    if camera.password_file is not None:
+        password = Path(camera.password_file).read_text(encoding="utf-8").strip()
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(camera.username, safe='')}:{quote(password, safe='')}@{host}"))
+
+
+def _plain(error: BaseException) -> str:
+    """The reason without FFmpeg's copy of the URL, which carries the password."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _has_parameter_sets(data: bytes) -> bool:
+    """Whether an SPS stands near the start of this Annex B access unit."""
+    at = data.find(_START_CODE, 0, _HEAD_BYTES)
+    while at >= 0 and at + 3 < len(data):
+        if data[at + 3] & 0x1F == _SPS:
+            return True
+        at = data.find(_START_CODE, at + 3, _HEAD_BYTES)
+    return False

@@ -1,0 +1,107 @@
+"""Access units between `record` and its clients on `record.sock` (docs/design/seams.md): the framing, both ends.
+
+A client asks with one JSON line, gets one JSON line, then frames: a 24-byte header and one access unit as Annex B,
+with parameter sets before each keyframe. The first frame is a keyframe.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from unitd.errors import WireError
+
+MAX_REQUEST_BYTES = 4096
+MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
+"""No camera of this class makes a larger one; a header that claims more is damage."""
+
+CLOCK_RATE_HZ = 90_000
+KEYFRAME = 1
+
+_HEADER = struct.Struct(">IB3xqq")
+HEADER_BYTES = _HEADER.size
+
+Profile = Literal["main", "sub"]
+
+
+class MediaRequest(msgspec.Struct, frozen=True):
+    """What a client of record.sock asks for, in its one line."""
+
+    camera: str
+    profile: Profile = "main"
+
+
+class MediaAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one line before the frames; with `ok` false, `error` says why and the connection ends."""
+
+    ok: bool
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    extradata_hex: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessUnit:
+    """One picture as the camera coded it, as Annex B; a keyframe carries its parameter sets.
+
+    Times in 90 kHz units count from an arbitrary origin within one camera session; `dts_90khz` rises strictly.
+    `arrival_mono_ns` is when the unit was whole in this machine.
+    """
+
+    data: bytes
+    keyframe: bool
+    pts_90khz: int
+    dts_90khz: int
+    arrival_mono_ns: int
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a camera stream is, as found when it was opened. `extradata` is Annex B."""
+
+    codec: str
+    width: int
+    height: int
+    extradata: bytes
+
+
+def pack_header(unit: AccessUnit) -> bytes:
+    """The 24 bytes before the unit's data."""
+    return _HEADER.pack(len(unit.data), KEYFRAME if unit.keyframe else 0, unit.pts_90khz, unit.arrival_mono_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    length_bytes: int
+    keyframe: bool
+    pts_90khz: int
+    arrival_mono_ns: int
+
+
+def unpack_header(data: bytes) -> FrameHeader:
+    """The header in 24 bytes from the socket. Raises WireError when they cannot be one."""
+    if len(data) != HEADER_BYTES:
+        raise WireError(f"frame header: {len(data)} bytes instead of {HEADER_BYTES}")
+    length, flags, pts, arrival = _HEADER.unpack(data)
+    if not 0 < length <= MAX_ACCESS_UNIT_BYTES:
+        raise WireError(f"frame header: an access unit of {length} bytes (limit {MAX_ACCESS_UNIT_BYTES})")
+    return FrameHeader(length, bool(flags & KEYFRAME), pts, arrival)
+
+
+def decode_request(line: bytes) -> MediaRequest:
+    """A client's request. Raises WireError that says what is wrong with it."""
+    try:
+        return msgspec.json.decode(line, type=MediaRequest)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"media request: {error}") from None
+
+
+def decode_answer(line: bytes) -> MediaAnswer:
+    """The recorder's answer. Raises WireError that says what is wrong with it."""
+    try:
+        return msgspec.json.decode(line, type=MediaAnswer)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"media answer: {error}") from None

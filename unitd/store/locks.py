@@ -1,0 +1,79 @@
+"""Evidence locks as `record` and `export` read them; core alone writes them (docs/design/seams.md)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from unitd.errors import StoreError
+
+
+class Lock(msgspec.Struct, frozen=True, kw_only=True):
+    """Footage from (from_boot, from_mono_ns) on is kept; `to_*` are None while the incident is open."""
+
+    incident_id: str
+    from_boot: int
+    from_mono_ns: int
+    to_boot: int | None = None
+    to_mono_ns: int | None = None
+    raised_utc_us: int = 0
+    clock: str = "unknown"
+    kind: str = ""
+    outcome: str | None = None
+
+    def overlaps(self, boot: int, start_mono_ns: int, end_mono_ns: int) -> bool:
+        """Whether footage of `boot` between the two instants falls under this lock."""
+        if (boot, end_mono_ns) < (self.from_boot, self.from_mono_ns):
+            return False
+        if self.to_boot is None or self.to_mono_ns is None:
+            return True
+        return (boot, start_mono_ns) <= (self.to_boot, self.to_mono_ns)
+
+
+@dataclass(frozen=True)
+class Locks:
+    """The locks as they stand on the disk. Anything `unreadable` locks everything: a doubt never costs evidence."""
+
+    locks: tuple[Lock, ...]
+    unreadable: tuple[str, ...]
+
+    def cover(self, boot: int, start_mono_ns: int, end_mono_ns: int) -> bool:
+        """Whether that footage must be kept."""
+        return bool(self.unreadable) or any(lock.overlaps(boot, start_mono_ns, end_mono_ns) for lock in self.locks)
+
+    def any(self) -> bool:
+        return bool(self.unreadable or self.locks)
+
+    def named(self, prefix: str) -> Lock:
+        """The one lock whose incident id starts with `prefix`. Raises StoreError when there is none, or several."""
+        found = [lock for lock in self.locks if lock.incident_id.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise StoreError(f"no incident {prefix!r} is kept here; {self._known()}")
+        raise StoreError(f"{len(found)} incidents start with {prefix!r}; give more characters")
+
+    def _known(self) -> str:
+        latest = sorted(self.locks, key=lambda lock: (lock.from_boot, lock.from_mono_ns))[-5:]
+        return "known: " + ", ".join(lock.incident_id for lock in latest) if latest else "none has been locked yet"
+
+
+def read_locks(state_dir: Path) -> Locks:
+    """Every lock in `state_dir/locks`. Never raises: what cannot be read is listed as unreadable. Blocks."""
+    directory = state_dir / "locks"
+    locks: list[Lock] = []
+    unreadable: list[str] = []
+    try:
+        files = sorted(path for path in directory.iterdir() if path.suffix == ".json" and path.name[0] != ".")
+    except FileNotFoundError:
+        return Locks((), ())
+    except OSError as error:
+        return Locks((), (f"{directory}: {error.strerror}",))
+    for path in files:
+        try:
+            locks.append(msgspec.json.decode(path.read_bytes(), type=Lock))
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.MsgspecError) as error:
+            unreadable.append(f"{path.name}: {error}")
+    return Locks(tuple(locks), tuple(unreadable))
