@@ -34,13 +34,16 @@ fi
 on_a_pi() { grep -qs 'Raspberry Pi' /proc/device-tree/model; }
 python_is_new() { "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; }
 
-sections=sim
-if [ "$what" = test ]; then sections="$sections test"; fi
-if on_a_pi || python_is_new; then sections="$sections gpio"; fi
+# Asked again after the installation: on a bare system there is no Python to ask before it.
+sections() {
+    printf 'sim'
+    if [ "$what" = test ]; then printf ' test'; fi
+    if on_a_pi || python_is_new; then printf ' gpio'; fi
+}
 
 # Prints the lines ("a" or "a | b") of the wanted sections.
 wanted() {
-    awk -v want=" $sections " '
+    awk -v want=" $(sections) " '
         { sub(/#.*/, ""); gsub(/^[ \t]+|[ \t]+$/, "") }
         /^\[/ { on = index(want, " " substr($0, 2, length($0) - 2) " "); next }
         on && $0 != ""' "$list"
@@ -80,16 +83,8 @@ if [ -z "$missing" ] && [ -x .venv/bin/python3 ] &&
     exit 0
 fi
 
-if [ -z "$missing" ]; then
-    say 1 "System packages: all installed"
-else
-    as_root=
-    if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || stop "not root and no sudo; as root: apt-get install $(printf '%s\n' "$missing" | sed 's/ *|.*//' | tr '\n' ' ')"
-        as_root=sudo
-    fi
-    say 1 "System packages: installing $(printf '%s\n' "$missing" | wc -l), this can take some minutes …"
-    $as_root apt-get -o DPkg::Lock::Timeout=600 update >"$log" 2>&1 || failed "apt-get update"
+# Installs every line of $missing, the first alternative that apt knows.
+install_missing() {
     names=
     absent=
     while IFS= read -r line; do
@@ -106,6 +101,21 @@ END
     $as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a \
         apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends $names >>"$log" 2>&1 ||
         failed "apt-get install$names"
+}
+
+if [ -z "$missing" ]; then
+    say 1 "System packages: all installed"
+else
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || stop "not root and no sudo; as root: apt-get install $(printf '%s\n' "$missing" | sed 's/ *|.*//' | tr '\n' ' ')"
+        as_root=sudo
+    fi
+    say 1 "System packages: installing $(printf '%s\n' "$missing" | wc -l), this can take some minutes …"
+    $as_root apt-get -o DPkg::Lock::Timeout=600 update >"$log" 2>&1 || failed "apt-get update"
+    install_missing
+    missing=$(missing_lines)
+    if [ -n "$missing" ]; then install_missing; fi
 fi
 
 # --- Python ----------------------------------------------------------------
@@ -148,6 +158,13 @@ rm -f build/setup.status
 
 say 4 "Checking versions …"
 .venv/bin/python3 tools/check_versions.py >"$log" 2>&1 || failed "tools/check_versions.py"
+# What comes from the distribution and not from pip.
+{
+    echo 'import gi'
+    echo 'gi.require_version("GstWebRTC", "1.0")'
+    echo 'from gi.repository import GstWebRTC'
+    case $(sections) in *gpio*) echo 'import lgpio' ;; esac
+} | .venv/bin/python3 >"$log" 2>&1 || failed "importing the distribution's packages"
 for script in unitd hw-sim; do
     [ -x ".venv/bin/$script" ] || stop ".venv/bin/$script is missing: see [project.scripts] in pyproject.toml"
 done
