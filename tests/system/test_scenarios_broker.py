@@ -77,7 +77,7 @@ def _units_keep_to_their_topics(pki: Pki, port: int) -> None:
     thief = pki.thief("pole-1")
     context = ssl.create_default_context(cafile=str(thief.ca_file))
     context.load_cert_chain(str(thief.cert_file), str(thief.key_file))
-    # In TLS 1.3 the client has finished before the server has looked at its certificate: the refusal comes with the read.
+    # In TLS 1.3 the client has finished before its certificate is looked at: the refusal comes with the read.
     with (
         socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
         pytest.raises(ssl.SSLError, match="alert"),
