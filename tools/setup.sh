@@ -32,13 +32,16 @@ fi
 
 # --- system packages -------------------------------------------------------
 on_a_pi() { grep -qs 'Raspberry Pi' /proc/device-tree/model; }
-python_is_new() { "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; }
+# pip has lgpio for 64-bit machines up to Python 3.12; elsewhere the distribution's is used (Raspberry Pi OS has it).
+pip_has_lgpio() {
+    "$python" -c 'import platform, sys; sys.exit(sys.version_info >= (3, 13) or platform.machine() not in ("x86_64", "aarch64"))' 2>/dev/null
+}
 
 # Asked again after the installation: on a bare system there is no Python to ask before it.
 sections() {
     printf 'sim'
     if [ "$what" = test ]; then printf ' test'; fi
-    if on_a_pi || python_is_new; then printf ' gpio'; fi
+    if on_a_pi && ! pip_has_lgpio; then printf ' gpio'; fi
 }
 
 # Prints the lines ("a" or "a | b") of the wanted sections.
@@ -163,7 +166,7 @@ say 4 "Checking versions …"
     echo 'import gi'
     echo 'gi.require_version("GstWebRTC", "1.0")'
     echo 'from gi.repository import GstWebRTC'
-    case $(sections) in *gpio*) echo 'import lgpio' ;; esac
+    if on_a_pi; then echo 'import lgpio'; fi
 } | .venv/bin/python3 >"$log" 2>&1 || failed "importing the distribution's packages"
 for script in unitd hw-sim; do
     [ -x ".venv/bin/$script" ] || stop ".venv/bin/$script is missing: see [project.scripts] in pyproject.toml"
