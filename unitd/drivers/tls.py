@@ -1,8 +1,9 @@
 """TLS towards the control room, also from a unit that does not know what day it is.
 
-OpenSSL's own date check is switched off (X509_V_FLAG_NO_CHECK_TIME) and the peer certificate's dates are judged after the
-handshake, before a byte of ours is sent: against the wall clock when that can be trusted, otherwise only against the best
-lower bound known (docs/adr/0004-tls-with-a-wrong-clock.md has the trade-off). Chain, host name and key are checked always.
+OpenSSL's own date check is switched off (X509_V_FLAG_NO_CHECK_TIME) and the peer certificate's dates are judged after
+the handshake, before a byte of ours is sent: against the wall clock when that can be trusted, otherwise only against
+the best lower bound known (docs/adr/0004-tls-with-a-wrong-clock.md has the trade-off). Chain, host name and key are
+checked always.
 """
 
 import ssl

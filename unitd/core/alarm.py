@@ -1,0 +1,214 @@
+"""The alarm desk: each unconfirmed press is kept durable and sent on every broker, again and again, until `received`.
+
+Sending and persisting run in parallel: neither waits for the other, and a failed disk or broker stops neither.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+
+import msgspec
+
+from unitd.core.disk_thread import DiskThread
+from unitd.core.latch import Latch
+from unitd.drivers.mqtt import MqttUplink
+from unitd.messages.control_room import Alarm, Site, Stamp, topic
+from unitd.model import events as ev
+from unitd.model.incident import Incident, Press
+from unitd.model.outputs import Outputs
+from unitd.model.timetable import resend_after_ns
+from unitd.ports import Clock
+from unitd.runtime.logs import Logger, chain
+from unitd.store.outbox import Entry, Outbox
+
+PERSIST_AGAIN_S = 5.0
+
+
+@dataclass
+class _Waiting:
+    """One alarm on its way. `durable` once the outbox holds it."""
+
+    incident: Incident
+    press: Press
+    attempt: int = 0
+    next_ns: int = 0
+    durable: bool = False
+    persisting: bool = False
+    acked: set[str] = field(default_factory=set)
+
+
+class AlarmDesk:
+    """Lives on the loop. `reconcile` is called with every change of the outputs; `run` does what is due by time."""
+
+    def __init__(
+        self,
+        unit_id: str,
+        site: Site,
+        session: int,
+        outbox: Outbox,
+        disk: DiskThread,
+        latch: Latch,
+        clock: Clock,
+        log: Logger,
+        apply: Callable[[ev.Event], None],
+    ) -> None:
+        self._unit_id = unit_id
+        self._site = site
+        self.session = session
+        self._outbox = outbox
+        self._disk = disk
+        self._latch = latch
+        self._clock = clock
+        self._log = log
+        self._apply = apply
+        self._uplinks: list[MqttUplink] = []
+        self._waiting: dict[str, _Waiting] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_disk: set[str] = set()
+        self._unremoved: set[str] = set()
+        self.disk_failed = False
+
+    @property
+    def waiting(self) -> int:
+        """Alarms not yet confirmed by the control room's system."""
+        return len(self._waiting)
+
+    def send_on(self, uplinks: list[MqttUplink]) -> None:
+        self._uplinks = uplinks
+
+    def held(self, press_ids: list[str]) -> None:
+        """These are in the outbox already (found at start)."""
+        self._on_disk.update(press_ids)
+
+    def reconcile(self, levels: Outputs) -> None:
+        """Take up new alarms at once, drop confirmed ones."""
+        now_ns = self._clock.mono_ns()
+        wanted = {press.press_id: (incident, press) for incident, press in levels.alarms}
+        for press_id, (incident, press) in wanted.items():
+            known = self._waiting.get(press_id)
+            if known is None:
+                known = _Waiting(incident, press, durable=press_id in self._on_disk)
+                self._waiting[press_id] = known
+                self._persist(known)
+                self._send(known, now_ns)
+            known.incident, known.press = incident, press
+        for press_id in [each for each in self._waiting if each not in wanted]:
+            done = self._waiting.pop(press_id)
+            self._task(self._remove(done.press.press_id))
+        self._wake.set()
+
+    def acked(self, broker: str, press_id: str) -> None:
+        """A broker has taken the message: worth a stage, but not the control room's word."""
+        waiting = self._waiting.get(press_id)
+        if waiting is not None and broker not in waiting.acked:
+            waiting.acked.add(broker)
+            chain(self._log, "broker_ack", waiting.incident.incident_id, self._clock.mono_ns())
+        self._apply(ev.BrokerAcked(press_id))
+
+    def broker_connected(self) -> None:
+        """A way has opened: everything that waits is due now."""
+        now_ns = self._clock.mono_ns()
+        for waiting in list(self._waiting.values()):
+            self._send(waiting, now_ns)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send again what is due, and offer to the disk again what it refused."""
+        while True:
+            self._wake.clear()
+            now_ns = self._clock.mono_ns()
+            due_ns = min((each.next_ns for each in self._waiting.values()), default=None)
+            wait_s = PERSIST_AGAIN_S if due_ns is None else min(max(0.0, (due_ns - now_ns) / 1e9), PERSIST_AGAIN_S)
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+                continue
+            except TimeoutError:
+                pass
+            now_ns = self._clock.mono_ns()
+            for press_id in list(self._unremoved):
+                self._task(self._remove(press_id))
+            for waiting in list(self._waiting.values()):
+                if not waiting.durable and not waiting.persisting:
+                    self._persist(waiting)
+                if now_ns >= waiting.next_ns:
+                    self._send(waiting, now_ns)
+
+    def _send(self, waiting: _Waiting, now_ns: int) -> None:
+        waiting.attempt += 1
+        waiting.next_ns = now_ns + resend_after_ns(waiting.attempt)
+        press, incident = waiting.press, waiting.incident
+        alarm = Alarm(
+            press_id=press.press_id,
+            incident_id=incident.incident_id,
+            kind=incident.kind,
+            unit=self._unit_id,
+            session=self.session,
+            site=self._site,
+            pressed=Stamp(utc_us=press.utc_us, clock=press.clock, mono_ns=press.mono_ns),  # type: ignore[arg-type]
+            sent=self._clock.stamp(),
+            presses=incident.count,
+            attempt=waiting.attempt,
+            code=incident.incident_id.replace("-", "")[:6].upper(),
+        )
+        payload = msgspec.json.encode(alarm)
+        sent = [
+            uplink.publish(topic(self._unit_id, "up", "alarm"), payload, qos=1, token=press.press_id)
+            for uplink in self._uplinks
+        ]
+        if any(sent) and waiting.attempt == 1:
+            chain(self._log, "published", incident.incident_id, self._clock.mono_ns())
+
+    def _persist(self, waiting: _Waiting) -> None:
+        if waiting.durable:
+            self._latch.clear(waiting.press.press_id)
+            return
+        waiting.persisting = True
+        self._task(self._put(waiting))
+
+    async def _put(self, waiting: _Waiting) -> None:
+        press, incident = waiting.press, waiting.incident
+        entry = Entry(
+            press.press_id,
+            incident.incident_id,
+            incident.kind,
+            press.mono_ns,
+            press.utc_us,
+            press.clock,
+            incident.boot,
+        )
+        try:
+            await self._disk.run(lambda: self._outbox.put(entry))
+        except OSError as error:
+            if not self.disk_failed:
+                self._log.error("alarm not on disk, sending goes on from memory", error=str(error))
+            self.disk_failed = True
+            return
+        finally:
+            waiting.persisting = False
+        self.disk_failed = False
+        waiting.durable = True
+        self._on_disk.add(press.press_id)
+        self._latch.clear(press.press_id)
+        chain(self._log, "persisted", incident.incident_id, self._clock.mono_ns())
+        if press.press_id not in self._waiting:  # received while the disk was busy with it
+            await self._remove(press.press_id)
+
+    async def _remove(self, press_id: str) -> None:
+        self._latch.clear(press_id)
+        if press_id not in self._on_disk:
+            return
+        try:
+            await self._disk.run(lambda: self._outbox.remove(press_id))
+            self._on_disk.discard(press_id)
+            self._unremoved.discard(press_id)
+        except OSError as error:
+            # found at the next start it would be sent and confirmed once more: a duplicate, never a loss
+            if press_id not in self._unremoved:
+                self._log.warning("confirmed alarm not removed from the outbox yet", press=press_id, error=str(error))
+            self._unremoved.add(press_id)
+
+    def _task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,282 @@
+"""Core's composition root: arms the button first, then everything else."""
+
+import asyncio
+import contextlib
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from unitd.config import Config
+from unitd.core.alarm import AlarmDesk
+from unitd.core.button import PressWatch
+from unitd.core.commands import CommandDesk
+from unitd.core.control_room import ControlRoomDesk
+from unitd.core.disk_thread import DiskThread
+from unitd.core.health import HealthDesk
+from unitd.core.latch import Latch, Latched
+from unitd.core.locks import LockDesk
+from unitd.core.panel import Panel
+from unitd.core.recover import Recovered, boot_id, recover
+from unitd.core.snapshot import Snapshot
+from unitd.core.unit import Unit
+from unitd.core.workers import WorkerDesk
+from unitd.drivers.gpio import GpioButton, GpioLamp
+from unitd.messages import control_room as wire
+from unitd.messages import workers as worker_wire
+from unitd.model import events as ev
+from unitd.model.incident import Incident, Settings
+from unitd.prompts import warning_names
+from unitd.runtime import logs
+from unitd.runtime.clock import SystemClock
+from unitd.runtime.supervise import Service, supervise
+from unitd.runtime.watchdog import Watchdog, notify
+from unitd.store.outbox import Outbox
+
+
+def main(config: Config) -> int:
+    """Run core until SIGTERM or SIGINT; returns the exit status."""
+    return asyncio.run(Core(config).run())
+
+
+class Core:
+    """Everything of core, wired. Built and run on one loop."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._log = logs.setup("core", config.log.level)
+        self._clock = SystemClock(Path(config.clock.synchronized_file))
+        self._run_dir = Path(config.paths.run_dir)
+        self._state_dir = Path(config.paths.state_dir)
+        self._run_dir.mkdir(parents=True, exist_ok=True)
+        self._boot_id = boot_id()
+        self._disk = DiskThread()
+        self._latch = Latch(self._run_dir)
+        self._panel = Panel(*self._lamps())
+        self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
+        self._unit = Unit(self._settings(), self._snapshot, self._clock, self._log)
+        self._unit.reconcile_with(lambda levels: self._panel.show(levels.lamps, levels.sounder))
+        self._watch: PressWatch | None = None
+        self._button_error = ""
+        self._early: list[tuple[Latched, int]] = []
+        self._ready = False
+
+    async def run(self) -> int:
+        """Arm, recover, serve."""
+        self._loop = asyncio.get_running_loop()
+        self._arm()
+        recovered = await recover(self._disk, self._run_dir, self._state_dir, self._snapshot, self._latch, self._log)
+        self._wire(recovered)
+        status = await self._serve()
+        self._panel.close()
+        self._disk.close()
+        logs.flush()
+        return status
+
+    def _settings(self) -> Settings:
+        c = self._config
+        return Settings(
+            pre_roll_ns=int(c.incident.pre_roll_s * 1e9),
+            post_roll_ns=int(c.incident.post_roll_s * 1e9),
+            still_trying_after_ns=int(c.incident.still_trying_after_s * 1e9),
+            silent_after_ns=int(c.heartbeat.silent_after_s * 1e9),
+            panel_preset=c.dome.panel_preset if c.dome else None,
+            dome_move_limit_ns=int((c.dome.move_limit_s if c.dome else 0) * 1e9),
+        )
+
+    def _lamps(self) -> tuple[GpioLamp | None, GpioLamp | None, GpioLamp | None, GpioLamp | None]:
+        """The lamps whose pins can be had; one that cannot is logged, and the others still light."""
+        c = self._config
+
+        def lamp(name: str, pin: int | None) -> GpioLamp | None:
+            if pin is None:
+                return None
+            try:
+                return GpioLamp(pin)
+            except Exception:  # noqa: BLE001 - whatever a pin library raises, the other lamps still light
+                self._log.exception("lamp cannot be driven", lamp=name, pin=pin)
+                return None
+
+        return (
+            lamp("yellow", c.lamps.yellow_pin),
+            lamp("green", c.lamps.green_pin),
+            lamp("locator", c.lamps.locator_pin),
+            lamp("sounder", c.sounder.pin),
+        )
+
+    def _arm(self) -> None:
+        """Watch the button, before the disk is so much as looked at. Presses until then wait in `_early`."""
+        table = self._config.button
+        try:
+            button = GpioButton(table.pin, table.closed_level)
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the unit still serves its other routes
+            self._button_error = repr(error)
+            self._log.exception("button cannot be watched", pin=table.pin)
+            return
+        self._watch = PressWatch(
+            button,
+            self._panel,
+            self._latch,
+            self._clock,
+            self._boot_id,
+            table.stuck_after_s,
+            on_press=lambda latched, at_ns: self._from_thread(self._pressed, latched, at_ns),
+            on_stuck=lambda stuck: self._from_thread(self._stuck, stuck),
+        )
+        self._watch.start()
+        self._log.info("button watched", pin=table.pin)
+
+    def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended; the latch keeps the press
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _pressed(self, latched: Latched, accepted_ns: int) -> None:
+        if not self._ready:
+            self._early.append((latched, accepted_ns))
+            return
+        event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
+        self._unit.apply(event)
+        self._panel.settle()
+        incident = next(
+            (
+                each
+                for each in self._unit.state.incidents
+                if any(press.press_id == latched.press_id for press in each.presses)
+            ),
+            None,
+        )
+        incident_id = incident.incident_id if incident else latched.incident_id
+        logs.chain(self._log, "edge", incident_id, latched.mono_ns)
+        logs.chain(self._log, "pressed", incident_id, accepted_ns)
+        self._control_room.event("pressed", incident_id=incident_id, mono_ns=latched.mono_ns, press=latched.press_id)
+
+    def _stuck(self, stuck: bool) -> None:
+        self._log.warning("button stuck" if stuck else "button free again")
+        self._unit.apply(ev.ButtonState(self._watch is not None, stuck))
+
+    def _wire(self, recovered: Recovered) -> None:
+        """Build what needs the recovered session, restore the state, serve the presses that waited."""
+        c = self._config
+        session = recovered.session
+        site = wire.Site(**{name: getattr(c.site, name) for name in c.site.__struct_fields__})
+        unit = self._unit
+        self._alarms = AlarmDesk(
+            c.unit.id, site, session, Outbox(self._state_dir / "outbox"), self._disk, self._latch, self._clock,
+            self._log, unit.apply,
+        )  # fmt: skip
+        self._commands = CommandDesk(
+            session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
+            lambda name: name in warning_names(), self._mint_test,
+        )  # fmt: skip
+        self._control_room = ControlRoomDesk(
+            c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
+            self._alarms.acked, self._alarms.broker_connected,
+        )  # fmt: skip
+        self._alarms.send_on(self._control_room.uplinks)
+        self._alarms.held([each.press_id for each in recovered.entries])
+        self._workers = WorkerDesk(
+            self._run_dir, session, (c.ring.sync_idle_s, c.ring.sync_incident_s), self._log, self._worker_event,
+            lambda: self._health.status(),
+        )  # fmt: skip
+        self._locks = LockDesk(
+            self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
+        )
+        self._health = HealthDesk(
+            c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
+            lambda: self._snapshot.disk_failed or self._locks.failed, self._button_error, recovered.quarantined,
+        )  # fmt: skip
+        unit.reconcile_with(
+            self._alarms.reconcile,
+            self._workers.reconcile,
+            self._locks.reconcile,
+            lambda levels: self._control_room.state_changed(),
+        )
+        unit.on_stage(self._stage)
+        unit.restore(recovered.state)
+        unit.apply(ev.ButtonState(self._watch is not None, unit.state.button_stuck))
+        self._ready = True
+        for press in recovered.presses:
+            self._log.warning("a predecessor's press is served now", press=press.press_id)
+            unit.apply(press)
+        for latched, accepted_ns in self._early:
+            self._pressed(latched, accepted_ns)
+        self._early.clear()
+
+    def _mint_test(self) -> ev.Raised:
+        stamp = self._clock.stamp()
+        return ev.Raised(
+            str(uuid.uuid4()), str(uuid.uuid4()), "test", stamp.mono_ns, stamp.utc_us, stamp.clock
+        )  # fmt: skip
+
+    def _stage(self, incident: Incident) -> None:
+        by = {"accepted": incident.accepted_by, "answered": incident.answered_by}.get(incident.stage)
+        self._control_room.event(
+            f"incident_{incident.stage}", incident_id=incident.incident_id, kind=incident.kind, by=by,
+            outcome=incident.outcome, presses=incident.count,
+        )  # fmt: skip
+
+    def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
+        if event.name == "upload_done":
+            self._unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
+        if event.name != "segment_closed":
+            self._control_room.event(
+                event.name, incident_id=event.incident_id, mono_ns=event.mono_ns, worker=worker, **event.data
+            )
+
+    async def _serve(self) -> int:
+        watchdog = Watchdog(time.monotonic_ns)
+        stop = asyncio.Event()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(sig, stop.set)
+
+        async def time_passes() -> None:
+            watchdog.expect("time", within_s=4.0)
+            await self._unit.run(lambda: watchdog.beat("time"))
+
+        async def press_thread() -> None:
+            """The press thread completes a cycle every second; its stamp is what is fresh, not this task."""
+            if self._watch is None:
+                await asyncio.Event().wait()
+            watchdog.expect("press", within_s=4.0)
+            while self._watch is not None:
+                if time.monotonic_ns() - self._watch.alive_ns < 3_000_000_000:
+                    watchdog.beat("press")
+                await asyncio.sleep(1.0)
+
+        async def feed() -> None:
+            await watchdog.run(lambda stale: self._log.error("watchdog withheld", stale=stale))
+
+        services = [
+            Service("time", time_passes, vital=True),
+            Service("press thread", press_thread, vital=True),
+            Service("watchdog", feed, vital=True),
+            Service("alarms", self._alarms.run, vital=True),
+            Service("workers", self._workers.run),
+            Service("locks", self._locks.run),
+            *self._control_room.services(),
+        ]
+        work = asyncio.create_task(supervise(services, self._log))
+        stopping = asyncio.create_task(stop.wait())
+        notify("READY=1\nSTATUS=armed" if self._watch is not None else "READY=1\nSTATUS=button cannot be watched")
+        self._log.info("armed" if self._unit.state.armed else "not armed", session=self._alarms.session)
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        notify("STOPPING=1")
+        status = 0
+        if work.done():
+            self._log.error("core ends", error=repr(work.exception()))
+            status = 1
+        for uplink in self._control_room.uplinks:
+            goodbye = msgspec.structs.replace(self._health.state(), online=False, armed=False)
+            uplink.publish(
+                wire.topic(self._config.unit.id, "up", "state"), msgspec.json.encode(goodbye), qos=1, retain=True
+            )
+        await asyncio.sleep(0.05)  # paho's thread takes the goodbye from its socket pair
+        work.cancel()
+        stopping.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
+        self._log.info("core stopped", status=status)
+        return status

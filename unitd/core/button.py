@@ -1,0 +1,129 @@
+"""The button's two threads: the GPIO callback latches and lights at once; the press thread runs the glitch filter.
+
+Neither needs the event loop: with a hung loop a press is still latched, lit and accepted, and waits for core's
+successor.
+"""
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from unitd.core.latch import Latch, Latched
+from unitd.core.panel import Panel
+from unitd.model import press
+from unitd.ports import Button, Clock
+
+EDGES_PENDING = 1000
+
+
+class PressWatch:
+    """Watches one contact.
+
+    `on_press(latched, accepted_ns)` is called on the press thread for each accepted press, with its latch written;
+    `on_stuck(stuck)` when the contact has been closed longer than `stuck_after_s`, and when it opens again.
+    """
+
+    def __init__(
+        self,
+        button: Button,
+        panel: Panel,
+        latch: Latch,
+        clock: Clock,
+        boot_id: str,
+        stuck_after_s: float,
+        on_press: Callable[[Latched, int], None],
+        on_stuck: Callable[[bool], None],
+    ) -> None:
+        self._button = button
+        self._panel = panel
+        self._latch = latch
+        self._clock = clock
+        self._boot_id = boot_id
+        self._stuck_after_ns = int(stuck_after_s * 1e9)
+        self._on_press = on_press
+        self._on_stuck = on_stuck
+        self._filter = press.Filter()
+        self._stuck = False
+        self._making: Latched | None = None
+        self._edges: queue.Queue[tuple[int, bool]] = queue.Queue(EDGES_PENDING)
+        self._alive_ns = time.monotonic_ns()
+        self.dropped_edges = 0
+
+    def start(self) -> None:
+        """Watch from now on. A contact that is closed already counts as closed now: a press, or a leaning caller."""
+        self._button.watch(self._edge)
+        threading.Thread(target=self._run, name="press", daemon=True).start()
+        if self._button.closed():
+            self._edge(time.monotonic_ns(), True)
+
+    @property
+    def alive_ns(self) -> int:
+        """When the press thread last completed a cycle; it does so at least every second."""
+        return self._alive_ns
+
+    def _edge(self, mono_ns: int, closed: bool) -> None:
+        """On the GPIO thread: latch and light first, then let the press thread judge."""
+        if closed and self._making is None and not self._filter.fired:
+            stamp = self._clock.stamp(mono_ns)
+            self._making = Latched(
+                press_id=str(uuid.uuid4()),
+                incident_id=str(uuid.uuid4()),
+                mono_ns=mono_ns,
+                utc_us=stamp.utc_us,
+                clock=stamp.clock,
+                boot_id=self._boot_id,
+            )
+            self._panel.first_light()
+            self._latch.set(self._making)
+        try:
+            self._edges.put_nowait((mono_ns, closed))
+        except queue.Full:
+            self.dropped_edges += 1
+
+    def _run(self) -> None:
+        while True:
+            now_ns = time.monotonic_ns()
+            due_ns = press.deadline_ns(self._filter)
+            wait_s = 1.0 if due_ns is None else max(0.0, min((due_ns - now_ns) / 1e9, 1.0))
+            try:
+                at_ns, closed = self._edges.get(timeout=wait_s) if wait_s > 0 else self._edges.get_nowait()
+                self._filter, accepted = press.on_edge(self._filter, closed, at_ns)
+            except queue.Empty:
+                self._filter, accepted = press.on_time(self._filter, time.monotonic_ns())
+            if accepted is not None:
+                self._accept(accepted)
+            elif self._is_glitch():
+                self._glitch()
+            self._watch_stuck()
+            self._alive_ns = time.monotonic_ns()
+
+    def _accept(self, accepted: press.Accepted) -> None:
+        latched, self._making = self._making, None
+        if latched is None:  # the contact was closed again while its release was still bouncing
+            stamp = self._clock.stamp(accepted.edge_ns)
+            latched = Latched(
+                str(uuid.uuid4()), str(uuid.uuid4()), accepted.edge_ns, stamp.utc_us, stamp.clock, self._boot_id
+            )
+            self._panel.first_light()
+            self._latch.set(latched)
+        self._on_press(latched, accepted.accepted_ns)
+
+    def _is_glitch(self) -> bool:
+        """A press in the making that the filter has let go of. Its age excludes one whose edge is still queued."""
+        making = self._making
+        settled = press.deadline_ns(self._filter) is None and not self._filter.closed
+        return making is not None and settled and time.monotonic_ns() - making.mono_ns >= press.REARM_NS
+
+    def _glitch(self) -> None:
+        latched, self._making = self._making, None
+        if latched is not None:
+            self._latch.clear(latched.press_id)
+            self._panel.settle()
+
+    def _watch_stuck(self) -> None:
+        held = self._filter.closed and time.monotonic_ns() - self._filter.edge_ns > self._stuck_after_ns
+        if held != self._stuck:
+            self._stuck = held
+            self._on_stuck(held)

@@ -1,0 +1,196 @@
+"""The control room's desk: every broker at once, birth and will, heartbeat, events up, commands down."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from unitd.config import BrokerTable, Config
+from unitd.core.commands import CommandDesk
+from unitd.drivers.mqtt import Handlers, MqttUplink, Will
+from unitd.drivers.tls import client_context
+from unitd.messages import control_room as wire
+from unitd.model import events as ev
+from unitd.ports import Clock
+from unitd.runtime.logs import Logger
+from unitd.runtime.supervise import Service
+
+EVENTS_KEPT = 256
+STATE_SETTLE_S = 0.3
+"""Changes of the state that come together are told together."""
+FACTS_PERIOD_S = 900.0
+"""Facts alone (signal, frame rate) change all the time: told this often, to keep an idle unit within 1 MB a day."""
+BROKER_LOST_AFTER_S = 10.0
+
+
+class ControlRoomDesk:
+    """Lives on the loop. `state` gives the present State payload; `apply` takes events into the unit."""
+
+    def __init__(
+        self,
+        config: Config,
+        session: int,
+        clock: Clock,
+        log: Logger,
+        state: Callable[[], wire.State],
+        commands: CommandDesk,
+        apply: Callable[[ev.Event], None],
+        alarm_acked: Callable[[str, str], None],
+        broker_connected: Callable[[], None],
+    ) -> None:
+        self._unit = config.unit.id
+        self.session = session
+        self._clock = clock
+        self._log = log
+        self._state = state
+        self._commands = commands
+        self._apply = apply
+        self._alarm_acked = alarm_acked
+        self._broker_connected = broker_connected
+        self._beat_s = config.heartbeat.period_s
+        self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
+        self._told: wire.State | None = None
+        self._told_ns = 0
+        self._changed = asyncio.Event()
+        self._seq = 0
+        self.dropped_events = 0
+        self.malformed = 0
+        self._down_since_ns = {each.name: clock.mono_ns() for each in config.brokers}
+        self._reasons: dict[str, str] = {}
+        self.uplinks = [self._uplink(each) for each in config.brokers]
+
+    def services(self) -> list[Service]:
+        """What must run, for the supervisor."""
+        links = [Service(f"broker {each.name}", each.run) for each in self.uplinks]
+        return [*links, Service("state", self._tell), Service("heartbeat", self._beat)]
+
+    def state_changed(self) -> None:
+        """Something of the state may have changed: tell it soon."""
+        self._changed.set()
+
+    def event(self, name: str, *, incident_id: str | None = None, mono_ns: int | None = None, **data: object) -> None:
+        """Tell the control room that something happened once; kept (the newest 256) while no broker is connected."""
+        stamp = self._clock.stamp(mono_ns)
+        event = wire.Event(name=name, at=stamp, session=self.session, incident_id=incident_id, data=data)  # type: ignore[arg-type]
+        if len(self._events) == EVENTS_KEPT:
+            self.dropped_events += 1
+        self._events.append(event)
+        self._flush_events()
+
+    def faults(self) -> list[wire.FaultReport]:
+        """A fault for each broker that has been away for BROKER_LOST_AFTER_S."""
+        now_ns = self._clock.mono_ns()
+        return [
+            wire.FaultReport(
+                code="broker_lost",
+                subject=link.name,
+                text=f"broker {link.name} is not connected: {self._reasons.get(link.name, 'no answer')}",
+            )
+            for link in self.uplinks
+            if not link.connected and now_ns - self._down_since_ns[link.name] > BROKER_LOST_AFTER_S * 1e9
+        ]
+
+    def _uplink(self, broker: BrokerTable) -> MqttUplink:
+        def context() -> ssl.SSLContext:
+            for file in (broker.ca_file, broker.cert_file, broker.key_file):
+                if not Path(file).exists():
+                    self._reasons[broker.name] = f"{file} is missing"
+            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self._clock.stamp)
+
+        def will() -> Will:
+            state = wire.State(unit=self._unit, online=False, session=self.session)
+            return Will(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state))
+
+        handlers = Handlers(self._connected, self._lost, self._message, self._acked)
+        return MqttUplink(broker, self._unit, wire.topic(self._unit, "down", "#"), will, context, handlers)
+
+    def _connected(self, name: str) -> None:
+        self._log.info("broker connected", broker=name)
+        link = next(each for each in self.uplinks if each.name == name)
+        self._publish_state(link, self._state())
+        self._broker_connected()
+        self._flush_events()
+        self._changed.set()
+
+    def _lost(self, name: str, reason: str) -> None:
+        if self._reasons.get(name) != reason:
+            self._log.warning("broker lost", broker=name, reason=reason)
+        self._reasons[name] = reason
+        if self._down_since_ns[name] == 0:
+            self._down_since_ns[name] = self._clock.mono_ns()
+        self._changed.set()
+
+    def _acked(self, name: str, token: str) -> None:
+        self._alarm_acked(name, token)
+
+    def _message(self, name: str, topic: str, payload: bytes) -> None:
+        """The one boundary for bytes from the control room; does not raise."""
+        kind = topic.removeprefix(wire.topic(self._unit, "down") + "/")
+        if kind == "received":
+            self._received(payload)
+        elif kind in ("operator/cmd", "maintainer/cmd"):
+            reply = self._commands.take(kind.split("/")[0], payload)
+            if reply is not None:
+                self._log.info("command", role=kind, seq=reply.seq, result=reply.result, reason=reply.reason)
+                for link in self.uplinks:
+                    link.publish(wire.topic(self._unit, "up", "reply"), msgspec.json.encode(reply), qos=1)
+                self._apply(ev.Heard())
+        else:
+            self.malformed += 1
+
+    def _received(self, payload: bytes) -> None:
+        try:
+            if len(payload) > wire.MAX_PAYLOAD_BYTES:
+                raise ValueError("payload too large")
+            received = msgspec.json.decode(payload, type=wire.Received)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            self.malformed += 1
+            self._log.warning("malformed message", topic="received", error=str(error))
+            return
+        self._apply(ev.AlarmReceived(tuple(received.press_ids)) if received.press_ids else ev.Heard())
+
+    def _publish_state(self, link: MqttUplink, state: wire.State) -> None:
+        link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
+        self._down_since_ns[link.name] = 0
+
+    def _flush_events(self) -> None:
+        """Each event goes to every connected broker; while none is, it waits."""
+        links = [each for each in self.uplinks if each.connected]
+        while links and self._events:
+            payload = msgspec.json.encode(self._events.popleft())
+            for link in links:
+                link.publish(wire.topic(self._unit, "up", "event"), payload, qos=1)
+
+    async def _tell(self) -> None:
+        """Publish the state when anything but its clocks has changed; facts alone only now and then."""
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), 5.0)
+            except TimeoutError:
+                pass
+            else:
+                await asyncio.sleep(STATE_SETTLE_S)
+            self._changed.clear()
+            state = self._state()
+            still = msgspec.structs.replace(state, uptime_ms=0, facts={})
+            now_ns = self._clock.mono_ns()
+            if still == self._told and now_ns - self._told_ns < FACTS_PERIOD_S * 1e9:
+                continue
+            self._told, self._told_ns = still, now_ns
+            for link in self.uplinks:
+                if link.connected:
+                    self._publish_state(link, state)
+
+    async def _beat(self) -> None:
+        while True:
+            stamp = self._clock.stamp()
+            beat = wire.Beat(
+                session=self.session, seq=self._seq, uptime_ms=stamp.mono_ns // 1_000_000, clock=stamp.clock
+            )
+            self._seq += 1
+            for link in self.uplinks:
+                link.publish(wire.topic(self._unit, "up", "beat"), msgspec.json.encode(beat), qos=0)
+            await asyncio.sleep(self._beat_s)

@@ -1,0 +1,130 @@
+"""Core's view of the unit's health, as the control room and `unitd status` are told it."""
+
+from collections.abc import Callable
+
+from unitd.config import Config
+from unitd.core.alarm import AlarmDesk
+from unitd.core.control_room import ControlRoomDesk
+from unitd.core.panel import Panel
+from unitd.core.unit import Unit
+from unitd.core.workers import WorkerDesk
+from unitd.messages import control_room as wire
+from unitd.messages import workers as worker_wire
+from unitd.model.incident import Incident
+from unitd.ports import Clock
+from unitd.prompts import warning_names
+
+PRESETS = (1, 2, 3, 4)
+
+
+class HealthDesk:
+    """Reads the other desks; keeps nothing of its own."""
+
+    def __init__(
+        self,
+        config: Config,
+        site: wire.Site,
+        session: int,
+        clock: Clock,
+        unit: Unit,
+        panel: Panel,
+        alarms: AlarmDesk,
+        control_room: ControlRoomDesk,
+        workers: WorkerDesk,
+        disk_failed: Callable[[], bool],
+        button_error: str,
+        quarantined: list[str],
+    ) -> None:
+        self._config = config
+        self._site = site
+        self._session = session
+        self._clock = clock
+        self._unit = unit
+        self._panel = panel
+        self._alarms = alarms
+        self._control_room = control_room
+        self._workers = workers
+        self._disk_failed = disk_failed
+        self._button_error = button_error
+        self._quarantined = quarantined
+
+    def faults(self) -> tuple[wire.FaultReport, ...]:
+        """Everything wrong now, core's own first."""
+        state, report = self._unit.state, wire.FaultReport
+        found: list[wire.FaultReport] = []
+        if self._button_error:
+            found.append(report(code="button_lost", text=f"the button cannot be watched: {self._button_error}"))
+        if state.button_stuck:
+            found.append(report(code="button_stuck", text="the button's contact has been closed for too long"))
+        if self._alarms.disk_failed:
+            found.append(report(code="outbox_memory_only", text="alarms are kept in memory only: the disk refuses"))
+        if self._disk_failed():
+            found.append(report(code="disk_error", subject="core", text="the unit's state cannot be written to disk"))
+        if self._quarantined:
+            found.append(
+                report(code="outbox_quarantine", text=f"{len(self._quarantined)} unreadable alarm(s) put aside")
+            )
+        if self._clock.stamp().clock == "unknown":
+            found.append(report(code="clock_unknown", text="the clock is not synchronised; times are provisional"))
+        if self._config.brokers and state.heard_mono_ns is not None and not self._unit.outputs().heard:
+            found.append(report(code="control_room_silent", text="the control room has not been heard for too long"))
+        found += self._control_room.faults()
+        found += [report(code=each.code, subject=each.subject, text=each.text) for each in self._workers.faults()]
+        return tuple(found)
+
+    def state(self) -> wire.State:
+        """The retained state message."""
+        stamp = self._clock.stamp()
+        return wire.State(
+            unit=self._config.unit.id,
+            online=True,
+            session=self._session,
+            armed=self._unit.state.armed,
+            clock=stamp.clock,
+            uptime_ms=stamp.mono_ns // 1_000_000,
+            site=self._site,
+            open_incidents=tuple(_open(each) for each in self._unit.state.incidents if each.open),
+            faults=self.faults(),
+            facts=self._workers.facts(),
+            presets=PRESETS if self._config.dome else (),
+            warnings=tuple(warning_names()),
+        )
+
+    def status(self) -> worker_wire.Status:
+        """What `unitd status` prints."""
+        stamp = self._clock.stamp()
+        levels = self._unit.outputs()
+        served = levels.served
+        return worker_wire.Status(
+            unit=self._config.unit.id,
+            session=self._session,
+            armed=self._unit.state.armed,
+            uptime_s=stamp.mono_ns / 1e9,
+            clock=stamp.clock,
+            control_room_heard=levels.heard,
+            brokers={each.name: each.connected for each in self._control_room.uplinks},
+            incident=None
+            if served is None
+            else worker_wire.OpenIncident(
+                incident_id=served.incident_id,
+                kind=served.kind,
+                stage=served.stage,
+                raised_mono_ns=served.raised_mono_ns,
+            ),
+            open_incidents=sum(each.open for each in self._unit.state.incidents),
+            lamps=self._panel.levels,
+            waiting_alarms=self._alarms.waiting,
+            workers=self._workers.alive(),
+            faults=tuple(worker_wire.Fault(code=f.code, subject=f.subject, text=f.text) for f in self.faults()),
+            facts=self._workers.facts(),
+        )
+
+
+def _open(incident: Incident) -> wire.OpenIncident:
+    return wire.OpenIncident(
+        incident_id=incident.incident_id,
+        kind=incident.kind,
+        stage=incident.stage,
+        raised=wire.Stamp(utc_us=incident.raised_utc_us, clock=incident.clock, mono_ns=incident.raised_mono_ns),  # type: ignore[arg-type]
+        presses=incident.count,
+    )

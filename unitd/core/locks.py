@@ -1,0 +1,66 @@
+"""Evidence locks: core alone writes them, as files that `record` respects whether or not anything else runs."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from unitd.core.disk_thread import DiskThread
+from unitd.model.incident import Lock
+from unitd.model.outputs import Outputs
+from unitd.runtime.logs import Logger
+from unitd.store import disk
+
+AGAIN_S = 5.0
+
+
+class LockDesk:
+    """Brings `state_dir/locks/` to the level of the outputs; what the disk refuses is tried again for ever."""
+
+    def __init__(
+        self, directory: Path, disk_thread: DiskThread, log: Logger, on_complete: Callable[[str], None]
+    ) -> None:
+        self._on_complete = on_complete
+        self._directory = directory
+        self._disk = disk_thread
+        self._log = log
+        self._wanted: dict[str, Lock] = {}
+        self._written: dict[str, Lock] = {}
+        self._wake = asyncio.Event()
+        self.failed = False
+
+    def reconcile(self, levels: Outputs) -> None:
+        """Take the wanted locks; a lock that is no longer in the outputs stays on disk."""
+        wanted = {lock.incident_id: lock for lock in levels.locks}
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Write what differs, until cancelled."""
+        while True:
+            self._wake.clear()
+            for lock in [each for key, each in self._wanted.items() if self._written.get(key) != each]:
+                data = msgspec.json.encode(lock)
+                path = self._directory / f"{lock.incident_id}.json"
+                try:
+                    await self._disk.run(lambda path=path, data=data: self._write(path, data))  # type: ignore[misc]
+                    self._written[lock.incident_id] = lock
+                    self.failed = False
+                    if lock.to_mono_ns is not None:
+                        self._on_complete(lock.incident_id)
+                except OSError as error:
+                    if not self.failed:
+                        self._log.error("evidence lock not written", incident=lock.incident_id, error=str(error))
+                    self.failed = True
+                    break
+            self._written = {key: lock for key, lock in self._written.items() if key in self._wanted}
+            try:
+                await asyncio.wait_for(self._wake.wait(), AGAIN_S if self.failed else None)
+            except TimeoutError:
+                continue
+
+    def _write(self, path: Path, data: bytes) -> None:
+        disk.make_dirs(self._directory)
+        disk.atomic_write(path, data, mode=0o644)

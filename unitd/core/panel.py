@@ -1,0 +1,61 @@
+"""Lamps and sounder, reconciled to levels from two threads: the loop's outputs and the GPIO thread's first light."""
+
+import threading
+
+from unitd.model.lamps import Lamps
+from unitd.ports import Lamp
+
+
+class Panel:
+    """Thread-safe. While a press is in the making (`first_light` .. `settle`) yellow is at least flashing and the
+    sounder on, whatever the loop knows by then: the caller sees within milliseconds that the pole has felt the finger.
+    A lamp that is not fitted, or whose pin cannot be had, is None.
+    """
+
+    def __init__(self, yellow: Lamp | None, green: Lamp | None, locator: Lamp | None, sounder: Lamp | None) -> None:
+        self._lamps = (yellow, green, locator)
+        self._sounder = sounder
+        self._lock = threading.Lock()
+        self._wanted = Lamps("off", "off", "off")
+        self._tone = False
+        self._making = False
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """What is shown, for status."""
+        return {**self._wanted._asdict(), "sounder": "steady" if self._tone else "off"}
+
+    def first_light(self) -> None:
+        """A finger is on the button: answer at once, from the GPIO thread."""
+        with self._lock:
+            self._making = True
+            self._reconcile()
+
+    def settle(self) -> None:
+        """The press was accepted (its outputs have been shown) or was a glitch."""
+        with self._lock:
+            self._making = False
+            self._reconcile()
+
+    def show(self, lamps: Lamps, tone: bool) -> None:
+        """Show the outputs of the state, from the loop."""
+        with self._lock:
+            self._wanted, self._tone = lamps, tone
+            self._reconcile()
+
+    def close(self) -> None:
+        """Let go of the pins."""
+        with self._lock:
+            for lamp in (*self._lamps, self._sounder):
+                if lamp is not None:
+                    lamp.close()
+
+    def _reconcile(self) -> None:
+        wanted = self._wanted
+        if self._making and wanted.yellow == "off":
+            wanted = wanted._replace(yellow="flashing")
+        for lamp, level in zip(self._lamps, wanted, strict=True):
+            if lamp is not None:
+                lamp.show(level)
+        if self._sounder is not None:
+            self._sounder.show("steady" if self._tone or self._making else "off")

@@ -1,0 +1,96 @@
+"""What a core finds of its predecessors: state, outbox, latched presses. Idempotent; never longer than it must."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unitd.core.disk_thread import DiskThread
+from unitd.core.latch import Latch
+from unitd.core.session import next_session
+from unitd.core.snapshot import Snapshot
+from unitd.errors import StoreError
+from unitd.model import events as ev
+from unitd.model.incident import State
+from unitd.model.step import rebooted
+from unitd.runtime.logs import Logger
+from unitd.store.boot import KERNEL_BOOT_ID, current_boot
+from unitd.store.outbox import Entry, Outbox
+
+WITHIN_S = 3.0
+"""How long a slow disk is waited for at start; after that core goes on with what tmpfs holds."""
+
+
+@dataclass
+class Recovered:
+    """`presses` are events for what the state does not hold yet, in order."""
+
+    state: State = field(default_factory=State)
+    session: int = 1
+    boot: int = 0
+    entries: list[Entry] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+    presses: list[ev.Pressed | ev.Raised] = field(default_factory=list)
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; does not touch the disk."""
+    return KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
+
+
+async def recover(
+    disk: DiskThread, run_dir: Path, state_dir: Path, snapshot: Snapshot, latch: Latch, log: Logger
+) -> Recovered:
+    """Gather it all. A disk that refuses or takes longer than WITHIN_S is logged and done without."""
+
+    def read_disk() -> tuple[Recovered, State | None]:
+        read = Recovered()
+        try:
+            read.boot = current_boot(state_dir).boot
+        except StoreError as error:
+            log.error("boot counter not kept", error=str(error))
+        read.session = next_session(run_dir, state_dir)
+        state = snapshot.load_durable()
+        try:
+            read.entries, read.quarantined = Outbox(state_dir / "outbox").open()
+        except OSError as error:
+            log.error("outbox cannot be read", error=str(error))
+        return read, state
+
+    try:
+        found, durable = await disk.run(read_disk, WITHIN_S)
+    except OSError as error:  # TimeoutError is one
+        log.error("disk not ready at start, going on without it", error=repr(error))
+        found, durable = Recovered(session=next_session(run_dir, run_dir)), None
+    volatile = snapshot.load_volatile()
+    if found.boot == 0:
+        found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
+    # tmpfs is written at every step and cannot be of another boot: it is never behind the disk
+    state = volatile or durable or State()
+    found.state = rebooted(state, found.boot, 0 if volatile else _now_ns())
+    known = {press.press_id for incident in found.state.incidents for press in incident.presses}
+    for name in found.quarantined:
+        log.error("unreadable outbox entry put aside", file=name)
+    for entry in found.entries:
+        if entry.press_id not in known:
+            known.add(entry.press_id)
+            found.presses.append(_event_of(entry))
+    for latched in latch.pending(boot_id()):
+        if latched.press_id not in known:
+            known.add(latched.press_id)
+            found.presses.append(
+                ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
+            )
+    return found
+
+
+def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:
+    if entry.kind == "panic":
+        return ev.Pressed(entry.press_id, entry.incident_id, entry.mono_ns, entry.utc_us, entry.clock)
+    return ev.Raised(
+        entry.press_id, entry.incident_id, entry.kind, entry.mono_ns, entry.utc_us, entry.clock  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _now_ns() -> int:
+    import time
+
+    return time.monotonic_ns()

@@ -1,0 +1,73 @@
+"""Core's state outside core, so that a successor is in the same incident.
+
+To tmpfs at each step, to disk at each transition.
+"""
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from unitd.core.disk_thread import DiskThread
+from unitd.model.incident import State
+from unitd.runtime.logs import Logger
+from unitd.store import disk
+
+
+class Snapshot:
+    """Two files of the same form. tmpfs is written on the loop (tens of microseconds), the disk on the disk thread."""
+
+    def __init__(self, run_dir: Path, state_dir: Path, disk_thread: DiskThread, log: Logger) -> None:
+        self._volatile = run_dir / "core-state.json"
+        self._durable = state_dir / "core" / "state.json"
+        self._disk = disk_thread
+        self._log = log
+        self.disk_failed = False
+        self._latest: State | None = None
+        self._writing = False
+
+    def load_volatile(self) -> State | None:
+        """What a predecessor of this boot left, or None. Does not touch the disk."""
+        return _decode(self._volatile)
+
+    def load_durable(self) -> State | None:
+        """What was last on disk, or None; blocks on the disk."""
+        with contextlib.suppress(OSError):
+            disk.make_dirs(self._durable.parent)
+        return _decode(self._durable)
+
+    def save_volatile(self, state: State) -> None:
+        """Replace the tmpfs copy; a failure is ignored here (the disk has a copy of each transition)."""
+        temporary = self._volatile.with_suffix(".tmp")
+        with contextlib.suppress(OSError):
+            temporary.write_bytes(msgspec.json.encode(state))
+            temporary.replace(self._volatile)
+
+    async def save_durable(self, state: State) -> None:
+        """Bring the disk to the latest state; calls that overlap are merged. Never raises: `disk_failed` says it."""
+        self._latest = state
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            while self._latest is not None:
+                data, self._latest = msgspec.json.encode(self._latest), None
+                try:
+                    await self._disk.run(lambda data=data: self._write(data))  # type: ignore[misc]
+                    self.disk_failed = False
+                except OSError as error:
+                    self.disk_failed = True
+                    self._log.error("state not saved to disk", error=str(error))
+        finally:
+            self._writing = False
+
+    def _write(self, data: bytes) -> None:
+        disk.make_dirs(self._durable.parent)
+        disk.atomic_write(self._durable, data)
+
+
+def _decode(file: Path) -> State | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=State)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,103 @@
+"""The unit: holds the state, takes events through `step`, and tells whoever reconciles outputs that they changed."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from unitd.core.snapshot import Snapshot
+from unitd.model import events as ev
+from unitd.model.incident import Incident, Settings, State
+from unitd.model.outputs import Outputs, next_change_ns, outputs
+from unitd.model.step import step
+from unitd.ports import Clock
+from unitd.runtime.logs import Logger, chain
+
+Reconciler = Callable[[Outputs], None]
+LONGEST_SLEEP_NS = 1_000_000_000
+
+
+class Unit:
+    """Runs on the loop; `apply` never blocks. Reconcilers are called in the order given, lamps first."""
+
+    def __init__(self, settings: Settings, snapshot: Snapshot, clock: Clock, log: Logger) -> None:
+        self.state = State()
+        self.settings = settings
+        self._snapshot = snapshot
+        self._clock = clock
+        self._log = log
+        self._reconcilers: list[Reconciler] = []
+        self._on_stage: list[Callable[[Incident], None]] = []
+        self._wake = asyncio.Event()
+        self._saving: set[asyncio.Task[None]] = set()
+
+    def reconcile_with(self, *reconcilers: Reconciler) -> None:
+        """Call these with the outputs after every step."""
+        self._reconcilers.extend(reconcilers)
+
+    def on_stage(self, call: Callable[[Incident], None]) -> None:
+        """Call with each incident whose stage has changed."""
+        self._on_stage.append(call)
+
+    def outputs(self) -> Outputs:
+        return outputs(self.state, self._clock.mono_ns(), self.settings)
+
+    def restore(self, state: State) -> None:
+        """Start from a predecessor's state."""
+        self.state = state
+        self.apply(ev.Tick())
+
+    def apply(self, event: ev.Event) -> None:
+        """Take one event: step, snapshot, reconcile."""
+        now_ns = self._clock.mono_ns()
+        before = self.state
+        self.state = step(before, event, now_ns, self.settings)
+        if self.state is not before and self.state != before:
+            self._snapshot.save_volatile(self.state)
+            self._transitions(before, event)
+        levels = outputs(self.state, now_ns, self.settings)
+        for reconcile in self._reconcilers:
+            try:
+                reconcile(levels)
+            except Exception:  # noqa: BLE001 - one output that fails must not keep the others dark
+                self._log.exception("output failed", output=getattr(reconcile, "__qualname__", "?"))
+        self._wake.set()
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Let time pass: tick when time alone changes something, and beat at least every second."""
+        while True:
+            now_ns = self._clock.mono_ns()
+            next_ns = next_change_ns(self.state, now_ns, self.settings)
+            wait_ns = LONGEST_SLEEP_NS if next_ns is None else min(next_ns - now_ns, LONGEST_SLEEP_NS)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_ns / 1e9)
+            except TimeoutError:
+                if next_ns is not None and self._clock.mono_ns() >= next_ns:
+                    self.apply(ev.Tick())
+            beat()
+
+    def _transitions(self, before: State, event: ev.Event) -> None:
+        """Log and tell what changed in stage, and bring the disk to the new state when something did."""
+        moved = False
+        known = {each.incident_id: each for each in before.incidents}
+        for incident in self.state.incidents:
+            old = known.get(incident.incident_id)
+            if old is None or old.stage != incident.stage:
+                moved = True
+                chain(self._log, incident.stage, incident.incident_id, self._clock.mono_ns())
+                for tell in self._on_stage:
+                    tell(incident)
+            elif old.count != incident.count:
+                moved = True
+        gone = set(known) - {each.incident_id for each in self.state.incidents}
+        for incident_id in gone:
+            moved = True
+            if known[incident_id].open:
+                chain(self._log, "closed", incident_id, self._clock.mono_ns())
+                for tell in self._on_stage:
+                    tell(msgspec.structs.replace(known[incident_id], stage="closed"))
+        if moved or self.state.uploads != before.uploads:
+            task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))
+            self._saving.add(task)
+            task.add_done_callback(self._saving.discard)

@@ -1,0 +1,175 @@
+"""Core's end of the socket to its workers: sends the whole desired state, gathers facts, health and events."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from unitd.messages import workers as wire
+from unitd.model.outputs import Outputs
+from unitd.runtime.logs import Logger
+
+HEALTH_KEPT_S = 15.0
+WORKERS: tuple[wire.Worker, ...] = ("field", "record", "call", "sense")
+MAX_CONNECTIONS = 16
+UNSENT_LIMIT_BYTES = 1024 * 1024
+
+
+@dataclass
+class _Seen:
+    """What is known of one worker."""
+
+    writer: asyncio.StreamWriter | None = None
+    health: wire.Health = field(default_factory=wire.Health)
+    heard_s: float = 0.0
+
+
+class WorkerDesk:
+    """Serves `core.sock`. A worker that does not read is cut off, never waited for."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        session: int,
+        sync_s: tuple[float, float],
+        log: Logger,
+        on_event: Callable[[wire.Worker, wire.Event], None],
+        status: Callable[[], wire.Status],
+    ) -> None:
+        self._path = run_dir / "core.sock"
+        self.session = session
+        self._sync_idle_s, self._sync_incident_s = sync_s
+        self._log = log
+        self._on_event = on_event
+        self._status = status
+        self._desired = wire.Desired(session=session, number=0)
+        self._line = b""
+        self._seen: dict[wire.Worker, _Seen] = {name: _Seen() for name in WORKERS}
+        self._connections = 0
+        self.refused = 0
+
+    def reconcile(self, levels: Outputs) -> None:
+        """Send the desired state when it differs from the last."""
+        wanted = self._wanted(levels, self._desired.number)
+        if wanted == self._desired and self._line:
+            return
+        self._desired = msgspec.structs.replace(wanted, number=self._desired.number + 1)
+        self._line = msgspec.json.encode(self._desired) + b"\n"
+        for name, seen in self._seen.items():
+            if seen.writer is not None:
+                self._send(name, seen.writer)
+
+    def alive(self) -> dict[str, bool]:
+        """Which workers are connected and have reported within HEALTH_KEPT_S."""
+        now_s = time.monotonic()
+        return {
+            name: seen.writer is not None and now_s - seen.heard_s < HEALTH_KEPT_S for name, seen in self._seen.items()
+        }
+
+    def faults(self) -> tuple[wire.Fault, ...]:
+        """The workers' own faults, and one for each worker that is not there."""
+        alive = self.alive()
+        lost = [
+            wire.Fault(code="worker_lost", subject=name, text=f"the {name} process is not running")
+            for name, up in alive.items()
+            if not up
+        ]
+        return (*lost, *(fault for name, seen in self._seen.items() if alive[name] for fault in seen.health.faults))
+
+    def facts(self) -> dict[str, dict[str, str | int | float | bool | None]]:
+        """The facts of the workers that are there."""
+        alive = self.alive()
+        return {name: dict(seen.health.facts) for name, seen in self._seen.items() if alive[name]}
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises OSError when the socket cannot be made."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        server = await asyncio.start_unix_server(self._serve, str(self._path), limit=wire.MAX_LINE_BYTES)
+        self._path.chmod(0o660)
+        async with server:
+            await server.serve_forever()
+
+    def _wanted(self, levels: Outputs, number: int) -> wire.Desired:
+        served = levels.served
+        call = levels.call
+        return wire.Desired(
+            session=self.session,
+            number=number,
+            incident=None
+            if served is None
+            else wire.OpenIncident(
+                incident_id=served.incident_id,
+                kind=served.kind,
+                stage=served.stage,
+                raised_mono_ns=served.raised_mono_ns,
+            ),
+            record=wire.RecordWanted(sync_s=self._sync_incident_s if levels.in_incident else self._sync_idle_s),
+            call=None
+            if call is None
+            else wire.CallWanted(incident_id=call.incident_id, microphone=call.microphone, voices=call.voices),
+            sound=wire.SoundWanted(
+                prompt=levels.prompt,
+                warning=None
+                if levels.warning is None
+                else wire.WarningWanted(number=levels.warning.number, name=levels.warning.name),
+            ),
+            dome=wire.DomeWanted(**{name: getattr(levels.dome, name) for name in levels.dome.__struct_fields__}),
+            uploads=tuple(
+                wire.UploadWanted(**{name: getattr(each, name) for name in each.__struct_fields__})
+                for each in levels.uploads
+            ),
+        )
+
+    def _send(self, name: wire.Worker, writer: asyncio.StreamWriter) -> None:
+        if writer.transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:
+            self._log.error("worker does not read: cut off", worker=name)
+            writer.transport.abort()
+            return
+        writer.write(self._line)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= MAX_CONNECTIONS:
+            self.refused += 1
+            writer.close()
+            return
+        self._connections += 1
+        try:
+            await self._converse(reader, writer)
+        except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
+            self._log.warning("connection ended", error=repr(error))
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = msgspec.json.decode(await asyncio.wait_for(reader.readline(), 5.0), type=wire.FromWorker)
+        if not isinstance(hello, wire.Hello):
+            raise ValueError("the first line must be a hello")
+        if hello.who == "status":
+            writer.write(msgspec.json.encode(self._status()) + b"\n")
+            await asyncio.wait_for(writer.drain(), 5.0)
+            return
+        name: wire.Worker = hello.who
+        seen = self._seen[name]
+        if seen.writer is not None:
+            seen.writer.transport.abort()  # its predecessor is dead, or a second one was started by mistake
+        seen.writer, seen.heard_s, seen.health = writer, time.monotonic(), wire.Health()
+        self._log.info("worker connected", worker=name, pid=hello.pid)
+        self._send(name, writer)
+        try:
+            while line := await reader.readline():
+                message = msgspec.json.decode(line, type=wire.FromWorker)
+                seen.heard_s = time.monotonic()
+                if isinstance(message, wire.Health):
+                    seen.health = message
+                elif isinstance(message, wire.Event):
+                    self._on_event(name, message)
+        finally:
+            if seen.writer is writer:
+                seen.writer = None
+                self._log.warning("worker gone", worker=name)

@@ -1,0 +1,141 @@
+"""What can happen to the unit, as plain values that `step` takes."""
+
+from dataclasses import dataclass
+
+from unitd.model.incident import Kind, Outcome
+
+
+@dataclass(frozen=True)
+class Pressed:
+    """An accepted press. `incident_id` was minted at the edge and is used unless an incident is open that it joins."""
+
+    press_id: str
+    incident_id: str
+    mono_ns: int
+    utc_us: int
+    clock: str
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An incident that no press started (`test`, later `tamper`, `voice`, `intrusion`)."""
+
+    press_id: str
+    incident_id: str
+    kind: Kind
+    mono_ns: int
+    utc_us: int
+    clock: str
+
+
+@dataclass(frozen=True)
+class BrokerAcked:
+    press_id: str
+
+
+@dataclass(frozen=True)
+class AlarmReceived:
+    """The control room's system holds these alarms durably."""
+
+    press_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Any authentic word from the control room's system."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    incident_id: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    incident_id: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Closed:
+    incident_id: str
+    by: str
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DomeMoved:
+    pan: float
+    tilt: float
+    zoom: float
+    duration_ns: int
+
+
+@dataclass(frozen=True)
+class DomeStopped:
+    pass
+
+
+@dataclass(frozen=True)
+class DomeSent:
+    preset: int
+
+
+@dataclass(frozen=True)
+class WarningOrdered:
+    name: str
+
+
+@dataclass(frozen=True)
+class UploadOrdered:
+    upload_id: str
+    incident_id: str
+    url: str
+    token: str
+    camera: str | None
+
+
+@dataclass(frozen=True)
+class UploadEnded:
+    upload_id: str
+
+
+@dataclass(frozen=True)
+class LockWritten:
+    """The complete lock of a closed incident is on disk: the state need not carry it any longer."""
+
+    incident_id: str
+
+
+@dataclass(frozen=True)
+class ButtonState:
+    watched: bool
+    stuck: bool
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = (
+    Pressed
+    | Raised
+    | BrokerAcked
+    | AlarmReceived
+    | Heard
+    | Accepted
+    | Answered
+    | Closed
+    | DomeMoved
+    | DomeStopped
+    | DomeSent
+    | WarningOrdered
+    | UploadOrdered
+    | UploadEnded
+    | LockWritten
+    | ButtonState
+    | Tick
+)

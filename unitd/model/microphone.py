@@ -1,0 +1,10 @@
+"""The microphone gate of PROTOCOL.md: audio is recorded and sent only inside an incident that a person started."""
+
+from unitd.model.incident import State
+
+OPEN_IN = ("panic", "voice", "test")
+
+
+def microphone_open(state: State) -> bool:
+    """Open only in panic, voice and test incidents, from raised to closed. In intrusion and tamper it stays shut."""
+    return any(incident.kind in OPEN_IN and incident.open for incident in state.incidents)

@@ -1,0 +1,88 @@
+"""`outputs(state, now_ns, settings)`: what everything should be now, as levels that drivers reconcile. Pure."""
+
+from typing import NamedTuple
+
+from unitd.model.incident import DomeGoal, Incident, Lock, Press, Settings, State, UploadGoal, WarningGoal
+from unitd.model.lamps import Lamps, control_room_heard, lamps
+from unitd.model.microphone import microphone_open
+from unitd.model.step import ENDED_WORDS_NS, lock_of
+
+TONE_NS = 700_000_000
+"""How long the sounder answers a press."""
+
+
+class Call(NamedTuple):
+    incident_id: str
+    microphone: bool
+    voices: bool
+
+
+class Outputs(NamedTuple):
+    """Levels. `alarms` are the presses that the control room's system has not confirmed yet."""
+
+    lamps: Lamps
+    sounder: bool
+    prompt: str | None
+    call: Call | None
+    microphone: bool
+    in_incident: bool
+    warning: WarningGoal | None
+    dome: DomeGoal
+    uploads: tuple[UploadGoal, ...]
+    locks: tuple[Lock, ...]
+    alarms: tuple[tuple[Incident, Press], ...]
+    heard: bool
+    served: Incident | None
+
+
+def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
+    """What should be, now."""
+    incident = state.served
+    calling = incident is not None and incident.active
+    mic = microphone_open(state)
+    return Outputs(
+        lamps=lamps(state, now_ns, settings),
+        sounder=incident is not None and incident.active and now_ns - incident.last_press_mono_ns < TONE_NS,
+        prompt=_prompt(state, incident, now_ns, settings),
+        call=Call(incident.incident_id, mic, incident.stage == "answered") if incident and calling else None,
+        microphone=mic,
+        in_incident=incident is not None,
+        warning=state.warning,
+        dome=state.dome,
+        uploads=state.uploads,
+        locks=(*state.closed_locks, *(lock_of(each, settings, state.boot) for each in state.incidents if each.open)),
+        alarms=tuple((each, press) for each in state.incidents for press in each.presses if not press.received),
+        heard=control_room_heard(state, now_ns, settings),
+        served=incident,
+    )
+
+
+def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
+    """The next instant at which time alone changes the state or an output; None when only an event can."""
+    instants: list[int] = []
+    if state.heard_mono_ns is not None:
+        instants.append(state.heard_mono_ns + settings.silent_after_ns)
+    if state.ended_mono_ns is not None:
+        instants.append(state.ended_mono_ns + ENDED_WORDS_NS)
+    for incident in state.incidents:
+        if incident.active:
+            instants.append(incident.last_press_mono_ns + TONE_NS)
+            instants.append(incident.since_mono_ns + settings.still_trying_after_ns)
+        elif incident.stage == "closing":
+            instants.append(incident.stage_mono_ns + settings.post_roll_ns)
+            instants.append(incident.stage_mono_ns + ENDED_WORDS_NS)
+    return min((each for each in instants if each > now_ns), default=None)
+
+
+def _prompt(state: State, incident: Incident | None, now_ns: int, settings: Settings) -> str | None:
+    if incident is None:
+        ended = state.ended_mono_ns
+        just_ended = ended is not None and now_ns - ended < ENDED_WORDS_NS - min(settings.post_roll_ns, ENDED_WORDS_NS)
+        return "ended" if just_ended else None
+    if incident.stage == "closing":
+        return "ended" if now_ns - incident.stage_mono_ns < ENDED_WORDS_NS else None
+    if incident.stage == "answered":
+        return None
+    if now_ns - incident.since_mono_ns >= settings.still_trying_after_ns:
+        return "still_trying"
+    return "received" if incident.reached("received") else "calling"

@@ -1,0 +1,50 @@
+"""The durable outbox: one file for each alarm, there from the press until the control room's system says `received`.
+
+Guarantee: after `put` returns the entry survives a power cut; after `remove` returns it does not come back. An entry
+that cannot be read is moved to `quarantine/` and reported, never deleted. Every call blocks on the disk: run them on the
+disk thread. Each raises OSError when the disk refuses; the caller goes on from memory.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from unitd.store import disk
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An alarm as it must be raised again by whoever finds it."""
+
+    press_id: str
+    incident_id: str
+    kind: str
+    mono_ns: int
+    utc_us: int
+    clock: str
+    boot: int
+
+
+class Outbox:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def open(self) -> tuple[list[Entry], list[str]]:
+        """Make the directory, read every entry; returns them oldest first, and the names put into quarantine."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        entries: list[Entry] = []
+        bad: list[str] = []
+        for file in sorted(self._directory.glob("*.json")):
+            try:
+                entries.append(msgspec.json.decode(disk.read(file) or b"", type=Entry))
+            except msgspec.MsgspecError:
+                quarantine = self._directory / "quarantine"
+                quarantine.mkdir(exist_ok=True)
+                file.rename(quarantine / file.name)
+                bad.append(file.name)
+        return sorted(entries, key=lambda each: (each.boot, each.mono_ns)), bad
+
+    def put(self, entry: Entry) -> None:
+        disk.atomic_write(self._directory / f"{entry.press_id}.json", msgspec.json.encode(entry))
+
+    def remove(self, press_id: str) -> None:
+        disk.remove(self._directory / f"{press_id}.json")
