@@ -237,8 +237,8 @@ class UdpPair:
     """A relay for media: what one side sends to its address comes out of the other side's address.
 
     It goes to wherever the other side last sent from; before that side has sent anything (and no `expect_*` was
-    called), packets to it are dropped. So a signalling relay gives the unit `addr_for_unit` as the peer's ICE candidate, and the
-    peer `addr_for_peer` as the unit's; each side then sees only the link.
+    called), packets to it are dropped. So a signalling relay gives the unit `addr_for_unit` as the peer's ICE
+    candidate, and the peer `addr_for_peer` as the unit's; each side then sees only the link.
     """
 
     link: Link
@@ -263,6 +263,14 @@ class UdpPair:
         for end in self._ends:
             end.close()
         self.link.forget(self)
+
+    @property
+    def unit_port(self) -> int:
+        return self.addr_for_unit[1]
+
+    @property
+    def peer_port(self) -> int:
+        return self.addr_for_peer[1]
 
     def expect_unit(self, address: Address) -> None:
         """Where the unit will be heard, before it has sent anything."""
