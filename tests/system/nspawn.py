@@ -172,11 +172,11 @@ def booted(scratch: Path, tree: Path, *binds: str) -> Iterator[Container]:
         container = Container(tree, leader, process)
 
         def answers() -> bool:
-            return "multi-user.target" in container.run(
+            return "basic.target" in container.run(
                 "systemctl", "list-units", "--state=active", "--type=target", "--plain", "--no-legend", check=False
             )
 
-        wait_until(answers, BOOT_LIMIT_S, "systemd reached multi-user.target")
+        wait_until(answers, BOOT_LIMIT_S, "systemd reached basic.target")
         yield container
     finally:
         _end(process)

@@ -103,22 +103,22 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
     _drop_in(system / "unitd-core.service.d", CORE_DROP_IN)
     for worker in WORKERS:
         _drop_in(system / f"unitd-{worker}.service.d", f"[Service]\nWatchdogSec={WORKER_WATCHDOG_S}\n")
-    (tree / "etc/unitd/unit.toml").write_text(CONFIG, encoding="utf-8")
     control_room = tree / "srv/control-room"
     _lay_out_keys(control_room, tree / "etc/unitd/tls")
+    (tree / "etc/unitd/unit.toml").write_text(CONFIG, encoding="utf-8")
     (system / "control-room.service").write_text(CONTROL_ROOM_UNIT, encoding="utf-8")
     subprocess.run(["systemctl", f"--root={tree}", "enable", "control-room.service"], check=True, capture_output=True)
     pins = scratch / "pins"
     pins.mkdir()
     # The tree is the container's own directory, so what the hub writes there can be read from here.
-    with GpioBench(pins / "gpio.sock") as bench, booted(scratch, tree, f"--bind={pins}:/run/hw-sim") as container:
+    with GpioBench(pins / "gpio.sock") as bench:
         (pins / "gpio.sock").chmod(0o777)
-        booted_unit = Unit(container, bench, control_room)
-        try:
-            yield booted_unit
-        finally:
-            # Shown by pytest with a failure, lost otherwise.
-            print(container.journal("--lines=200"))
+        with booted(scratch, tree, f"--bind={pins}:/run/hw-sim") as container:
+            try:
+                yield Unit(container, bench, control_room)
+            finally:
+                # Shown by pytest with a failure, lost otherwise.
+                print(container.journal("--lines=200"))
 
 
 def _drop_in(folder: Path, text: str) -> None:
@@ -129,7 +129,7 @@ def _drop_in(folder: Path, text: str) -> None:
 def _lay_out_keys(control_room: Path, tls: Path) -> None:
     pki = Pki(control_room)
     mine = pki.unit(UNIT)
-    tls.mkdir(parents=True)
+    tls.mkdir(parents=True, exist_ok=True)
     shutil.copy(mine.ca_file, tls / "ca.pem")
     shutil.copy(mine.cert_file, tls / "unit.pem")
     shutil.copy(mine.key_file, tls / "unit.key")
