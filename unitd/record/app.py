@@ -1,0 +1,27 @@
+"""Composition root of `unitd record`."""
+
+from pathlib import Path
+
+from unitd.config import Config
+from unitd.drivers.camera_rtsp import RtspStream
+from unitd.record.recorder import Recorder
+from unitd.record.server import MediaServer
+from unitd.runtime.supervise import Service
+from unitd.runtime.worker import Frame, run_worker
+
+
+def main(config: Config) -> int:
+    """Record until SIGTERM; returns the exit status."""
+    return run_worker("record", config, build)
+
+
+def build(frame: Frame) -> list[Service]:
+    """The services of this process, on its running loop."""
+    recorder = Recorder(frame, RtspStream)
+    server = MediaServer(Path(frame.config.paths.run_dir) / "record.sock", recorder.find, frame.log)
+    return [
+        Service("recorder", recorder.run, vital=True),
+        Service("durability", recorder.follow),
+        Service("room", recorder.keep_room),
+        Service("record.sock", server.run),
+    ]

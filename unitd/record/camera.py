@@ -1,0 +1,173 @@
+"""One profile of one camera, kept open for ever: a thread that reads, reconnects, and is replaced when it hangs."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from unitd.config import CameraTable
+from unitd.errors import DeviceError
+from unitd.messages.media import AccessUnit, Profile, StreamInfo
+from unitd.record.backlog import SessionUnit
+from unitd.runtime.logs import Logger
+
+STALLED_AFTER_S = 2.0
+LOST_AFTER_S = 3.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 2.0
+HUNG_AFTER_S = 10.0
+"""An open and a read are both bounded well below this; a thread that is silent for longer never comes back."""
+
+MAX_HUNG_THREADS = 3
+
+State = Literal["opening", "streaming", "stalled", "lost", "idle"]
+
+
+class Source(Protocol):
+    """One session with a camera, as unitd/drivers/camera_rtsp.py offers it; blocking, one thread."""
+
+    info: StreamInfo
+    mended_times: int
+    damaged_units: int
+
+    def units(self) -> Iterator[AccessUnit]:
+        """Access units from a keyframe on, until DeviceError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+OpenSource = Callable[[CameraTable, Profile], Source]
+Sink = Callable[[SessionUnit], None]
+
+
+class CameraHungError(Exception):
+    """Too many reading threads hang in FFmpeg: only a new process can free them."""
+
+
+@dataclass
+class Reading:
+    """Figures of one stream; written by its thread, read by the loop. Counters only rise."""
+
+    units: int = 0
+    bytes: int = 0
+    sessions: int = 0
+    mended_times: int = 0
+    damaged_units: int = 0
+    error: str = ""
+    session: int | None = None
+    last_unit: float = 0.0
+
+
+class CameraStream:
+    """Start and stop from the loop; neither blocks. Sinks are called on the reading thread and must not block."""
+
+    def __init__(
+        self, camera: CameraTable, profile: Profile, open_source: OpenSource, sinks: list[Sink], log: Logger
+    ) -> None:
+        self.camera, self.profile = camera, profile
+        self.reading = Reading()
+        self._open_source, self._sinks = open_source, sinks
+        self._log = log.bind(camera=camera.name, profile=profile)
+        self._wake = threading.Event()
+        self._generation = 0
+        self._progress = 0.0
+        self._hung = 0
+        self._since = time.monotonic()
+        self.running = False
+
+    def start(self) -> None:
+        if self.running:
+            return
+        self.running = True
+        self._since = time.monotonic()
+        self.reading.last_unit = 0.0
+        self._spawn()
+
+    def stop(self) -> None:
+        """The thread ends by itself within its time-outs."""
+        self.running = False
+        self._generation += 1
+        self.reading.session = None
+        self._wake.set()
+
+    def silent_s(self) -> float:
+        """How long since the last access unit, or since the start when there has been none."""
+        return time.monotonic() - max(self.reading.last_unit, self._since)
+
+    def state(self) -> State:
+        if not self.running:
+            return "idle"
+        silent_s = self.silent_s()
+        if silent_s > LOST_AFTER_S:
+            return "lost"
+        if self.reading.session is None or not self.reading.last_unit:
+            return "opening"
+        return "stalled" if silent_s > STALLED_AFTER_S else "streaming"
+
+    def watch(self) -> None:
+        """Replace a thread that hangs. Raises CameraHungError past MAX_HUNG_THREADS. Call about each second."""
+        if not self.running or time.monotonic() - self._progress < HUNG_AFTER_S:
+            return
+        self._hung += 1
+        self._log.error("reading thread hangs and is replaced", after_s=HUNG_AFTER_S, hung=self._hung)
+        if self._hung > MAX_HUNG_THREADS:
+            raise CameraHungError(f"{self.camera.name}/{self.profile}")
+        self._spawn()
+
+    def _spawn(self) -> None:
+        self._generation += 1
+        self._progress = time.monotonic()
+        self._wake.clear()
+        name = f"read {self.camera.name}/{self.profile}"
+        threading.Thread(target=self._run, args=(self._generation,), name=name, daemon=True).start()
+
+    def _current(self, generation: int) -> bool:
+        self._progress = time.monotonic() if generation == self._generation else self._progress
+        return generation == self._generation
+
+    def _run(self, generation: int) -> None:
+        pause_s = FIRST_PAUSE_S
+        while self._current(generation):
+            opened = time.monotonic()
+            try:
+                self._session(generation)
+            except DeviceError as error:
+                if generation == self._generation:
+                    self._lost(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a camera sends, the next session is tried
+                self._lost(repr(error))
+            pause_s = FIRST_PAUSE_S if time.monotonic() - opened > LOST_AFTER_S else min(pause_s * 2, LONGEST_PAUSE_S)
+            if self._current(generation):
+                self._wake.wait(pause_s)
+
+    def _lost(self, error: str) -> None:
+        if self.reading.session is not None or error != self.reading.error:
+            self._log.warning("camera stream lost", error=error, silent_s=round(self.silent_s(), 1))
+        self.reading.error = error
+        self.reading.session = None
+
+    def _session(self, generation: int) -> None:
+        source = self._open_source(self.camera, self.profile)
+        try:
+            session = time.monotonic_ns()
+            info = source.info
+            for unit in source.units():
+                if not self._current(generation):
+                    return
+                reading = self.reading
+                if reading.session != session:
+                    reading.sessions += 1
+                    reading.session, reading.error = session, ""
+                    self._log.info("camera stream opened", codec=info.codec, width=info.width, height=info.height)
+                reading.units += 1
+                reading.bytes += len(unit.data)
+                reading.last_unit = time.monotonic()
+                item = SessionUnit(session, info, unit)
+                for sink in self._sinks:
+                    sink(item)
+        finally:
+            self.reading.mended_times += source.mended_times
+            self.reading.damaged_units += source.damaged_units
+            source.close()

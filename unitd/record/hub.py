@@ -1,0 +1,120 @@
+"""Fan-out of one stream to the clients of record.sock, with the current GOP in hand. Owes nothing to the disk."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from unitd.messages.media import AccessUnit, StreamInfo, pack_header
+from unitd.record.backlog import SessionUnit
+
+HANDOVER_UNITS = 256
+GOP_LIMIT_BYTES = 6 * 1024 * 1024
+"""A GOP larger than this is not kept: a new client then waits for the next keyframe."""
+
+CLIENT_LIMIT_BYTES = 2 * 1024 * 1024
+"""What may wait for one client, about 4 s of a main stream; past it the client loses the rest of the GOP."""
+
+
+@dataclass(eq=False)
+class Client:
+    """One client's end. `dropped` counts units it did not get for its slowness."""
+
+    send: Callable[[bytes], None]
+    waiting_bytes: Callable[[], int]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    skipping: bool = True
+    dropped: int = 0
+    sent: int = 0
+
+    def offer(self, unit: AccessUnit) -> None:
+        if self.skipping and unit.keyframe and self.waiting_bytes() <= CLIENT_LIMIT_BYTES // 2:
+            self.skipping = False
+        elif not self.skipping and self.waiting_bytes() > CLIENT_LIMIT_BYTES:
+            self.skipping = True
+        if self.skipping:
+            self.dropped += 1
+            return
+        self.send(pack_header(unit) + unit.data)
+        self.sent += 1
+
+
+class StreamHub:
+    """Lives on the loop; only `put` is called on the reading thread. Nothing here blocks or waits for a client."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handover: deque[SessionUnit] = deque()
+        self._lock = threading.Lock()
+        self._scheduled = False
+        self._gop: list[AccessUnit] = []
+        self._gop_bytes = 0
+        self._session: int | None = None
+        self._keyframe = asyncio.Event()
+        self.info: StreamInfo | None = None
+        self.clients: set[Client] = set()
+        self.waiting = 0
+        self.late_drops = 0
+
+    def put(self, item: SessionUnit) -> None:
+        """Hand over a unit; the oldest waiting are dropped, and counted, when the loop lags by HANDOVER_UNITS."""
+        with self._lock:
+            if len(self._handover) >= HANDOVER_UNITS:
+                self._handover.clear()
+                self.late_drops += HANDOVER_UNITS
+            self._handover.append(item)
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._loop.call_soon_threadsafe(self._drain)
+
+    async def ready(self, timeout_s: float) -> StreamInfo | None:
+        """What the stream is, once a keyframe is in hand; None when that takes longer."""
+        try:
+            await asyncio.wait_for(self._keyframe.wait(), timeout_s)
+        except TimeoutError:
+            return None
+        return self.info
+
+    def join(self, client: Client) -> None:
+        """Begin with the GOP in hand."""
+        self.clients.add(client)
+        for unit in self._gop:
+            client.offer(unit)
+
+    def leave(self, client: Client) -> None:
+        self.clients.discard(client)
+
+    def reset(self) -> None:
+        """The stream has ended: every client's connection ends, and there is no GOP until the next session."""
+        self._gop, self._gop_bytes, self._session, self.info = [], 0, None, None
+        self._keyframe.clear()
+        for client in self.clients:
+            client.ended.set()
+        self.clients.clear()
+
+    def _drain(self) -> None:
+        with self._lock:
+            items = list(self._handover)
+            self._handover.clear()
+            self._scheduled = False
+        for item in items:
+            self._publish(item)
+
+    def _publish(self, item: SessionUnit) -> None:
+        if item.session != self._session:
+            self.reset()
+            self._session, self.info = item.session, item.info
+        unit = item.unit
+        if unit.keyframe:
+            self._gop, self._gop_bytes = [unit], len(unit.data)
+            self._keyframe.set()
+        elif self._gop:
+            self._gop.append(unit)
+            self._gop_bytes += len(unit.data)
+        if self._gop_bytes > GOP_LIMIT_BYTES:
+            self._gop, self._gop_bytes = [], 0
+            self._keyframe.clear()
+        for client in self.clients:
+            client.offer(unit)

@@ -1,0 +1,199 @@
+"""The recorder as a whole: which streams run, what the ring is told, and how it says it is."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from unitd.config import CameraTable
+from unitd.messages.media import MediaRequest
+from unitd.messages.workers import Desired, Fault
+from unitd.record.camera import CameraStream, OpenSource
+from unitd.record.hub import StreamHub
+from unitd.record.writer import ClosedSegment, SegmentWriter
+from unitd.runtime.ipc import Fact
+from unitd.runtime.worker import Frame
+from unitd.store.boot import current_boot
+from unitd.store.ring import Ring
+
+TICK_S = 0.5
+FACTS_EVERY_S = 4.0
+ROOM_EVERY_S = 5.0
+SUB_LINGERS_S = 10.0
+"""A sub stream that nobody asks for any more stays open for this long, so that a client may come back."""
+
+FRESH_MARGIN_S = 60.0
+
+
+@dataclass
+class _Camera:
+    """One camera: its main stream (always), its sub stream (on demand), and the writer of its segments."""
+
+    table: CameraTable
+    writer: SegmentWriter
+    main: CameraStream
+    main_hub: StreamHub
+    sub: CameraStream
+    sub_hub: StreamHub
+    sub_wanted_at: float = 0.0
+    units_seen: int = 0
+    bytes_seen: int = 0
+
+
+class Recorder:
+    """Runs on the loop; threads only for reading, writing and making room. Health is sent on every change."""
+
+    def __init__(self, frame: Frame, open_source: OpenSource) -> None:
+        self._frame = frame
+        config = frame.config
+        self._loop = asyncio.get_running_loop()
+        self._state_dir = Path(config.paths.state_dir)
+        self.ring = Ring(
+            Path(config.paths.evidence_dir),
+            self._state_dir,
+            config.ring,
+            config.incident.pre_roll_s + FRESH_MARGIN_S,
+        )
+        self._cameras = {table.name: self._camera(table, open_source) for table in config.cameras}
+        self._facts: dict[str, Fact] = {}
+        self._facts_at = 0.0
+        self._room_fault: Fault | None = None
+        self._logged: dict[str, str] = {}
+
+    def find(self, request: MediaRequest) -> StreamHub | str:
+        """The hub of what a client of record.sock asks for; a sub stream is opened for it."""
+        camera = self._cameras.get(request.camera)
+        if camera is None:
+            return f"no camera {request.camera!r}; known: {', '.join(self._cameras) or 'none'}"
+        if request.profile == "main":
+            return camera.main_hub
+        if camera.table.sub_url is None:
+            return f"{request.camera} has no sub stream"
+        camera.sub_wanted_at = time.monotonic()
+        camera.sub.start()
+        return camera.sub_hub
+
+    async def run(self) -> None:
+        """Read, record and report until cancelled; then close what is open in order (blocks up to 3 s a camera)."""
+        watchdog = self._frame.watchdog
+        for camera in self._cameras.values():
+            camera.writer.start()
+            camera.main.start()
+        watchdog.expect("recorder", within_s=10.0)
+        try:
+            while True:
+                for camera in self._cameras.values():
+                    self._tick(camera)
+                self._report()
+                watchdog.beat("recorder")
+                await asyncio.sleep(TICK_S)
+        finally:
+            watchdog.forget("recorder")
+            for camera in self._cameras.values():
+                camera.main.stop()
+                camera.sub.stop()
+            for camera in self._cameras.values():
+                camera.writer.stop()
+
+    async def follow(self) -> None:
+        """Give the writers core's wish for durability, at once, until cancelled."""
+        version = -1
+        while True:
+            version = await self._frame.core.wait_change(version)
+            self._apply(self._frame.core.desired)
+
+    async def keep_room(self) -> None:
+        """Evict between the watermarks, on a thread, until cancelled."""
+        while True:
+            await asyncio.to_thread(self._make_room)
+            await asyncio.sleep(ROOM_EVERY_S)
+
+    def _camera(self, table: CameraTable, open_source: OpenSource) -> _Camera:
+        frame = self._frame
+        writer = SegmentWriter(frame.config, table.name, self.ring, frame.clock, self._closed_from_thread)
+        main_hub, sub_hub = StreamHub(self._loop), StreamHub(self._loop)
+        main = CameraStream(table, "main", open_source, [main_hub.put, writer.offer], frame.log)
+        sub = CameraStream(table, "sub", open_source, [sub_hub.put], frame.log)
+        return _Camera(table, writer, main, main_hub, sub, sub_hub)
+
+    def _apply(self, desired: Desired | None) -> None:
+        ring = self._frame.config.ring
+        sync_s = ring.sync_idle_s if desired is None else desired.record.sync_s
+        for camera in self._cameras.values():
+            camera.writer.set_sync(sync_s)
+
+    def _tick(self, camera: _Camera) -> None:
+        now = time.monotonic()
+        for stream, hub in ((camera.main, camera.main_hub), (camera.sub, camera.sub_hub)):
+            stream.watch()
+            if hub.info is not None and stream.reading.session is None:
+                hub.reset()
+        if camera.sub_hub.clients or camera.sub_hub.waiting:
+            camera.sub_wanted_at = now
+        elif camera.sub.running and now - camera.sub_wanted_at > SUB_LINGERS_S:
+            camera.sub.stop()
+            camera.sub_hub.reset()
+
+    def _make_room(self) -> None:
+        with contextlib.suppress(OSError):  # what the disk refuses, the writers report
+            boot = current_boot(self._state_dir)
+            self.ring.camera_dir(next(iter(self._cameras), "."))
+            room = self.ring.make_room(boot)
+            if room.segments:
+                self._frame.log.info("segments evicted", segments=room.segments, bytes=room.bytes)
+            full = room.wanted and self.ring.fill().used_percent > 99.0
+            words = "the disk is full and everything left is locked or not ours"
+            self._room_fault = Fault(code="disk_full", subject="evidence", text=words) if full else None
+
+    def _closed_from_thread(self, segment: ClosedSegment) -> None:
+        self._loop.call_soon_threadsafe(self._closed, segment)
+
+    def _closed(self, segment: ClosedSegment) -> None:
+        self._frame.core.event("segment_closed", camera=segment.camera, seq=segment.seq, bytes=segment.bytes)
+
+    def _report(self) -> None:
+        faults = [fault for camera in self._cameras.values() for fault in self._faults(camera)]
+        if self._room_fault is not None and not any(fault.code == "disk_full" for fault in faults):
+            faults.append(self._room_fault)
+        self._log_changes(faults)
+        now = time.monotonic()
+        if now - self._facts_at >= FACTS_EVERY_S:
+            self._facts = self._measure(now - self._facts_at)
+            self._facts_at = now
+        for camera in self._cameras.values():
+            self._facts[f"{camera.table.name}.state"] = camera.main.state()
+        self._frame.core.set_health(tuple(faults), dict(self._facts))
+
+    def _faults(self, camera: _Camera) -> list[Fault]:
+        name, state, faults = camera.table.name, camera.main.state(), []
+        if state == "lost":
+            words = camera.main.reading.error or "no picture"
+            faults.append(Fault(code="camera_lost", subject=name, text=words))
+        elif state == "stalled":
+            faults.append(Fault(code="camera_stalled", subject=name, text="the picture stands still"))
+        code, words = camera.writer.fault()
+        if code:
+            faults.append(Fault(code=code, subject=name, text=words))
+        return faults
+
+    def _log_changes(self, faults: list[Fault]) -> None:
+        now = {f"{fault.code} {fault.subject}": fault.text for fault in faults}
+        for key in now.keys() - self._logged.keys():
+            self._frame.log.warning("fault", fault=key, text=now[key])
+        for key in self._logged.keys() - now.keys():
+            self._frame.log.info("fault over", fault=key)
+        self._logged = now
+
+    def _measure(self, period_s: float) -> dict[str, Fact]:
+        facts: dict[str, Fact] = {}
+        for name, camera in self._cameras.items():
+            reading = camera.main.reading
+            facts[f"{name}.fps"] = round((reading.units - camera.units_seen) / period_s, 1)
+            facts[f"{name}.kbit_s"] = round((reading.bytes - camera.bytes_seen) / period_s / 125)
+            facts[f"{name}.segments"] = camera.writer.report.segments
+            facts[f"{name}.dropped"] = camera.writer.backlog.dropped
+            camera.units_seen, camera.bytes_seen = reading.units, reading.bytes
+        with contextlib.suppress(OSError):
+            facts["ring.used_percent"] = round(self.ring.fill().used_percent, 1)
+        return facts
