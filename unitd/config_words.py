@@ -18,7 +18,7 @@ _URL_SECRET = re.compile(r"(://)[^/@\s]*@|((?:token|password|passwd|secret|key)=
 
 # A pattern in words; a test holds that every pattern of the configuration is here.
 PATTERN_WORDS = {
-    r"^[a-z0-9][a-z0-9_-]{0,31}$": 'write 1 to 32 small letters, digits, "-" or "_" in quotes, not beginning with "-" or "_"',
+    r"^[a-z0-9][a-z0-9_-]{0,31}$": 'write 1 to 32 small letters, digits, "-" or "_" in quotes, "-" and "_" not first',
     r"^[a-z]{2}$": 'write a language in two small letters, for example "en"',
 }
 

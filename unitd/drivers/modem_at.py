@@ -1,0 +1,180 @@
+"""The AT dialogue with a modem: lines, answers, unsolicited reports (3GPP TS 27.007, V.250).
+
+One command at a time. What arrives is never trusted: any bytes are accepted, nothing here raises past `feed`, and what
+belongs to no command is a report. No I/O: bytes come in by `feed` and leave by the `write` that is given.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from unitd.errors import DeviceError
+
+LONGEST_LINE_BYTES = 2048
+LONGEST_ANSWER_LINES = 200
+QUIET_S = 0.15
+"""After an opening or a command without an answer the line must be silent this long: late answers are thrown away."""
+QUIET_WAIT_S = 1.0
+
+_FINAL = re.compile(r"^(OK|ERROR|\+CM[ES] ERROR:.*|COMMAND NOT SUPPORT)$")
+_REPORT_WORDS = (
+    "RDY",
+    "NO CARRIER",
+    "RING",
+    "POWERED DOWN",
+    "NORMAL POWER DOWN",
+    "SMS READY",
+    "CALL READY",
+    "SMS DONE",
+)
+_NAME = re.compile(r"^AT(\+[A-Z]+|[A-Z&]?)", re.IGNORECASE)
+
+
+class ModemSilentError(DeviceError):
+    """No answer in time."""
+
+
+class ModemRefusedError(DeviceError):
+    """The modem answered ERROR; `code` is its CME or CMS number, None for a plain ERROR."""
+
+    def __init__(self, command: str, answer: str) -> None:
+        super().__init__(f"{command}: {answer}")
+        number = re.search(r": *(\d{1,6})$", answer)
+        self.code = int(number[1]) if number else None
+        self.answer = answer
+
+
+class LineFramer:
+    """Cuts bytes into lines without their CR and LF; empty ones are left out. Never raises; keeps LONGEST_LINE_BYTES.
+
+    A `> ` at the beginning of a line (the prompt for a message's text) is a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._skipping = False
+        self.dropped_bytes = 0
+
+    def feed(self, data: bytes) -> list[str]:
+        """The lines that `data` completes, control characters replaced."""
+        lines: list[str] = []
+        for byte in data:
+            if byte in (0x0D, 0x0A):
+                if self._buffer and not self._skipping:
+                    lines.append(_text(self._buffer))
+                self._buffer.clear()
+                self._skipping = False
+            elif self._skipping:
+                self.dropped_bytes += 1
+            else:
+                self._buffer.append(byte)
+                if self._buffer == b"> ":
+                    lines.append(">")
+                    self._buffer.clear()
+                elif len(self._buffer) > LONGEST_LINE_BYTES:
+                    self.dropped_bytes += len(self._buffer)
+                    self._buffer.clear()
+                    self._skipping = True
+        return lines
+
+    def clear(self) -> None:
+        self._buffer.clear()
+        self._skipping = False
+
+
+def _text(raw: bytearray) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in raw.decode("ascii", "replace")).strip()
+
+
+class AtDialog:
+    """One command outstanding, others wait their turn; loop only.
+
+    `write` may raise DeviceError, which `ask` lets through. `on_report(line)` gets unsolicited lines; at most
+    LONGEST_ANSWER_LINES of an answer are kept, `dropped_lines` counts the rest.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], on_report: Callable[[str], None]) -> None:
+        self._write = write
+        self._on_report = on_report
+        self._framer = LineFramer()
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[str] | None = None
+        self._lines: list[str] = []
+        self._command = ""
+        self._prefix = ""
+        self._distrust = True
+        self._heard = asyncio.Event()
+        self.dropped_lines = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what the modem said. Never raises on any bytes."""
+        self._heard.set()
+        for line in self._framer.feed(data):
+            self._line(line)
+
+    def lost(self, why: str) -> None:
+        """The port has gone: the outstanding command fails with DeviceError."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(DeviceError(why))
+
+    async def ask(self, command: str, timeout_s: float) -> list[str]:
+        """Send `command` (with its AT, without CR) and return the lines before OK.
+
+        Raises ModemRefusedError, ModemSilentError after `timeout_s`, or DeviceError when the port fails.
+        """
+        async with self._turn:
+            if self._distrust:
+                await self._quiet()
+            self._lines, self._command = [], command
+            name = _NAME.match(command)
+            self._prefix = f"{name[1].upper()}:" if name and name[1].startswith("+") else ""
+            self._answer = asyncio.get_running_loop().create_future()
+            try:
+                self._write(command.encode("ascii", "replace") + b"\r")
+                final = await asyncio.wait_for(self._answer, timeout_s)
+            except TimeoutError:
+                self._distrust = True
+                raise ModemSilentError(f"{command}: no answer within {timeout_s:g} s") from None
+            except asyncio.CancelledError:
+                self._distrust = True
+                raise
+            finally:
+                self._answer = None
+            if final != "OK":
+                raise ModemRefusedError(command, final)
+            return self._lines
+
+    async def _quiet(self) -> None:
+        """Let late answers pass; they are reports to nobody."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + QUIET_WAIT_S
+        while loop.time() < deadline_s:
+            self._heard.clear()
+            try:
+                await asyncio.wait_for(self._heard.wait(), QUIET_S)
+            except TimeoutError:
+                break
+        self._framer.clear()
+        self._distrust = False
+
+    def _line(self, line: str) -> None:
+        waiting = self._answer is not None and not self._answer.done()
+        if not waiting:
+            if not _FINAL.match(line) and not self._distrust:
+                self._on_report(line)
+        elif _FINAL.match(line):
+            assert self._answer is not None  # noqa: S101 - `waiting` says so
+            self._answer.set_result(line)
+        elif line == self._command:
+            return  # echo, before ATE0 took effect
+        elif self._is_report(line):
+            self._on_report(line)
+        elif len(self._lines) < LONGEST_ANSWER_LINES:
+            self._lines.append(line)
+        else:
+            self.dropped_lines += 1
+
+    def _is_report(self, line: str) -> bool:
+        if line.upper().startswith(_REPORT_WORDS):
+            return True
+        return line[:1] in "+^*" and not (self._prefix and line.upper().startswith(self._prefix))

@@ -1,0 +1,261 @@
+"""The modem's health: who it is, its SIM, its network, its signal; and getting it back when it hangs."""
+
+import asyncio
+import contextlib
+import random
+import time
+
+from unitd.config import ModemTable
+from unitd.drivers.modem_at import AtDialog, ModemRefusedError, ModemSilentError
+from unitd.drivers.serial_port import SerialPort
+from unitd.errors import DeviceError
+from unitd.field.health import Facts, Report
+from unitd.messages.workers import Fault
+from unitd.model import modem as meaning
+from unitd.runtime.logs import Logger
+
+BAUD = 115200
+HUNG_AFTER = 3
+"""Commands in a row without an answer."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+RESET_EVERY_S = 60.0
+RESET_TAKES_S = 30.0
+"""A modem is back within about that after AT+CFUN=1,1."""
+SEARCH_GRACE_S = 10.0
+"""A modem that has just started looks for its network; that is no fault yet."""
+REPORT_SETTLE_S = 0.2
+
+_TELLING = ("+CEREG", "+CGREG", "+CREG", "+CPIN", "+QUSIM", "RDY", "+QIND")
+
+
+class ModemService:
+    """Runs for ever. Faults: `modem_lost` (no port), `modem_hung` (port, no answers), `sim_missing`, `sim_pin`,
+    `not_registered`; at most one at a time, the cause before what follows from it.
+
+    A hung modem is closed, opened again and told to reset (AT+CFUN=1,1) every RESET_EVERY_S; one that reads nothing at
+    all needs its supply cut, which is a person's or a relay's work.
+    """
+
+    def __init__(self, config: ModemTable, report: Report, log: Logger) -> None:
+        self._config = config
+        self._report = report
+        self._log = log
+        self._port = SerialPort(config.port, BAUD, self._heard)
+        self._at = AtDialog(self._port.write, self._on_report)
+        self._look_now = asyncio.Event()
+        self._facts: Facts = {}
+        self._sim: meaning.Sim = "unknown"
+        self._off_network_since_s: float | None = None
+        self._last_fault: Fault | None = None
+        self._hung = False
+        self._answered = False
+        self._restarted = False
+        self._last_reset_s: float | None = None
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        try:
+            while True:
+                self._answered = False
+                try:
+                    await self._port.open()
+                    await self._serve()
+                except ModemSilentError as error:
+                    self._fault_hung(str(error))
+                except DeviceError as error:
+                    self._fault_lost(str(error))
+                await self._port.close()
+                pause_s = FIRST_PAUSE_S if self._answered else min(pause_s * 2, LONGEST_PAUSE_S)
+                await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+        finally:
+            await self._port.close()
+
+    # What arrives.
+
+    def _heard(self, data: bytes) -> None:
+        self._at.feed(data)
+
+    def _on_report(self, line: str) -> None:
+        self._log.debug("modem says", line=line[:200])
+        if line.startswith(_TELLING):
+            self._restarted = self._restarted or line.startswith("RDY")
+            self._look_now.set()
+
+    # One opening of the port.
+
+    async def _serve(self) -> None:
+        """Until the port is lost or the modem silent. Raises DeviceError, never returns."""
+        self._at = at = AtDialog(self._port.write, self._on_report)
+
+        async def tell_lost() -> str:
+            why = await self._port.wait_lost()
+            at.lost(why)
+            return why
+
+        lost = asyncio.create_task(tell_lost())
+        try:
+            if self._hung:
+                await self._shake()
+            await self._start()
+            while not lost.done():
+                if self._restarted:
+                    await self._start()
+                await self._look()
+                await self._pause(lost)
+            raise DeviceError(await lost)
+        finally:
+            lost.cancel()
+
+    async def _pause(self, lost: "asyncio.Task[str]") -> None:
+        """Until the next poll, sooner when the modem reports a change or is lost."""
+        told = asyncio.create_task(self._look_now.wait())
+        try:
+            await asyncio.wait({told, lost}, timeout=self._config.poll_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            told.cancel()
+        if self._look_now.is_set():
+            await asyncio.sleep(REPORT_SETTLE_S)  # reports come in bursts
+            self._look_now.clear()
+
+    async def _shake(self) -> None:
+        """See whether a hung modem is back; if not, order a reset now and then. Raises DeviceError."""
+        try:
+            await self._at.ask("AT", self._config.answer_timeout_s)
+        except ModemSilentError:
+            now_s = time.monotonic()
+            if self._last_reset_s is None or now_s - self._last_reset_s >= RESET_EVERY_S:
+                self._last_reset_s = now_s
+                self._log.warning("modem told to reset", port=self._config.port)
+                with contextlib.suppress(ModemSilentError, ModemRefusedError):
+                    await self._at.ask("AT+CFUN=1,1", self._config.answer_timeout_s)
+            raise
+        except ModemRefusedError:
+            return  # it speaks
+
+    async def _start(self) -> None:
+        """Settings that a reset forgets, and who it is."""
+        self._restarted = False
+        for command in ("ATE0", "AT+CMEE=1", "AT+CREG=2", "AT+CGREG=2", "AT+CEREG=2"):
+            await self._ask(command)
+        self._facts = {}
+        for key, command in (("manufacturer", "AT+CGMI"), ("model", "AT+CGMM"), ("revision", "AT+CGMR")):
+            lines = await self._ask(command)
+            self._facts[f"modem.{key}"] = lines[0].rpartition(": ")[2][:64] if lines else None
+        self._facts["modem.imei"] = meaning.digits(await self._ask("AT+CGSN") or [], shortest=14)
+        self._last_fault = None
+        self._log.info("modem open", port=self._config.port, model=self._facts["modem.model"])
+
+    async def _ask(self, command: str) -> list[str] | None:
+        """The answer's lines, None when refused. Raises ModemSilentError after HUNG_AFTER tries, and DeviceError."""
+        try:
+            return await self._tried(command)
+        except ModemRefusedError as error:
+            self._log.debug("modem refuses", command=command, answer=error.answer)
+            return None
+
+    async def _tried(self, command: str) -> list[str]:
+        tries = 1
+        while True:
+            try:
+                lines = await self._at.ask(command, self._config.answer_timeout_s)
+            except ModemRefusedError:
+                self._spoke()
+                raise
+            except ModemSilentError:
+                if tries >= HUNG_AFTER:
+                    raise
+                tries += 1
+            else:
+                self._spoke()
+                return lines
+
+    def _spoke(self) -> None:
+        self._answered = True
+        if self._hung:
+            self._hung, self._last_reset_s = False, None
+            self._log.info("modem answers again", port=self._config.port)
+
+    # One look.
+
+    async def _look(self) -> None:
+        await self._look_at_sim()
+        registration = await self._registration()
+        name, technology = meaning.operator(await self._ask("AT+COPS?") or [])
+        dbm = meaning.rsrp_dbm(await self._ask("AT+CESQ") or [])
+        if dbm is None:
+            dbm = meaning.rssi_dbm(await self._ask("AT+CSQ") or [])
+        on_network = registration in ("home", "roaming")
+        self._facts |= {
+            "modem.sim": self._sim,
+            "modem.registration": registration,
+            "modem.operator": name if on_network else None,
+            "modem.technology": technology if on_network else None,
+            "modem.signal_dbm": dbm,
+        }
+        now_s = time.monotonic()
+        if on_network:
+            self._off_network_since_s = None
+        elif self._off_network_since_s is None:
+            self._off_network_since_s = now_s
+        self._report(tuple(self._faults(registration, now_s)), self._facts)
+
+    async def _look_at_sim(self) -> None:
+        try:
+            sim = meaning.sim_of_answer(await self._tried("AT+CPIN?"))
+        except ModemRefusedError as error:
+            sim = meaning.sim_of_error(error.code)
+        if sim != "busy":
+            self._sim = sim
+        if self._sim != "ready":
+            self._facts |= {"modem.imsi": None, "modem.iccid": None}
+        elif not self._facts.get("modem.iccid"):
+            self._facts["modem.imsi"] = meaning.digits(await self._ask("AT+CIMI") or [])
+            for command in ("AT+QCCID", "AT+CICCID", "AT+CCID"):
+                if iccid := meaning.digits(await self._ask(command) or [], shortest=18):
+                    self._facts["modem.iccid"] = iccid
+                    break
+
+    async def _registration(self) -> meaning.Registration:
+        """The best of the three domains: 4G, packet, circuit."""
+        first: meaning.Registration | None = None
+        for name in ("+CEREG", "+CGREG", "+CREG"):
+            found = meaning.registration(await self._ask(f"AT{name}?") or [], name)
+            if found in ("home", "roaming"):
+                return found
+            first = first or found
+        return first or "unknown"
+
+    def _faults(self, registration: meaning.Registration, now_s: float) -> list[Fault]:
+        subject = self._config.port
+        if self._sim == "missing":
+            return [Fault(code="sim_missing", subject=subject, text="the modem finds no SIM")]
+        if self._sim in ("pin", "puk"):
+            return [Fault(code="sim_pin", subject=subject, text=f"the SIM asks for its {self._sim.upper()}")]
+        since_s = self._off_network_since_s
+        if since_s is not None and (registration == "denied" or now_s - since_s >= SEARCH_GRACE_S):
+            return [Fault(code="not_registered", subject=subject, text=registration.replace("_", " "))]
+        return []
+
+    # Nothing to look at.
+
+    def _fault_hung(self, why: str) -> None:
+        self._hung = True
+        self._gone(Fault(code="modem_hung", subject=self._config.port, text=why))
+
+    def _fault_lost(self, why: str) -> None:
+        if self._hung and self._last_reset_s is not None and time.monotonic() - self._last_reset_s < RESET_TAKES_S:
+            return  # it went away because it was told to reset: still the same fault
+        self._gone(Fault(code="modem_lost", subject=self._config.port, text=why))
+
+    def _gone(self, fault: Fault) -> None:
+        """Report `fault`; of the facts only what cannot have changed stays."""
+        if fault != self._last_fault:  # a port may be away for months: one line, not one for each attempt
+            self._log.warning(fault.code, port=fault.subject, why=fault.text)
+        self._last_fault = fault
+        kept = {key: self._facts.get(f"modem.{key}") for key in ("manufacturer", "model", "revision", "imei")}
+        self._facts = {f"modem.{key}": value for key, value in kept.items()}
+        self._sim, self._off_network_since_s = "unknown", None
+        live = {f"modem.{key}": None for key in ("operator", "technology", "signal_dbm")}
+        self._report((fault,), {**self._facts, **live, "modem.sim": "unknown", "modem.registration": "unknown"})
