@@ -12,12 +12,12 @@ import msgspec
 
 from unitd.config import Config
 from unitd.core.alarm import AlarmDesk
-from unitd.core.button import PressWatch
+from unitd.core.button import Felt, PressWatch
 from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.disk_thread import DiskThread
 from unitd.core.health import HealthDesk
-from unitd.core.latch import Latch, Latched
+from unitd.core.latch import Latch
 from unitd.core.locks import LockDesk
 from unitd.core.panel import Panel
 from unitd.core.recover import Recovered, boot_id, recover
@@ -61,7 +61,7 @@ class Core:
         self._unit.reconcile_with(lambda levels: self._panel.show(levels.lamps, levels.sounder))
         self._watch: PressWatch | None = None
         self._button_error = ""
-        self._early: list[tuple[Latched, int]] = []
+        self._early: list[Felt] = []
         self._ready = False
 
     async def run(self) -> int:
@@ -123,7 +123,7 @@ class Core:
             self._clock,
             self._boot_id,
             table.stuck_after_s,
-            on_press=lambda latched, at_ns: self._from_thread(self._pressed, latched, at_ns),
+            on_press=lambda felt: self._from_thread(self._pressed, felt),
             on_stuck=lambda stuck: self._from_thread(self._stuck, stuck),
         )
         self._watch.start()
@@ -133,10 +133,11 @@ class Core:
         with contextlib.suppress(RuntimeError):  # the loop has ended; the latch keeps the press
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _pressed(self, latched: Latched, accepted_ns: int) -> None:
+    def _pressed(self, felt: Felt) -> None:
         if not self._ready:
-            self._early.append((latched, accepted_ns))
+            self._early.append(felt)
             return
+        latched = felt.latched
         event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
         self._unit.apply(event)
         self._panel.settle()
@@ -150,7 +151,9 @@ class Core:
         )
         incident_id = incident.incident_id if incident else latched.incident_id
         logs.chain(self._log, "edge", incident_id, latched.mono_ns)
-        logs.chain(self._log, "pressed", incident_id, accepted_ns)
+        logs.chain(self._log, "lamp", incident_id, felt.light_ns)
+        logs.chain(self._log, "latched", incident_id, felt.latched_ns)
+        logs.chain(self._log, "pressed", incident_id, felt.accepted_ns)
         self._control_room.event("pressed", incident_id=incident_id, mono_ns=latched.mono_ns, press=latched.press_id)
 
     def _stuck(self, stuck: bool) -> None:
@@ -201,8 +204,8 @@ class Core:
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)
             unit.apply(press)
-        for latched, accepted_ns in self._early:
-            self._pressed(latched, accepted_ns)
+        for felt in self._early:
+            self._pressed(felt)
         self._early.clear()
 
     def _mint_test(self) -> ev.Raised:

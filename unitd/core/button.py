@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from typing import NamedTuple
 
 from unitd.core.latch import Latch, Latched
 from unitd.core.panel import Panel
@@ -18,10 +19,19 @@ from unitd.ports import Button, Clock
 EDGES_PENDING = 1000
 
 
+class Felt(NamedTuple):
+    """An accepted press with the instants of its way through the GPIO thread (CLOCK_MONOTONIC ns)."""
+
+    latched: Latched
+    light_ns: int
+    latched_ns: int
+    accepted_ns: int
+
+
 class PressWatch:
     """Watches one contact.
 
-    `on_press(latched, accepted_ns)` is called on the press thread for each accepted press, with its latch written;
+    `on_press(felt)` is called on the press thread for each accepted press, with its latch written;
     `on_stuck(stuck)` when the contact has been closed longer than `stuck_after_s`, and when it opens again.
     """
 
@@ -33,7 +43,7 @@ class PressWatch:
         clock: Clock,
         boot_id: str,
         stuck_after_s: float,
-        on_press: Callable[[Latched, int], None],
+        on_press: Callable[[Felt], None],
         on_stuck: Callable[[bool], None],
     ) -> None:
         self._button = button
@@ -46,7 +56,7 @@ class PressWatch:
         self._on_stuck = on_stuck
         self._filter = press.Filter()
         self._stuck = False
-        self._making: Latched | None = None
+        self._making: Felt | None = None
         self._edges: queue.Queue[tuple[int, bool]] = queue.Queue(EDGES_PENDING)
         self._alive_ns = time.monotonic_ns()
         self.dropped_edges = 0
@@ -66,21 +76,27 @@ class PressWatch:
     def _edge(self, mono_ns: int, closed: bool) -> None:
         """On the GPIO thread: latch and light first, then let the press thread judge."""
         if closed and self._making is None and not self._filter.fired:
-            stamp = self._clock.stamp(mono_ns)
-            self._making = Latched(
-                press_id=str(uuid.uuid4()),
-                incident_id=str(uuid.uuid4()),
-                mono_ns=mono_ns,
-                utc_us=stamp.utc_us,
-                clock=stamp.clock,
-                boot_id=self._boot_id,
-            )
-            self._panel.first_light()
-            self._latch.set(self._making)
+            self._making = self._answer(mono_ns)
         try:
             self._edges.put_nowait((mono_ns, closed))
         except queue.Full:
             self.dropped_edges += 1
+
+    def _answer(self, edge_ns: int) -> Felt:
+        """Mint the press, light, latch: what a finger is owed within a blink."""
+        self._panel.first_light()
+        light_ns = time.monotonic_ns()
+        stamp = self._clock.stamp(edge_ns)
+        latched = Latched(
+            press_id=str(uuid.uuid4()),
+            incident_id=str(uuid.uuid4()),
+            mono_ns=edge_ns,
+            utc_us=stamp.utc_us,
+            clock=stamp.clock,
+            boot_id=self._boot_id,
+        )
+        self._latch.set(latched)
+        return Felt(latched, light_ns, time.monotonic_ns(), 0)
 
     def _run(self) -> None:
         while True:
@@ -100,26 +116,21 @@ class PressWatch:
             self._alive_ns = time.monotonic_ns()
 
     def _accept(self, accepted: press.Accepted) -> None:
-        latched, self._making = self._making, None
-        if latched is None:  # the contact was closed again while its release was still bouncing
-            stamp = self._clock.stamp(accepted.edge_ns)
-            latched = Latched(
-                str(uuid.uuid4()), str(uuid.uuid4()), accepted.edge_ns, stamp.utc_us, stamp.clock, self._boot_id
-            )
-            self._panel.first_light()
-            self._latch.set(latched)
-        self._on_press(latched, accepted.accepted_ns)
+        felt, self._making = self._making, None
+        if felt is None:  # the contact was closed again while its release was still bouncing
+            felt = self._answer(accepted.edge_ns)
+        self._on_press(felt._replace(accepted_ns=accepted.accepted_ns))
 
     def _is_glitch(self) -> bool:
         """A press in the making that the filter has let go of. Its age excludes one whose edge is still queued."""
         making = self._making
         settled = press.deadline_ns(self._filter) is None and not self._filter.closed
-        return making is not None and settled and time.monotonic_ns() - making.mono_ns >= press.REARM_NS
+        return making is not None and settled and time.monotonic_ns() - making.latched_ns >= press.REARM_NS
 
     def _glitch(self) -> None:
-        latched, self._making = self._making, None
-        if latched is not None:
-            self._latch.clear(latched.press_id)
+        felt, self._making = self._making, None
+        if felt is not None:
+            self._latch.clear(felt.latched.press_id)
             self._panel.settle()
 
     def _watch_stuck(self) -> None:
