@@ -40,6 +40,7 @@ async def serve(port: int, place: Path) -> None:
                 }
                 for name, unit in hub.units.items()
             },
+            "presses": {each.incident_id: each.presses for each in hub.incidents.values()},
             "incidents": {each.incident_id: each.stage for each in hub.incidents.values()},
         }
         fresh = place / "seen.json.new"

@@ -131,6 +131,7 @@ def _relocated(scratch: Path) -> list[str]:
 
 def make_tree(tree: Path) -> None:
     """Lay out a root file system in which the units are installed and enabled the way an installer does it."""
+    os.umask(0o022)  # the unit's account must be able to read what is laid out here
     for name in ("usr", "etc", "var", "run", "tmp", "opt/unitd", "root", "proc", "sys", "dev"):
         (tree / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
