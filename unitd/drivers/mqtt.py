@@ -57,7 +57,8 @@ class MqttUplink:
         self._context = context
         self._handlers = handlers
         self._client: paho.Client | None = None
-        self._tokens: dict[int, str] = {}
+        self._tokens: dict[int, str | None] = {}
+        self._early: set[int] = set()
         self._tokens_lock = threading.Lock()
         self._pending = 0
         self._protocol = MQTTProtocolVersion.MQTTv5
@@ -67,11 +68,19 @@ class MqttUplink:
         """Hand one message to the broker's socket; False when it is not connected. Does not block."""
         if self._client is None or not self.connected:
             return False
-        with self._tokens_lock:
-            info = self._client.publish(topic, payload, qos=qos, retain=retain)
-            if token is not None and info.rc == paho.MQTT_ERR_SUCCESS:
-                self._tokens[info.mid] = token
-        return bool(info.rc == paho.MQTT_ERR_SUCCESS)
+        # our lock is never held inside a call to paho, which calls on_publish with its own locks held
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            return False
+        if qos:
+            with self._tokens_lock:
+                acked_already = info.mid in self._early
+                self._early.discard(info.mid)
+                if not acked_already:
+                    self._tokens[info.mid] = token
+            if acked_already and token is not None:
+                asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token)
+        return True
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled. Raises OSError when certificates cannot be read."""
@@ -128,7 +137,11 @@ class MqttUplink:
 
         def on_publish(_c: Any, _u: Any, mid: int, _r: Any, _p: Any) -> None:
             with self._tokens_lock:
-                token = self._tokens.pop(mid, None)
+                if mid in self._tokens:
+                    token = self._tokens.pop(mid)
+                else:
+                    token = None
+                    self._early.add(mid)
             if token is not None:
                 hand_over(self._handlers.acked, self.name, token)
 
@@ -146,6 +159,7 @@ class MqttUplink:
     def _up(self) -> None:
         with self._tokens_lock:
             self._tokens.clear()
+            self._early.clear()
         self.connected = True
         self._handlers.connected(self.name)
 

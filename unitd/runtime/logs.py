@@ -102,6 +102,7 @@ def chain(log: Logger, step: str, incident_id: str, mono_ns: int) -> None:
     """Log one step of the way of a press, as scenarios and engineers read it: event `chain`, `step`, `at_mono_ns`.
 
     Steps of core: edge, lamp (first light), latched, pressed (accepted by the glitch filter), persisted, published,
-    broker_ack, raised, sent, received, accepted, answered, closing, closed. Steps of call: call_offered, call_connected. Of record: clip_ready, uploaded.
+    broker_ack, raised, sent, received, accepted, answered, closing, closed. Steps of call:
+    call_offered, call_connected. Of record: clip_ready, uploaded.
     """
     log.info("chain", step=step, incident=incident_id, at_mono_ns=mono_ns)

@@ -28,7 +28,10 @@ class Service:
 
 
 async def supervise(services: list[Service], log: Logger) -> None:
-    """Run every service until cancelled. Raises VitalServiceLostError (in an ExceptionGroup) when one is past its budget."""
+    """Run every service until cancelled.
+
+    Raises VitalServiceLostError (in an ExceptionGroup) when a vital one is past its budget.
+    """
     async with asyncio.TaskGroup() as group:
         for service in services:
             group.create_task(_keep(service, log), name=service.name)
