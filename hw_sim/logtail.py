@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,27 +102,3 @@ class LogTail:
             self.chain.append(step)
         for watcher in self._watchers:
             watcher(entry)
-
-
-async def until(true: Callable[[], object | None], timeout_s: float, what: str, every_s: float = 0.02) -> Any:
-    """The first value of `true()` that is not None or False; raises TimeoutError naming `what`."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while (value := true()) is None or value is False:
-                await asyncio.sleep(every_s)
-            return value
-    except TimeoutError:
-        raise TimeoutError(f"not within {timeout_s:g} s: {what}") from None
-
-
-async def until_async(
-    true: Callable[[], Awaitable[object | None]], timeout_s: float, what: str, every_s: float = 0.1
-) -> Any:
-    """As `until`, for something that must be awaited to look at."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            while (value := await true()) is None or value is False:
-                await asyncio.sleep(every_s)
-            return value
-    except TimeoutError:
-        raise TimeoutError(f"not within {timeout_s:g} s: {what}") from None

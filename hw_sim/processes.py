@@ -36,7 +36,7 @@ CARE = {
     "field": Care(watchdog_s=30.0, restart_s=1.0),
     "record": Care(watchdog_s=30.0, restart_s=1.0),
     "call": Care(watchdog_s=30.0, restart_s=1.0),
-    "sense": Care(watchdog_s=30.0, restart_s=1.0),
+    "sense": Care(watchdog_s=30.0, restart_s=2.0),
 }
 
 

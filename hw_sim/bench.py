@@ -1,0 +1,302 @@
+"""One simulated pole, the real daemon on it and a stand-in control room, wired together and breakable.
+
+    async with Bench(BenchOptions()) as bench:
+        bench.gpio.press(PINS["button"], duration_ms=120)
+
+Every part is optional, so that a bench with core alone starts in well under a second. Everything the daemon sees is a
+device, a port or a file as in the field; everything it says to the control room passes `bench.link`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from hw_sim.camera_process import CameraProcess
+from hw_sim.control_room.broker import Broker
+from hw_sim.control_room.server import ControlRoom
+from hw_sim.devices.camera import TEST_PROFILES, VideoProfile
+from hw_sim.devices.clock import WrongClock
+from hw_sim.devices.disk import SmallDisk, can_mount
+from hw_sim.devices.dome import SimDome
+from hw_sim.devices.gpio_bench import GpioBench
+from hw_sim.devices.modem import SimModem
+from hw_sim.logtail import LogTail
+from hw_sim.pki import Pki
+from hw_sim.ports import LOOPBACK
+from hw_sim.processes import PROCESSES, KeptProcess, program
+from hw_sim.street_life import StreetLife
+from hw_sim.unit_config import PINS, Places, Wiring, unit_config, write_config
+from hw_sim.waiting import until_async
+from hw_sim.world.network import Link
+from unitd.messages.workers import MAX_LINE_BYTES, FromCore, Hello, Status
+
+READY_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to build. `config` is laid over the pole's unit.toml; `disk_bytes` asks for a small disk of that size under
+    the daemon's state and evidence (only inside `enter_namespace`); `cold_clock` starts the daemon in 1970."""
+
+    unit_id: str = "pole-0001"
+    seed: int = 1
+    processes: tuple[str, ...] = PROCESSES
+    control_room: bool = True
+    camera: bool = True
+    dome: bool = True
+    modem: bool = True
+    sound: bool = True
+    profiles: tuple[VideoProfile, ...] = TEST_PROFILES
+    disk_bytes: int | None = None
+    cold_clock: bool = False
+    console_port: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Bench:
+    """See the module. An async context manager; all methods belong to its loop unless they say otherwise.
+
+    `say` gets one line as each part comes up. On leaving, every process is ended and the directory removed; call
+    `keep(DIR)` before that to have configuration, ring and logs copied.
+    """
+
+    def __init__(self, options: BenchOptions, say: Callable[[str], None] = lambda _line: None) -> None:
+        self.options = options
+        self._say = say
+        self._exit = contextlib.AsyncExitStack()
+        self.directory = Path(tempfile.mkdtemp(prefix="hw-sim-"))
+        self.log_dir = self._make("logs")
+        self.disk: SmallDisk | None = None
+        self.clock: WrongClock | None = None
+        self.camera: CameraProcess | None = None
+        self.dome: SimDome | None = None
+        self.modem: SimModem | None = None
+        self.sound: Any | None = None
+        self.broker: Broker | None = None
+        self.room: ControlRoom | None = None
+        self.link = Link(options.seed)
+        self.gpio = GpioBench(self._make("run") / "gpio.sock")
+        self.daemons: dict[str, KeptProcess] = {}
+        self.config_file = self.directory / "config" / "unit.toml"
+        self.config: dict[str, Any] = {}
+        self.tail = LogTail({name: self.log_dir / f"{name}.jsonl" for name in options.processes})
+        self.ready_mono_ns = 0
+
+    @property
+    def state_dir(self) -> Path:
+        return self.directory / "state"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.directory / "run"
+
+    @property
+    def evidence_dir(self) -> Path:
+        return self.state_dir / "evidence"
+
+    @property
+    def unit_id(self) -> str:
+        return self.options.unit_id
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Bench:
+        self._exit.callback(shutil.rmtree, self.directory, ignore_errors=True)
+        try:
+            await self._build()
+        except BaseException:
+            await self._exit.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._exit.aclose()
+
+    async def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Return when every process is READY and, with a control room, the unit is armed and known there."""
+        await asyncio.gather(*(daemon.wait_ready(timeout_s) for daemon in self.daemons.values()))
+        if "core" in self.daemons:
+            await until_async(self._armed, timeout_s, f"core is armed; it says: {await self.status()}")
+        self.ready_mono_ns = time.monotonic_ns()
+
+    async def status(self) -> Status | None:
+        """What core says of the unit now (what `unitd status` prints), or None when it does not answer."""
+        try:
+            async with asyncio.timeout(2.0):
+                path = str(self.run_dir / "core.sock")
+                reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE_BYTES)
+                try:
+                    writer.write(msgspec.json.encode(Hello(who="status", pid=os.getpid())) + b"\n")
+                    message = msgspec.json.decode(await reader.readline(), type=FromCore)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, msgspec.DecodeError):
+            return None
+        return message if isinstance(message, Status) else None
+
+    async def keep(self, directory: Path) -> None:
+        """Copy configuration, state, ring and logs to `directory` (made if need be). Blocks a thread, not the loop."""
+        await asyncio.to_thread(self._copy, directory)
+
+    async def _armed(self) -> bool:
+        status = await self.status()
+        if status is None or not status.armed:
+            return False
+        known = self.room.hub.units.get(self.unit_id) if self.room is not None else None
+        return self.room is None or (known is not None and known.state.online and status.control_room_heard)
+
+    # --- building ---------------------------------------------------------------------------------------------------
+
+    async def _build(self) -> None:
+        options = self.options
+        if options.disk_bytes is not None:
+            self._make_disk(options.disk_bytes)
+        self.evidence_dir.mkdir(parents=True, exist_ok=True)
+        synchronized = self._make("clock") / "synchronized"
+        if options.cold_clock:
+            self.clock = WrongClock(self.directory / "clock", synchronized)
+        else:
+            synchronized.touch()
+        pki = await asyncio.to_thread(Pki, self.directory / "pki")
+        credentials = await asyncio.to_thread(pki.unit, options.unit_id)
+        self._exit.push_async_callback(self.link.close)
+        self.gpio.start()
+        self._exit.callback(self.gpio.close)
+        wiring: dict[str, Any] = {"credentials": credentials}
+        if options.control_room:
+            wiring |= await self._build_control_room(pki)
+        if options.camera:
+            wiring |= await self._build_camera()
+        wiring |= await self._build_devices()
+        places = Places(self.state_dir, self.run_dir, self.evidence_dir, synchronized)
+        self.config = unit_config(options.unit_id, places, Wiring(**wiring), options.config)
+        write_config(self.config_file, self.config)
+        life = StreetLife(self)
+        self._background(life.run(), "street life")
+        self._background(self.tail.run(), "log tail")
+        await self._start_daemons()
+
+    def _make_disk(self, size_bytes: int) -> None:
+        if not can_mount():
+            raise RuntimeError("a small disk needs a mount namespace; start through `hw-sim`, as root or another user")
+        self.disk = SmallDisk(self.state_dir, size_bytes)
+        self._exit.callback(self.disk.close)
+        self._say(f"disk: {size_bytes // 2**20} MiB for state and evidence")
+
+    async def _build_control_room(self, pki: Pki) -> dict[str, Any]:
+        self.broker = Broker(self.directory / "broker", pki.broker)
+        await self.broker.start()
+        self._exit.push_async_callback(self.broker.stop)
+        self._say(f"broker: mosquitto on port {self.broker.port}, certificates required")
+        self.room = ControlRoom(
+            self.directory / "control-room",
+            pki,
+            self.broker.port,
+            link=self.link,
+            console_port=self.options.console_port,
+        )
+        await self.room.start()
+        self._exit.push_async_callback(self.room.stop)
+        through = await self.link.tcp(LOOPBACK, self.room.tls_port)
+        self.room.shelf.base_url = f"https://{LOOPBACK}:{through}"
+        self._say("control room: hub, call relay, clip shelf, console")
+        return {"broker_port": await self.link.tcp(LOOPBACK, self.broker.port), "duplex_port": through}
+
+    async def _build_camera(self) -> dict[str, Any]:
+        self.camera = CameraProcess(self.run_dir, self.log_dir, self.options.profiles, self.options.seed)
+        self._exit.push_async_callback(self.camera.stop)
+        await self.camera.start()
+        main = self.options.profiles[0]
+        self._say(f"camera: {main.width}x{main.height} at {main.frame_rate} pictures a second, by RTSP")
+        return {"camera_urls": self.camera.urls}
+
+    async def _build_devices(self) -> dict[str, Any]:
+        wiring: dict[str, Any] = {}
+        devices = self._make("dev")
+        if self.options.dome:
+            self.dome = SimDome(link=devices / "dome")
+            self._exit.callback(self.dome.close)
+            wiring["dome_port"] = devices / "dome"
+            self._say("dome: Pelco-D on a serial line")
+        if self.options.modem:
+            self.modem = SimModem(link=devices / "modem")
+            self._exit.callback(self.modem.close)
+            wiring["modem_port"] = devices / "modem"
+            self._say("modem: AT commands on a serial line")
+        return wiring
+
+    async def _start_daemons(self) -> None:
+        self._exit.push_async_callback(self._stop_daemons)
+        for name in self.options.processes:
+            command = [program("unitd"), name, "--config", str(self.config_file)]
+            daemon = KeptProcess(name, command, self._environment(name), self.run_dir, self.log_dir)
+            self.daemons[name] = daemon
+            await daemon.start()
+        if self.daemons:
+            self._say(f"daemon: {', '.join(self.daemons)}")
+
+    async def _stop_daemons(self) -> None:
+        await asyncio.gather(*(daemon.stop() for daemon in self.daemons.values()))
+        self.tail.look()
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """What systemd would give the process, plus the ways to the simulated devices."""
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if key in os.environ}
+        environment = kept | {"GPIOZERO_PIN_FACTORY": "hwsim", "HW_SIM_GPIO": str(self.gpio.path)}
+        if name == "call" and self.sound is not None:
+            environment |= self.sound.environment
+        if self.clock is not None:
+            environment |= self.clock.environment
+        return environment
+
+    def _background(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+
+        async def end() -> None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        self._exit.push_async_callback(end)
+
+    def _make(self, name: str) -> Path:
+        path = self.directory / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _copy(self, target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        self.tail.look()
+        for name in ("config", "state", "logs", "control-room", "export"):
+            source = self.directory / name
+            if source.exists():
+                ignore = shutil.ignore_patterns(".ballast", "*.sock")
+                shutil.copytree(source, target / name, dirs_exist_ok=True, ignore=ignore)
+
+    # --- breaking processes -----------------------------------------------------------------------------------------
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to one of the daemon's processes; it is started again as systemd would."""
+        self.daemons[name].send_signal(number)
+
+    def press(self, duration_ms: float | None = None) -> int:
+        """Press the button; returns the edge's monotonic ns. From any thread."""
+        return self.gpio.press(PINS["button"], duration_ms)
+
+    def release(self) -> int:
+        return self.gpio.release(PINS["button"])
