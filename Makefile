@@ -34,8 +34,8 @@ check: setup-test ## style, types, import rules, units, generated files (quick)
 format: setup-test ## put the Python files in order
 	@$(BIN)/ruff check --fix --quiet . && $(BIN)/ruff format --quiet .
 
-generate: setup ## write docs/api (JSON Schemas, AsyncAPI) again from the message structs
-	@$(BIN)/unitd schema --output docs/api
+generate: setup ## write the JSON Schemas and the AsyncAPI file in docs/ again from the message structs
+	@$(BIN)/unitd schema --write
 
 bench: setup-test ## one table of figures, also in build/bench.json
 	@exec $(BIN)/python3 -m tests.bench

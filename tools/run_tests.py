@@ -72,7 +72,7 @@ def checks() -> list[tuple[str, list[str]]]:
         ("versions", [python, "tools/check_versions.py"]),
         ("hygiene", [python, "tools/check_hygiene.py"]),
         ("systemd units", [python, "tools/check_units.py"]),
-        ("generated files", [python, "tools/check_generated.py"]),
+        ("generated files", [str(BIN / "unitd"), "schema", "--check"]),
     ]
 
 

@@ -131,7 +131,14 @@ def _relocated(scratch: Path) -> list[str]:
 
 def make_tree(tree: Path) -> None:
     """Lay out a root file system in which the units are installed and enabled the way an installer does it."""
-    os.umask(0o022)  # the unit's account must be able to read what is laid out here
+    before = os.umask(0o022)  # the unit's account must be able to read what is laid out here
+    try:
+        _lay_out(tree)
+    finally:
+        os.umask(before)
+
+
+def _lay_out(tree: Path) -> None:
     for name in ("usr", "etc", "var", "run", "tmp", "opt/unitd", "root", "proc", "sys", "dev"):
         (tree / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):

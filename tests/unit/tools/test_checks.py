@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tools import check_generated, check_hygiene, check_versions, run_tests
+from tools import check_hygiene, check_versions, run_tests
 
 
 def test_pins_are_read_with_comments_and_markers() -> None:
@@ -50,16 +50,6 @@ def test_hygiene_lets_ordinary_text_and_pictures_pass() -> None:
 def test_hygiene_sees_lock_files_and_big_ones() -> None:
     assert check_hygiene.faults_in("uv.lock", b"") != []
     assert check_hygiene.faults_in("x.bin", b"\xff" * 3_000_000) != []
-
-
-def test_generated_files_differ_by_content_and_by_name(tmp_path: Path) -> None:
-    kept, fresh = tmp_path / "kept", tmp_path / "fresh"
-    for place in (kept, fresh):
-        place.mkdir()
-        (place / "same.json").write_text("{}", encoding="utf-8")
-    (kept / "old.json").write_text("{}", encoding="utf-8")
-    (fresh / "same.json").write_text("{ }", encoding="utf-8")
-    assert check_generated.differing(kept, fresh) == ["old.json", "same.json"]
 
 
 def test_closing_line_names_what_failed(tmp_path: Path) -> None:
