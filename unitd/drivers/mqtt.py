@@ -72,14 +72,14 @@ class MqttUplink:
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             return False
-        if qos:
-            with self._tokens_lock:
-                acked_already = info.mid in self._early
-                self._early.discard(info.mid)
-                if not acked_already:
-                    self._tokens[info.mid] = token
-            if acked_already and token is not None:
-                asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token)
+        # paho tells of QoS 0 too: every mid is paired, so that a reused one finds nothing stale
+        with self._tokens_lock:
+            acked_already = info.mid in self._early
+            self._early.discard(info.mid)
+            if not acked_already:
+                self._tokens[info.mid] = token
+        if acked_already and token is not None:
+            asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token)
         return True
 
     async def run(self) -> None:

@@ -5,10 +5,13 @@ from typing import NamedTuple
 from unitd.model.incident import DomeGoal, Incident, Lock, Press, Settings, State, UploadGoal, WarningGoal
 from unitd.model.lamps import Lamps, control_room_heard, lamps
 from unitd.model.microphone import microphone_open
-from unitd.model.step import ENDED_WORDS_NS, lock_of
+from unitd.model.step import lock_of
 
 TONE_NS = 700_000_000
 """How long the sounder answers a press."""
+
+ENDED_WORDS_NS = 8_000_000_000
+"""How long after an operator's close "the call has ended" may be heard."""
 
 
 class Call(NamedTuple):
@@ -70,17 +73,13 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
             instants.append(incident.since_mono_ns + settings.still_trying_after_ns)
         elif incident.stage == "closing":
             instants.append(incident.stage_mono_ns + settings.post_roll_ns)
-            instants.append(incident.stage_mono_ns + ENDED_WORDS_NS)
     return min((each for each in instants if each > now_ns), default=None)
 
 
 def _prompt(state: State, incident: Incident | None, now_ns: int, settings: Settings) -> str | None:
-    if incident is None:
-        ended = state.ended_mono_ns
-        just_ended = ended is not None and now_ns - ended < ENDED_WORDS_NS - min(settings.post_roll_ns, ENDED_WORDS_NS)
-        return "ended" if just_ended else None
-    if incident.stage == "closing":
-        return "ended" if now_ns - incident.stage_mono_ns < ENDED_WORDS_NS else None
+    if incident is None or not incident.active:
+        ended_ns = state.ended_mono_ns
+        return "ended" if ended_ns is not None and now_ns - ended_ns < ENDED_WORDS_NS else None
     if incident.stage == "answered":
         return None
     if now_ns - incident.since_mono_ns >= settings.still_trying_after_ns:

@@ -26,8 +26,6 @@ KEPT_PRESSES = 64
 
 KEPT_UPLOADS = 16
 KEPT_LOCKS = 256
-ENDED_WORDS_NS = 8_000_000_000
-"""How long after the end "the call has ended" may be heard."""
 
 
 def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> State:
@@ -159,7 +157,7 @@ def _closing(state: State, event: ev.Closed, now_ns: int) -> State:
     if incident is None or not incident.active:
         return state
     incident = msgspec.structs.replace(incident, outcome=event.outcome, closed_by=event.by, note=event.note)
-    return _put(state, _further(incident, "closing", now_ns))
+    return msgspec.structs.replace(_put(state, _further(incident, "closing", now_ns)), ended_mono_ns=now_ns)
 
 
 def _dome_to(state: State, preset: int) -> State:
@@ -186,9 +184,7 @@ def _time_passed(state: State, now_ns: int, settings: Settings) -> State:
             end_ns = incident.stage_mono_ns + settings.post_roll_ns
             incident = msgspec.structs.replace(incident, stage="closed", stage_mono_ns=end_ns)
             lock = lock_of(incident, settings, state.boot)
-            state = msgspec.structs.replace(
-                state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:], ended_mono_ns=end_ns
-            )
+            state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
         if incident.open or not all(press.received for press in incident.presses):
             kept.append(incident)
     if len(kept) != len(state.incidents) or any(a is not b for a, b in zip(kept, state.incidents, strict=True)):

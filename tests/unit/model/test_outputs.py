@@ -1,0 +1,73 @@
+"""The lamp table and the microphone gate of the protocol, row by row and over every state."""
+
+import pytest
+
+from tests.unit.model.worlds import SETTINGS, S, at, every_state, idle, pressed
+from unitd.model import events as ev
+from unitd.model.incident import PRECEDENCE, STAGES, State
+from unitd.model.lamps import lamps
+from unitd.model.microphone import microphone_open
+from unitd.model.outputs import outputs
+from unitd.model.step import step
+
+EVERY = list(every_state())
+NOW = 7 * S
+
+TABLE = [
+    ("raised", ("flashing", "off", "steady"), "calling"),
+    ("sent", ("flashing", "off", "steady"), "calling"),
+    ("received", ("steady", "off", "steady"), "received"),
+    ("accepted", ("steady", "off", "steady"), "received"),
+    ("answered", ("steady", "steady", "steady"), None),
+    ("closing", ("steady", "off", "steady"), "ended"),
+    ("closed", ("off", "off", "steady"), None),
+]
+
+
+@pytest.mark.parametrize(("stage", "shown", "words"), TABLE)
+def test_lamp_table(stage: str, shown: tuple[str, str, str], words: str | None) -> None:
+    state = at(stage)  # type: ignore[arg-type]
+    now = NOW if stage != "closed" else 60 * S
+    assert lamps(state, now, SETTINGS) == shown
+    assert outputs(state, now, SETTINGS).prompt == words
+
+
+def test_idle_locator_is_lit_only_while_armed_and_heard() -> None:
+    assert lamps(idle(), 89 * S, SETTINGS).locator == "steady"
+    assert lamps(idle(), 90 * S, SETTINGS).locator == "off"
+    assert lamps(step(idle(), ev.ButtonState(True, True), 0, SETTINGS), S, SETTINGS).locator == "off"
+    assert lamps(State(), S, SETTINGS).locator == "off"
+
+
+@pytest.mark.parametrize("stage", ["raised", "sent", "received", "accepted"])
+def test_after_a_minute_the_caller_is_told_the_truth(stage: str) -> None:
+    state = at(stage)  # type: ignore[arg-type]
+    assert outputs(state, 59 * S, SETTINGS).prompt in ("calling", "received")
+    assert outputs(state, 60 * S, SETTINGS).prompt == "still_trying"
+    assert lamps(state, 60 * S, SETTINGS) == lamps(state, 5 * S, SETTINGS)
+
+
+def test_a_press_sounds_at_once_and_each_again() -> None:
+    state = at("answered")
+    assert not outputs(state, NOW, SETTINGS).sounder
+    state = step(state, pressed("x", "y", NOW), NOW, SETTINGS)
+    assert outputs(state, NOW, SETTINGS).sounder
+    assert not outputs(state, NOW + S, SETTINGS).sounder
+
+
+@pytest.mark.parametrize("kind", PRECEDENCE)
+@pytest.mark.parametrize("stage", STAGES)
+def test_microphone_gate(kind: str, stage: str) -> None:
+    expected = kind in ("panic", "voice", "test") and stage != "closed"
+    assert microphone_open(at(stage, kind)) is expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "state"), EVERY, ids=[name for name, _ in EVERY])
+def test_no_call_and_no_microphone_outside_an_incident(name: str, state: State) -> None:
+    levels = outputs(state, NOW, SETTINGS)
+    if not any(each.open for each in state.incidents):
+        assert not levels.microphone
+        assert levels.call is None
+        assert not levels.in_incident
+    if levels.call is not None:
+        assert levels.call.voices == (levels.served is not None and levels.served.stage == "answered")

@@ -1,0 +1,67 @@
+"""States to test from: every stage of every kind, and what leads there."""
+
+from collections.abc import Iterator
+
+from unitd.model import events as ev
+from unitd.model.incident import PRECEDENCE, STAGES, Kind, Settings, Stage, State
+from unitd.model.step import step
+
+S = 1_000_000_000
+SETTINGS = Settings(panel_preset=1)
+INCIDENT = "11111111-1111-4111-8111-111111111111"
+OTHER = "22222222-2222-4222-8222-222222222222"
+PRESS = "33333333-3333-4333-8333-333333333333"
+SECOND = "44444444-4444-4444-8444-444444444444"
+
+
+def pressed(press_id: str = PRESS, incident_id: str = INCIDENT, at_ns: int = 0) -> ev.Pressed:
+    return ev.Pressed(press_id, incident_id, at_ns, 1_790_000_000_000_000, "synced")
+
+
+def raised(kind: Kind, press_id: str = PRESS, incident_id: str = INCIDENT, at_ns: int = 0) -> ev.Raised:
+    return ev.Raised(press_id, incident_id, kind, at_ns, 1_790_000_000_000_000, "synced")
+
+
+WAY: dict[Stage, ev.Event] = {
+    "sent": ev.BrokerAcked(PRESS),
+    "received": ev.AlarmReceived((PRESS,)),
+    "accepted": ev.Accepted(INCIDENT, "Ann"),
+    "answered": ev.Answered(INCIDENT, "Ann"),
+    "closing": ev.Closed(INCIDENT, "Ann", "genuine"),
+}
+
+
+def idle(now_ns: int = 0) -> State:
+    """Armed and just heard."""
+    state = step(State(), ev.ButtonState(True, False), now_ns, SETTINGS)
+    return step(state, ev.Heard(), now_ns, SETTINGS)
+
+
+def at(stage: Stage, kind: Kind = "panic") -> State:
+    """An armed unit with one incident of `kind` at `stage`, reached one second a stage. Closed ones have left."""
+    state = step(idle(), pressed() if kind == "panic" else raised(kind), 0, SETTINGS)
+    for seconds, name in enumerate(STAGES[1 : STAGES.index(stage) + 1], start=1):
+        if name == "closed":
+            state = step(state, ev.Tick(), seconds * S + SETTINGS.post_roll_ns, SETTINGS)
+        else:
+            state = step(state, WAY[name], seconds * S, SETTINGS)
+    return state
+
+
+def every_state() -> Iterator[tuple[str, State]]:
+    yield "new", State()
+    yield "idle", idle()
+    yield "stuck", step(idle(), ev.ButtonState(True, True), 0, SETTINGS)
+    for kind in PRECEDENCE:
+        for stage in STAGES:
+            yield f"{kind} {stage}", at(stage, kind)
+    yield "panic during test", step(at("answered", "test"), pressed(SECOND, OTHER, 6 * S), 6 * S, SETTINGS)
+
+
+def every_event() -> Iterator[ev.Event]:
+    yield from (pressed(SECOND, OTHER), pressed(), raised("test", SECOND, OTHER), raised("tamper", SECOND, OTHER))
+    yield from WAY.values()
+    yield from (ev.Heard(), ev.Tick(), ev.ButtonState(True, True), ev.ButtonState(False, False))
+    yield from (ev.DomeMoved(1, 0, 0, 10**12), ev.DomeStopped(), ev.DomeSent(3), ev.WarningOrdered("cctv"))
+    yield from (ev.UploadOrdered("u", INCIDENT, "https://x/", "t", None), ev.UploadEnded("u"))
+    yield from (ev.LockWritten(INCIDENT), ev.BrokerAcked("nobody"), ev.AlarmReceived(("nobody",)))
