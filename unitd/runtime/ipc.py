@@ -75,7 +75,7 @@ class CoreLink:
             self._health = health
             self._wake.set()
 
-    def event(self, name: str, *, incident_id: str | None = None, mono_ns: int | None = None, **data: Fact) -> None:
+    def event(self, name: str, /, *, incident_id: str | None = None, mono_ns: int | None = None, **data: Fact) -> None:
         """Tell core that something happened once."""
         if len(self._events) == PENDING_EVENTS:
             self.dropped_events += 1
