@@ -1,12 +1,23 @@
-"""Names of the recorded warnings, listed without importing anything that plays them."""
+"""The names of what a unit can say: read off the package's directories, without importing anything of media."""
 
 from functools import cache
-from pathlib import Path
+from importlib import resources
 
-WARNINGS_DIR = Path(__file__).parent / "call" / "warnings"
+
+def prompt_names() -> tuple[str, ...]:
+    """The prompts of a call's stages, sorted."""
+    return _names("prompts")
+
+
+def warning_names() -> tuple[str, ...]:
+    """The warnings an operator may order, sorted."""
+    return _names("warnings")
 
 
 @cache
-def warning_names() -> tuple[str, ...]:
-    """The names of the warnings shipped with this version, sorted; reads one directory once."""
-    return tuple(sorted(file.stem for file in WARNINGS_DIR.glob("**/*.wav")))
+def _names(kind: str) -> tuple[str, ...]:
+    # By `unitd`, not `unitd.call`: that would import the process's package.
+    folder = resources.files("unitd") / "call" / kind / "en"
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(file.name.removesuffix(".wav") for file in folder.iterdir() if file.name.endswith(".wav")))

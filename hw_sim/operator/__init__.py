@@ -1,0 +1,1 @@
+"""The scenario operator: an operator's console as a program."""

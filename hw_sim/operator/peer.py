@@ -1,0 +1,178 @@
+"""An operator's media end without a browser: aiortc, an implementation independent of the daemon's GStreamer.
+
+It speaks the console's side of a relay (docs/design/seams.md, "A duplex endpoint") and answers every offer by itself,
+as the console does while it rings. Everything runs on the loop of the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from typing import Any
+
+import av
+import numpy as np
+import websockets
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
+
+from hw_sim.operator.hearing import Ear
+from hw_sim.operator.voice import VoiceTrack
+from hw_sim.world.timecode import age_ms, read_time_code
+
+LATENCY_SAMPLES = 20_000
+HEARD_LEVEL = 200
+"""Peak (of 32768) from which sound counts as the first audio: comfort noise of a codec stays below it."""
+
+
+class OperatorPeer:
+    """One console. After `start()` it stays connected to `url` until `close()`, dialling again when the relay goes.
+
+    Figures, all of CLOCK_MONOTONIC of this machine, since the start or the last `forget()`:
+    - `first_frame_mono_ns`: the first decoded picture; `frames` decoded; `first_audio_mono_ns`: the first sound that is
+      not silence; `latencies_ms`: glass to glass, of pictures that carry the simulated street's time code.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.offers = 0
+        self.connected = False
+        self.ear = Ear()
+        self.forget()
+        self._voice_hz: float | None = None
+        self._pc: RTCPeerConnection | None = None
+        self._track: VoiceTrack | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._consumers: set[asyncio.Task[None]] = set()
+        self._peer: str | None = None
+
+    def forget(self) -> None:
+        """Start the figures afresh."""
+        self.first_frame_mono_ns: int | None = None
+        self.first_audio_mono_ns: int | None = None
+        self.frames = 0
+        self.picture_size: tuple[int, int] = (0, 0)
+        self.brightness = 0.0
+        self.latencies_ms: deque[int] = deque(maxlen=LATENCY_SAMPLES)
+
+    async def start(self) -> None:
+        self._work = asyncio.create_task(self._run(), name="operator peer")
+
+    async def close(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._work
+        await self._drop_session()
+
+    def speak(self, freq_hz: float | None) -> None:
+        """Speak a tone to the unit, or (None) be silent. Holds over later sessions."""
+        self._voice_hz = freq_hz
+        if self._track is not None:
+            self._track.speak(freq_hz)
+
+    def hears_tone(self, freq_hz: float, seconds: float = 0.5) -> bool:
+        """Whether the caller's side sends this tone now."""
+        return self.ear.hears_tone(freq_hz, seconds)
+
+    # --- signalling -------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, websockets.WebSocketException):
+                async with websockets.connect(self.url, ping_interval=None, max_size=65_536) as socket:
+                    await self._serve(socket)
+            await asyncio.sleep(0.2)
+
+    async def _serve(self, socket: websockets.ClientConnection) -> None:
+        async for text in socket:
+            message = json.loads(text)
+            match message.get("type"):
+                case "offer":
+                    self._peer = message.get("peer")
+                    answer = await self._answer(message["sdp"])
+                    await socket.send(json.dumps({"type": "answer", "peer": self._peer, "sdp": answer}))
+                case "ice" if self._pc is not None and message.get("candidate"):
+                    candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
+                    candidate.sdpMLineIndex = message.get("sdp_mline_index", 0)
+                    with contextlib.suppress(ValueError):
+                        await self._pc.addIceCandidate(candidate)
+                case "ping":
+                    await socket.send(json.dumps({"type": "pong", "n": message.get("n", 0)}))
+
+    async def _answer(self, sdp: str) -> str:
+        await self._drop_session()
+        self.offers += 1
+        pc = self._pc = RTCPeerConnection()
+        pc.on("track", self._on_track)
+        pc.on("connectionstatechange", lambda: self._on_state(pc))
+        await pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+        track = self._track = VoiceTrack()
+        track.speak(self._voice_hz)
+        pc.addTrack(track)
+        await pc.setLocalDescription(await pc.createAnswer())
+        return str(pc.localDescription.sdp)
+
+    def _on_state(self, pc: RTCPeerConnection) -> None:
+        if pc is self._pc:
+            self.connected = pc.connectionState == "connected"
+
+    async def _drop_session(self) -> None:
+        self.connected = False
+        pc, self._pc, self._track = self._pc, None, None
+        for task in list(self._consumers):
+            task.cancel()
+        if pc is not None:
+            await pc.close()
+
+    # --- media ------------------------------------------------------------------------------------------------------
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        consume = self._watch if track.kind == "video" else self._listen
+        task = asyncio.create_task(_until_end(consume, track))
+        self._consumers.add(task)
+        task.add_done_callback(self._consumers.discard)
+
+    async def _watch(self, track: MediaStreamTrack) -> None:
+        while True:
+            frame = await track.recv()
+            now_ns = time.monotonic_ns()
+            if not isinstance(frame, av.VideoFrame):
+                continue
+            if self.first_frame_mono_ns is None:
+                self.first_frame_mono_ns = now_ns
+            self.frames += 1
+            self.picture_size = (frame.width, frame.height)
+            luma = _luma(frame)
+            code_ms = read_time_code(luma)
+            if code_ms is not None:
+                self.latencies_ms.append(age_ms(code_ms, now_ns))
+            if self.frames % 10 == 1:
+                self.brightness = float(luma[::8, ::8].mean())
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        while True:
+            frame = await track.recv()
+            if not isinstance(frame, av.AudioFrame):
+                continue
+            samples = frame.to_ndarray().reshape(-1, len(frame.layout.channels))[:, 0].astype(np.int16)
+            if self.first_audio_mono_ns is None and int(np.abs(samples.astype(np.int32)).max(initial=0)) > HEARD_LEVEL:
+                self.first_audio_mono_ns = time.monotonic_ns()
+            self.ear.hear(samples)
+
+
+async def _until_end(consume: Any, track: MediaStreamTrack) -> None:
+    from aiortc.mediastreams import MediaStreamError
+
+    with contextlib.suppress(MediaStreamError):
+        await consume(track)
+
+
+def _luma(frame: av.VideoFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The brightness plane without a copy (every planar YUV format has it first)."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width]

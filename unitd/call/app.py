@@ -1,0 +1,224 @@
+"""`unitd call`: the composition root of live picture and two-way voice.
+
+Follows core's desired state: `call` (which incident, microphone gate, voices) and `sound` (prompt, warning).
+"""
+
+import asyncio
+import contextlib
+import ssl
+import time
+
+from unitd.call.clips import clip_loader
+from unitd.call.conversation import Conversation
+from unitd.call.gst import warm_up
+from unitd.call.microphone import Microphone
+from unitd.call.mixer import Mixer
+from unitd.call.peer import Name
+from unitd.config import Config, EndpointTable
+from unitd.drivers.sound import SoundCard, SoundState
+from unitd.drivers.tls import client_context
+from unitd.messages.workers import CallWanted, Desired, Fault
+from unitd.prompts import prompt_names, warning_names
+from unitd.runtime.supervise import Service
+from unitd.runtime.worker import Frame, run_worker
+
+HEALTH_PERIOD_S = 1.0
+CALL_FAILED_AFTER_S = 5.0
+
+
+def main(config: Config) -> int:
+    """Run until SIGTERM; returns the exit status."""
+    return run_worker("call", config, build)
+
+
+def build(frame: Frame) -> list[Service]:
+    """The services of this process."""
+    worker = CallWorker(frame)
+    return [
+        Service("call", worker.follow),
+        Service("silence", worker.microphone.run),
+        Service("health", worker.report_health),
+        Service("sound", worker.keep_sound),
+    ]
+
+
+class CallWorker:
+    """Makes sound and call agree with what core wants. Everything runs on the loop but the two callbacks of the
+    card."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._config = frame.config
+        self._log = frame.log
+        self._loop = asyncio.get_running_loop()
+        language = frame.config.sound.language if frame.config.sound is not None else "en"
+        self._prompts = clip_loader("prompts", language)
+        self._warnings = clip_loader("warnings", language)
+        self._mixer = Mixer(self._prompts, self._warning_played)
+        self._warning_number: int | None = None
+        self._conversation: Conversation | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.microphone = Microphone(self._push_voice)
+        sound = frame.config.sound
+        self._card = (
+            None if sound is None else SoundCard(sound.input, sound.output, self.microphone.deliver, self._mixer.frame)
+        )
+
+    # --- services ---------------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Reconcile on every change of the desired state."""
+        await asyncio.to_thread(self._prepare)
+        seen = -1
+        try:
+            while True:
+                await self._reconcile(self._frame.core.desired)
+                seen = self._frame.core.version if seen < 0 else seen
+                seen = await self._frame.core.wait_change(seen)
+        finally:
+            await self._hang_up("the unit stops")
+
+    async def keep_sound(self) -> None:
+        """Hold the card until the process ends."""
+        if self._card is None:
+            await asyncio.Event().wait()
+            return
+        self._card.start()
+        self._card.want(microphone=False, horn=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._card.close))
+
+    async def report_health(self) -> None:
+        while True:
+            self._frame.core.set_health(self._faults(), self._facts())
+            await asyncio.sleep(HEALTH_PERIOD_S)
+
+    # --- levels -----------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """What the first call would otherwise wait for; on a thread."""
+        warm_up()
+        for name in prompt_names():
+            self._prompts(name)
+        for name in warning_names():
+            self._warnings(name)
+
+    async def _reconcile(self, desired: Desired | None) -> None:
+        call = desired.call if desired is not None else None
+        # The gates first: they must not wait for a call to be put down.
+        is_open = call is not None and call.microphone
+        self.microphone.gate(is_open)
+        if self._card is not None:
+            self._card.want(microphone=is_open, horn=True)
+        self._mixer.open_voices(call is not None and call.voices)
+        self._mixer.set_prompt(desired.sound.prompt if desired is not None else None)
+        self._order_warning(desired)
+        if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
+            await self._hang_up("the call is no longer wanted")
+        if call is not None and self._conversation is None and desired is not None:
+            self._call(call, desired.incident.kind if desired.incident is not None else "panic")
+
+    def _order_warning(self, desired: Desired | None) -> None:
+        warning = desired.sound.warning if desired is not None else None
+        if warning is None or warning.number == self._warning_number:
+            return
+        self._warning_number = warning.number
+        samples = self._warnings(warning.name)
+        if samples is None:
+            self._log.warning("no such warning", name=warning.name)
+            return
+        self._mixer.play_warning(warning.number, warning.name, samples)
+
+    def _call(self, call: CallWanted, kind: str) -> None:
+        if not self._config.endpoints:
+            return
+        incident_id = call.incident_id
+
+        def report(name: Name, peer: str, endpoint: str | None) -> None:
+            self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
+
+        conversation = self._conversation = Conversation(
+            self._config, incident_id, kind, self._mixer, self._trust, report, self._log
+        )
+        self._task = asyncio.create_task(self._keep(conversation), name="conversation")
+
+    async def _keep(self, conversation: Conversation) -> None:
+        try:
+            await conversation.run()
+        except Exception as error:  # noqa: BLE001 - the call is made again
+            self._log.error("call failed", error=repr(error), exc_info=True)
+            self._conversation = None
+
+    async def _hang_up(self, reason: str) -> None:
+        conversation, task = self._conversation, self._task
+        self._conversation = self._task = None
+        if conversation is None or task is None:
+            return
+        await conversation.say_bye(reason)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def _trust(self, endpoint: EndpointTable) -> ssl.SSLContext:
+        return await asyncio.to_thread(
+            client_context, endpoint.ca_file, endpoint.cert_file, endpoint.key_file, self._frame.clock.stamp
+        )
+
+    # --- sound's callbacks ------------------------------------------------------------------------------------------
+
+    def _push_voice(self, pcm: bytes) -> None:
+        if self._conversation is not None:
+            self._conversation.push_voice(pcm)
+
+    def _warning_played(self, number: int, name: str) -> None:
+        """On the card's thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._tell_warning, number, name)
+
+    def _tell_warning(self, number: int, name: str) -> None:
+        self._frame.core.event("warning_played", number=number, name=name)
+
+    # --- health -----------------------------------------------------------------------------------------------------
+
+    def _sound_states(self) -> tuple[SoundState, ...]:
+        return self._card.states() if self._card is not None else ()
+
+    def _faults(self) -> tuple[Fault, ...]:
+        faults = [
+            Fault(code="sound_lost", subject=state.name, text=state.error)
+            for state in self._sound_states()
+            if state.state == "lost"
+        ]
+        call = self._conversation
+        if call is not None and call.link.up is None and not any(peer.connected for peer in call.peers):
+            waited_s = time.monotonic() - call.wanted_since_s
+            if waited_s > CALL_FAILED_AFTER_S:
+                faults.append(Fault(code="call_failed", text=f"no endpoint answers ({call.link.attempts} attempts)"))
+        return tuple(faults)
+
+    def _facts(self) -> dict[str, str | int | float | bool | None]:
+        states = self._sound_states()
+        facts: dict[str, str | int | float | bool | None] = {
+            "sound.input": states[0].state if states else None,
+            "sound.output": states[1].state if states else None,
+        }
+        call = self._conversation
+        facts["endpoint"] = call.link.up if call is not None else None
+        facts["link"] = _link_words(call) if call is not None else None
+        return facts
+
+
+def _link_words(call: Conversation) -> str:
+    """The link in one line for a person: `2 peers; main from record dome main; loss 0.4 %, round trip 80 ms`."""
+    connected = [peer for peer in call.peers if peer.connected]
+    if not connected:
+        return "no peer connected"
+    losses = [max(peer.stats.picture_loss or 0.0, peer.stats.voice_loss or 0.0) for peer in connected]
+    trips_s = [peer.stats.round_trip_s or 0.0 for peer in connected]
+    steps = "+".join(sorted({peer.step for peer in connected}))
+    return (
+        f"{len(connected)} peers; {steps} from {call.picture_source or 'nowhere'}; "
+        f"loss {100 * max(losses):.0f} %, round trip {1000 * max(trips_s):.0f} ms"
+    )

@@ -1,0 +1,168 @@
+"""One incident's call: the link to an endpoint, the peers that come and go on it, and the picture they share."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+from unitd.call.endpoint import EndpointLink, Trust
+from unitd.call.feed import Feed
+from unitd.call.mixer import Mixer
+from unitd.call.peer import Name, Peer
+from unitd.call.rtsp_feed import rtsp_units
+from unitd.config import Config
+from unitd.messages import duplex
+from unitd.runtime.logs import Logger, chain
+
+CONFIRM_S = 5.0
+"""After a new link the relay names the peers that are there; sessions it did not name by then are ended."""
+
+Report = Callable[[Name, str, str | None], None]
+
+
+class Conversation:
+    """`run()` holds the call until cancelled, then says bye and frees everything. Implements the ports of link and
+    peers."""
+
+    def __init__(
+        self, config: Config, incident_id: str, kind: str, mixer: Mixer, trust: Trust, report: Report, log: Logger
+    ) -> None:
+        self.incident_id = incident_id
+        self._log = log.bind(incident=incident_id)
+        self._mixer = mixer
+        self._report = report
+        self._peers: dict[str, tuple[Peer, asyncio.Task[None]]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._named: set[str] = set()
+        self.refused_peers = 0
+        self.has_sub = any(camera.sub_url is not None for camera in config.cameras)
+        # One thread for each peer's slow state changes, and one for the camera's: none waits for another.
+        self.executor: Executor = ThreadPoolExecutor(duplex.MAX_PEERS + 1, thread_name_prefix="media")
+        run_dir = Path(config.paths.run_dir)
+        self.feeds = {
+            profile: Feed(config.cameras, profile, run_dir, lambda c, p: rtsp_units(c, p, self.executor), self._log)
+            for profile in ("main", "sub")
+        }
+        hello = duplex.Hello(
+            unit=config.unit.id,
+            incident_id=incident_id,
+            kind=kind,
+            cameras=tuple(camera.name for camera in config.cameras),
+        )
+        self.link = EndpointLink(config.endpoints, hello, trust, self, self._log)
+        self.wanted_since_s = time.monotonic()
+
+    @property
+    def peers(self) -> list[Peer]:
+        return [peer for peer, _ in self._peers.values()]
+
+    @property
+    def picture_source(self) -> str | None:
+        """Where the picture comes from now."""
+        return next((feed.source for feed in self.feeds.values() if feed.source is not None), None)
+
+    def push_voice(self, pcm: bytes) -> None:
+        """Send one frame of the caller's voice (or silence) to every connected peer."""
+        for peer, _ in self._peers.values():
+            peer.push_voice(pcm)
+
+    async def run(self) -> None:
+        # The stream is opened before anybody is there: its current pictures are in hand when a peer connects.
+        self.feeds["main"].watch(_nobody)
+        try:
+            await self.link.run()
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        for peer in list(self._peers):
+            self._drop(peer)
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=3.0)
+        for feed in self.feeds.values():
+            await feed.close()
+        assert isinstance(self.executor, ThreadPoolExecutor)  # noqa: S101 - for the type checker
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    # --- the link ---------------------------------------------------------------------------------------------------
+
+    def link_up(self, endpoint: str) -> None:
+        self._named = set()
+        asyncio.get_running_loop().call_later(CONFIRM_S, self._end_unnamed, self.link.attempts)
+
+    def _end_unnamed(self, attempt: int) -> None:
+        if self.link.up is None or self.link.attempts != attempt:
+            return
+        for peer in set(self._peers) - self._named:
+            self._drop(peer)
+
+    def link_down(self, endpoint: str, reason: str) -> None:
+        """The peers' sessions live on: media does not go through the relay."""
+
+    def link_message(self, message: duplex.ToUnit) -> None:
+        match message:
+            case duplex.PeerJoined(peer=peer):
+                self._join(peer)
+            case duplex.PeerLeft(peer=peer):
+                self._drop(peer)
+            case duplex.Restart(peer=peer) if peer in self._peers:
+                self._peers[peer][0].restart()
+            case duplex.Answer(peer=peer, sdp=sdp) if peer in self._peers:
+                self._peers[peer][0].answer(sdp)
+            case duplex.Ice(peer=peer, candidate=candidate, sdp_mline_index=mline) if peer in self._peers:
+                self._peers[peer][0].candidate(mline, candidate)
+
+    def _join(self, name: str) -> None:
+        self._named.add(name)
+        if name in self._peers:
+            self._peers[name][0].restart()
+            return
+        if len(self._peers) >= duplex.MAX_PEERS:
+            self.refused_peers += 1
+            self._log.warning("peer refused", peer=name, most=duplex.MAX_PEERS, refused=self.refused_peers)
+            return
+        peer = Peer(name, self, self._log)
+        self._peers[name] = (peer, asyncio.create_task(self._keep(peer), name=f"peer {name}"))
+
+    async def _keep(self, peer: Peer) -> None:
+        try:
+            await peer.run()
+        except Exception as error:  # noqa: BLE001 - one peer is no reason to lose the others
+            self._log.error("peer failed", peer=peer.peer, error=repr(error), exc_info=True)
+            self._peers.pop(peer.peer, None)
+
+    def _drop(self, name: str) -> None:
+        if (entry := self._peers.pop(name, None)) is not None:
+            _, task = entry
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    # --- the peers' port --------------------------------------------------------------------------------------------
+
+    def send(self, message: duplex.FromUnit) -> None:
+        self.link.send(message)
+
+    def voice_of(self, peer: str) -> Callable[[bytes], None]:
+        return self._mixer.voice_of(peer)
+
+    def forget_voice(self, peer: str) -> None:
+        self._mixer.forget(peer)
+
+    def report(self, name: Name, peer: str) -> None:
+        if name != "call_lost":
+            chain(self._log, name, self.incident_id, time.monotonic_ns())
+        self._report(name, peer, self.link.up)
+
+    async def say_bye(self, reason: str) -> None:
+        """Tell the relay that the call ends in order; takes a moment at most."""
+        if self.link.up is not None:
+            self.link.send(duplex.Bye(reason=reason))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.link.said_bye.wait(), 0.5)
+
+
+def _nobody(_unit: object) -> None:
+    """A watcher that only keeps the stream open."""

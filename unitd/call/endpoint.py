@@ -1,0 +1,161 @@
+"""The signalling link of a call: one WebSocket to the first endpoint that answers, dialled again for as long as it is
+wanted."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import websockets
+
+from unitd.config import EndpointTable
+from unitd.errors import WireError
+from unitd.messages import duplex
+from unitd.runtime.logs import Logger
+
+CONNECT_TIMEOUT_S = 5.0
+SILENT_AFTER_S = 10.0
+PING_PERIOD_S = 3.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+OUT_QUEUE_MESSAGES = 256
+"""More than an offer and every candidate of three peers; a link that cannot take these is lost."""
+GOODBYE_S = 1.0
+
+Trust = Callable[[EndpointTable], Coroutine[Any, Any, ssl.SSLContext | None]]
+
+
+class LinkEvents(Protocol):
+    """What the link tells its owner, on the loop."""
+
+    def link_up(self, endpoint: str) -> None: ...
+
+    def link_message(self, message: duplex.ToUnit) -> None: ...
+
+    def link_down(self, endpoint: str, reason: str) -> None: ...
+
+
+class EndpointLink:
+    """`run()` dials until cancelled; `send()` queues while up. `up` names the endpoint, None while there is none."""
+
+    def __init__(
+        self,
+        endpoints: tuple[EndpointTable, ...],
+        hello: duplex.Hello,
+        trust: Trust,
+        events: LinkEvents,
+        log: Logger,
+    ) -> None:
+        self._endpoints = endpoints
+        self._hello = hello
+        self._trust = trust
+        self._events = events
+        self._log = log
+        self._out: asyncio.Queue[duplex.FromUnit] | None = None
+        self._heard_s = 0.0
+        self.up: str | None = None
+        self.said_bye = asyncio.Event()
+        self.ignored = 0
+        self.attempts = 0
+
+    def send(self, message: duplex.FromUnit) -> None:
+        """Queue a message; dropped while the link is down (its receiver starts afresh with the next one)."""
+        if self._out is not None and not self._out.full():
+            self._out.put_nowait(message)
+
+    async def run(self) -> None:
+        """Dial the endpoints in their order, for ever; each loss starts again with the first."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            for endpoint in self._endpoints:
+                started_s = time.monotonic()
+                if await self._try(endpoint):
+                    pause_s = FIRST_PAUSE_S if time.monotonic() - started_s > SILENT_AFTER_S else pause_s
+                    break
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _try(self, endpoint: EndpointTable) -> bool:
+        """Dial one endpoint and stay with it until it is lost; whether it answered at all."""
+        self.attempts += 1
+        reason = ""
+        try:
+            async with websockets.connect(
+                endpoint.url,
+                ssl=await self._trust(endpoint),
+                open_timeout=CONNECT_TIMEOUT_S,
+                close_timeout=GOODBYE_S,
+                ping_interval=None,
+                max_size=duplex.MAX_MESSAGE_BYTES,
+                max_queue=32,
+                compression=None,
+                proxy=None,
+            ) as socket:
+                reason = await self._stay(socket, endpoint.name)
+        except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
+            if self.up is None:
+                self._log.warning("endpoint not reached", endpoint=endpoint.name, error=str(error) or repr(error))
+                return False
+            reason = repr(error)
+        finally:
+            was_up, self.up, self._out = self.up, None, None
+            if was_up is not None:
+                self._log.warning("endpoint lost", endpoint=endpoint.name, reason=reason)
+                self._events.link_down(endpoint.name, reason)
+        return True
+
+    async def _stay(self, socket: websockets.ClientConnection, name: str) -> str:
+        out: asyncio.Queue[duplex.FromUnit] = asyncio.Queue(OUT_QUEUE_MESSAGES)
+        self._out = out
+        self._heard_s = time.monotonic()
+        out.put_nowait(self._hello)
+        self.up = name
+        self._log.info("endpoint reached", endpoint=name)
+        self._events.link_up(name)
+        tasks = [
+            asyncio.create_task(self._read(socket)),
+            asyncio.create_task(self._write(socket, out)),
+            asyncio.create_task(self._ping(out)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            first = next(iter(done))
+            error = first.exception()
+            return repr(error) if error is not None else first.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _read(self, socket: websockets.ClientConnection) -> str:
+        async for text in socket:
+            self._heard_s = time.monotonic()
+            try:
+                message = duplex.decode(text)
+            except WireError as error:
+                self.ignored += 1
+                self._log.debug("message ignored", error=str(error), ignored=self.ignored)
+                continue
+            if isinstance(message, duplex.Ping):
+                self.send(duplex.Pong(n=message.n))
+            elif not isinstance(message, duplex.Pong):
+                self._events.link_message(message)
+        return "closed by the far end"
+
+    async def _write(self, socket: websockets.ClientConnection, out: asyncio.Queue[duplex.FromUnit]) -> str:
+        while True:
+            message = await out.get()
+            async with asyncio.timeout(SILENT_AFTER_S):
+                await socket.send(duplex.encode(message))
+            if isinstance(message, duplex.Bye):
+                self.said_bye.set()
+                return "said bye"
+
+    async def _ping(self, out: asyncio.Queue[duplex.FromUnit]) -> str:
+        number = 0
+        while time.monotonic() - self._heard_s < SILENT_AFTER_S:
+            number += 1
+            self.send(duplex.Ping(n=number))
+            await asyncio.sleep(PING_PERIOD_S)
+        return f"silent for {SILENT_AFTER_S:.0f} s"

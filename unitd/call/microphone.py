@@ -1,0 +1,70 @@
+"""The caller's voice on its way to the peers: the card's frames while the gate is open, silence otherwise."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from unitd.call.pcm import FRAME_BYTES, SILENCE
+
+WAITING_FRAMES = 10
+MISSING_AFTER_S = 0.06
+FRAME_S = 0.02
+
+
+class Microphone:
+    """Gives `send` one frame of 20 ms every 20 ms while there are listeners.
+
+    The card's own clock sets the pace while it delivers; when it does not (gate shut, device lost) silence frames
+    keep the stream alive. While the gate is shut nothing that the card delivered is kept or sent, not even a frame in
+    hand.
+    """
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._frames: deque[bytes] = deque(maxlen=WAITING_FRAMES)
+        self._scheduled = False
+        self._open = False
+        self._last_s = 0.0
+        self.dropped_frames = 0
+        self.silence_frames = 0
+
+    def gate(self, is_open: bool) -> None:
+        """Open or shut the gate; on the loop."""
+        self._open = is_open
+        if not is_open:
+            self._frames.clear()
+
+    def deliver(self, pcm: bytes) -> None:
+        """Take a frame from the card; on any thread, never blocks. The oldest of WAITING_FRAMES goes when the loop is
+        late."""
+        if not self._open or len(pcm) != FRAME_BYTES:
+            return
+        if len(self._frames) == WAITING_FRAMES:
+            self.dropped_frames += 1
+        self._frames.append(pcm)
+        if not self._scheduled:
+            self._scheduled = True
+            try:
+                self._loop.call_soon_threadsafe(self._drain)
+            except RuntimeError:
+                return  # the loop has ended
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        while self._frames:
+            pcm = self._frames.popleft()
+            if self._open:
+                self._last_s = time.monotonic()
+                self._send(pcm)
+
+    async def run(self) -> None:
+        """Fill in with silence, for ever."""
+        due_s = time.monotonic()
+        while True:
+            due_s = max(due_s + FRAME_S, time.monotonic() - 5 * FRAME_S)
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            if time.monotonic() - self._last_s > MISSING_AFTER_S:
+                self.silence_frames += 1
+                self._send(SILENCE)

@@ -1,0 +1,154 @@
+"""What the horn plays, frame by frame: prompts under the operator's voice under warnings.
+
+Pure but for its inputs: `frame()` runs on the sound card's callback thread and never blocks for long; everything else
+may be called from the loop.
+"""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from unitd.call.pcm import FRAME_SAMPLES, RATE_HZ, PcmRing
+
+I16 = npt.NDArray[np.int16]
+F32 = npt.NDArray[np.float32]
+
+PROMPT_PERIOD_S = 8.0
+"""A prompt is said again this long after it began."""
+PROMPT_UNDER_VOICE = 0.1
+VOICE_UNDER_WARNING = 0.2
+VOICE_HEARD_LEVEL = 300
+"""Peak from which the far end counts as speaking: well above comfort noise, well below speech."""
+VOICE_HOLD_FRAMES = 40
+RAMP_PER_FRAME = 0.15
+"""Gains move by at most this in 20 ms: no clicks, and ducked within about 120 ms."""
+
+
+class Mixer:
+    """Takes levels (which prompt, whether voices are open) and gives frames. See the module for threads."""
+
+    def __init__(self, clip: Callable[[str], I16 | None], on_warning_played: Callable[[int, str], None]) -> None:
+        self._clip = clip
+        self._on_warning_played = on_warning_played
+        self._lock = threading.Lock()
+        self._voices: dict[str, PcmRing] = {}
+        self._voices_open = False
+        self._prompt_name: str | None = None
+        self._prompt: I16 | None = None
+        self._prompt_at = 0
+        self._warning: tuple[int, str, I16] | None = None
+        self._warning_at = 0
+        self._voice_hold = 0
+        self._prompt_gain = 1.0
+        self._voice_gain = 1.0
+        self.clipped_frames = 0
+
+    # --- levels -----------------------------------------------------------------------------------------------------
+
+    def set_prompt(self, name: str | None) -> None:
+        """Say `name` now and again and again, or (None, or a name that has no clip) nothing."""
+        with self._lock:
+            if name == self._prompt_name:
+                return
+            self._prompt_name = name
+            self._prompt = self._clip(name) if name is not None else None
+            self._prompt_at = 0
+
+    def play_warning(self, number: int, name: str, samples: I16) -> None:
+        """Play a warning once, over everything else; it replaces one that is playing."""
+        with self._lock:
+            self._warning = (number, name, samples)
+            self._warning_at = 0
+
+    def open_voices(self, is_open: bool) -> None:
+        """Let the operators' voices reach the horn, or not: while shut, what arrives is thrown away."""
+        with self._lock:
+            self._voices_open = is_open
+            if not is_open:
+                for ring in self._voices.values():
+                    ring.clear()
+
+    def voice_of(self, peer: str) -> Callable[[bytes], None]:
+        """Where a peer's sound goes; thread-safe. Ended by `forget`."""
+        ring = PcmRing()
+        with self._lock:
+            self._voices[peer] = ring
+
+        def hear(pcm: bytes) -> None:
+            if self._voices_open:
+                ring.put(pcm)
+
+        return hear
+
+    def forget(self, peer: str) -> None:
+        with self._lock:
+            self._voices.pop(peer, None)
+
+    # --- sound ------------------------------------------------------------------------------------------------------
+
+    def frame(self) -> bytes:
+        """The next 20 ms for the horn."""
+        with self._lock:
+            voice = self._voice_frame()
+            warning = self._warning_frame()
+            prompt = self._prompt_frame()
+            self._prompt_gain = _towards(self._prompt_gain, self._wanted_prompt_gain(warning))
+            self._voice_gain = _towards(self._voice_gain, VOICE_UNDER_WARNING if warning is not None else 1.0)
+        mix = np.zeros(FRAME_SAMPLES, np.float32)
+        for samples, gain in ((prompt, self._prompt_gain), (voice, self._voice_gain), (warning, 1.0)):
+            if samples is not None:
+                mix += gain * samples
+        if np.abs(mix).max() > 32767:
+            self.clipped_frames += 1
+            np.clip(mix, -32768, 32767, out=mix)
+        return mix.astype("<i2").tobytes()
+
+    def _wanted_prompt_gain(self, warning: F32 | None) -> float:
+        if warning is not None:
+            return 0.0
+        return PROMPT_UNDER_VOICE if self._voice_hold > 0 else 1.0
+
+    def _voice_frame(self) -> F32 | None:
+        self._voice_hold = max(0, self._voice_hold - 1)
+        total: F32 | None = None
+        for ring in self._voices.values():
+            pcm = ring.take()
+            if pcm is None or not self._voices_open:
+                continue
+            samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+            if np.abs(samples).max() > VOICE_HEARD_LEVEL:
+                self._voice_hold = VOICE_HOLD_FRAMES
+            total = samples if total is None else total + samples
+        return total
+
+    def _warning_frame(self) -> F32 | None:
+        if self._warning is None:
+            return None
+        number, name, samples = self._warning
+        piece = samples[self._warning_at : self._warning_at + FRAME_SAMPLES]
+        self._warning_at += FRAME_SAMPLES
+        if self._warning_at >= len(samples):
+            self._warning = None
+            self._on_warning_played(number, name)
+        return _whole(piece)
+
+    def _prompt_frame(self) -> F32 | None:
+        if self._prompt is None:
+            return None
+        piece = self._prompt[self._prompt_at : self._prompt_at + FRAME_SAMPLES]
+        self._prompt_at += FRAME_SAMPLES
+        if self._prompt_at >= max(len(self._prompt), int(PROMPT_PERIOD_S * RATE_HZ)):
+            self._prompt_at = 0
+        return _whole(piece)
+
+
+def _whole(piece: I16) -> F32:
+    frame = np.zeros(FRAME_SAMPLES, np.float32)
+    frame[: len(piece)] = piece
+    return frame
+
+
+def _towards(now: float, wanted: float) -> float:
+    return min(wanted, now + RAMP_PER_FRAME) if wanted > now else max(wanted, now - RAMP_PER_FRAME)

@@ -1,0 +1,192 @@
+"""One operator's console for as long as it is there: offered a session, offered again when that fails."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Literal, Protocol
+
+from unitd.call.bitrate import PictureControl, Step, control_for, decide
+from unitd.call.feed import Feed
+from unitd.call.linkstats import LinkStats
+from unitd.call.picture import AccessUnit
+from unitd.call.webrtc import PeerSession
+from unitd.messages import duplex
+from unitd.runtime.logs import Logger
+
+CONNECT_TIMEOUT_S = 15.0
+DISCONNECTED_FOR_S = 5.0
+TICK_S = 1.0
+KEYFRAME_REPLAY_S = 1.0
+FIRST_PAUSE_S = 0.3
+LONGEST_PAUSE_S = 5.0
+
+Name = Literal["call_offered", "call_connected", "call_lost"]
+
+
+class PeerPort(Protocol):
+    """What a peer needs of the call around it."""
+
+    feeds: dict[str, Feed]
+    executor: Executor
+    has_sub: bool
+
+    def send(self, message: duplex.FromUnit) -> None: ...
+
+    def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
+
+    def forget_voice(self, peer: str) -> None: ...
+
+    def report(self, name: Name, peer: str) -> None: ...
+
+
+class Peer:
+    """`run()` keeps one session after another until cancelled; the rest is on the loop and does not block."""
+
+    def __init__(self, peer: str, port: PeerPort, log: Logger) -> None:
+        self.peer = peer
+        self._port = port
+        self._log = log.bind(peer=peer)
+        self._session: PeerSession | None = None
+        self._over = asyncio.Event()
+        self._bad_since_s: float | None = None
+        self._control: PictureControl = control_for(port.has_sub, 0.0)
+        self._feed: Feed | None = None
+        self._replayed_s = 0.0
+        self.stats = LinkStats()
+        self.sessions = 0
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and self._session.connected
+
+    @property
+    def step(self) -> Step:
+        return self._control.step
+
+    # --- signalling -------------------------------------------------------------------------------------------------
+
+    def answer(self, sdp: str) -> None:
+        if self._session is not None and not self._session.set_answer(sdp):
+            self._log.warning("answer cannot be read")
+
+    def candidate(self, mline: int, candidate: str) -> None:
+        if self._session is not None:
+            self._session.add_candidate(mline, candidate)
+
+    def restart(self) -> None:
+        """Give up the session and offer another."""
+        self._over.set()
+
+    def push_voice(self, pcm: bytes) -> None:
+        if self._session is not None:
+            self._session.push_voice(pcm)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            lasted = await self._one_session()
+            pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+
+    async def _one_session(self) -> bool:
+        """Whether it was connected at all."""
+        self._over = asyncio.Event()
+        self._bad_since_s = None
+        self.stats = LinkStats()
+        self.sessions += 1
+        was_connected = False
+        session = self._session = PeerSession(self.peer, self, self._port.voice_of(self.peer), self._port.executor)
+        started_s = time.monotonic()
+        try:
+            await session.start()
+            while not self._over.is_set():
+                try:
+                    await asyncio.wait_for(self._over.wait(), TICK_S)
+                except TimeoutError:
+                    session.poll(self._judge)
+                was_connected = was_connected or session.connected
+                now_s = time.monotonic()
+                if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
+                    self._log.warning("peer did not connect", within_s=CONNECT_TIMEOUT_S)
+                    break
+                if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
+                    break
+        finally:
+            self._leave_feed()
+            if session.connected:
+                self._port.report("call_lost", self.peer)
+            self._port.forget_voice(self.peer)
+            self._session = None
+            await asyncio.shield(session.close())
+        return was_connected
+
+    # --- what the session tells -------------------------------------------------------------------------------------
+
+    def session_offers(self, session: PeerSession, sdp: str) -> None:
+        self._port.send(duplex.Offer(peer=self.peer, sdp=sdp))
+        self._port.report("call_offered", self.peer)
+
+    def session_candidate(self, session: PeerSession, mline: int, candidate: str) -> None:
+        if len(candidate) <= duplex.MAX_CANDIDATE_BYTES:
+            self._port.send(duplex.Ice(peer=self.peer, candidate=candidate, sdp_mline_index=mline))
+
+    def session_state(self, session: PeerSession, state: str, detail: str) -> None:
+        self._log.info("peer", state=state, detail=detail)
+        match state:
+            case "connected":
+                self._bad_since_s = None
+                if self._feed is None:
+                    self._control = control_for(self._port.has_sub, time.monotonic())
+                    self._port.report("call_connected", self.peer)
+                    self._take_feed()
+            case "disconnected":
+                self._bad_since_s = time.monotonic()
+            case "failed" | "closed" | "error":
+                self._over.set()
+
+    def session_wants_keyframe(self, session: PeerSession) -> None:
+        now_s = time.monotonic()
+        if self._feed is not None and now_s - self._replayed_s > KEYFRAME_REPLAY_S:
+            self._replayed_s = now_s
+            session.push_backlog(list(self._feed.group))
+
+    # --- picture ----------------------------------------------------------------------------------------------------
+
+    def _judge(self, stats: LinkStats) -> None:
+        self.stats = stats
+        before = self._control.step
+        self._control = decide(self._control, stats, time.monotonic())
+        if self._control.step != before:
+            self._log.info(
+                "picture step",
+                step=self._control.step,
+                picture_loss=stats.picture_loss,
+                voice_loss=stats.voice_loss,
+                round_trip_s=stats.round_trip_s,
+            )
+            self._leave_feed()
+            self._take_feed()
+
+    def _take_feed(self) -> None:
+        feed = self._port.feeds.get(self._control.step)
+        session = self._session
+        if feed is None or session is None:
+            return
+        self._feed = feed
+        session.await_keyframe()
+        self._replayed_s = time.monotonic()
+        session.push_backlog(list(feed.group))
+        feed.watch(self._picture)
+
+    def _leave_feed(self) -> None:
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.leave(self._picture)
+
+    def _picture(self, unit: AccessUnit) -> None:
+        if self._session is not None:
+            self._session.push_picture(unit)

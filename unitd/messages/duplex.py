@@ -1,0 +1,112 @@
+"""The wire of a duplex endpoint: JSON text messages on one WebSocket between a unit and the relay of a control room.
+
+docs/design/seams.md, "A duplex endpoint", has the directions and the meanings. Readers ignore unknown fields; unknown
+types are ignored and counted. A message is at most MAX_MESSAGE_BYTES, a session description MAX_SDP_BYTES.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from unitd.errors import WireError
+
+VERSION = 1
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_SDP_BYTES = 32 * 1024
+MAX_CANDIDATE_BYTES = 1024
+MAX_PEERS = 3
+
+PeerId = Annotated[str, Meta(min_length=1, max_length=64)]
+Sdp = Annotated[str, Meta(min_length=1, max_length=MAX_SDP_BYTES)]
+Candidate = Annotated[str, Meta(max_length=MAX_CANDIDATE_BYTES)]
+
+
+class Duplex(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of every message: frozen, by keyword, told apart by `type`."""
+
+
+class Hello(Duplex, frozen=True, kw_only=True, tag="hello"):
+    """The unit's first message on every connection."""
+
+    version: int = VERSION
+    unit: str
+    incident_id: str
+    kind: str
+    cameras: tuple[str, ...]
+
+
+class PeerJoined(Duplex, frozen=True, kw_only=True, tag="peer_joined"):
+    """An operator's console is there; the unit offers it a session, afresh if it had one."""
+
+    peer: PeerId
+
+
+class PeerLeft(Duplex, frozen=True, kw_only=True, tag="peer_left"):
+    """The console has gone."""
+
+    peer: PeerId
+
+
+class Offer(Duplex, frozen=True, kw_only=True, tag="offer"):
+    """The unit's session description. Every offer starts a new session: the peer drops what it had."""
+
+    peer: PeerId
+    sdp: Sdp
+
+
+class Answer(Duplex, frozen=True, kw_only=True, tag="answer"):
+    """The console's description in answer to the last offer."""
+
+    peer: PeerId
+    sdp: Sdp
+
+
+class Ice(Duplex, frozen=True, kw_only=True, tag="ice"):
+    """A transport candidate, of the last offer's session; empty = there are no more."""
+
+    peer: PeerId
+    candidate: Candidate
+    sdp_mline_index: Annotated[int, Meta(ge=0, le=15)] = 0
+
+
+class Restart(Duplex, frozen=True, kw_only=True, tag="restart"):
+    """The console asks for a new offer, from the start."""
+
+    peer: PeerId
+
+
+class Bye(Duplex, frozen=True, kw_only=True, tag="bye"):
+    """The unit ends the call in order."""
+
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Ping(Duplex, frozen=True, kw_only=True, tag="ping"):
+    n: int = 0
+
+
+class Pong(Duplex, frozen=True, kw_only=True, tag="pong"):
+    n: int = 0
+
+
+FromUnit = Hello | Offer | Ice | Bye | Ping | Pong
+ToUnit = PeerJoined | PeerLeft | Answer | Ice | Restart | Ping | Pong
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[ToUnit] = msgspec.json.Decoder(ToUnit)
+
+
+def encode(message: FromUnit) -> str:
+    """The text to send."""
+    return _encoder.encode(message).decode()
+
+
+def decode(text: str | bytes) -> ToUnit:
+    """The message in `text`. Raises WireError, and nothing else, for anything that is not one (unknown types too)."""
+    if len(text) > MAX_MESSAGE_BYTES:
+        raise WireError(f"message of {len(text)} characters, {MAX_MESSAGE_BYTES} at most")
+    try:
+        return _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise WireError(f"duplex message: {error}") from None
