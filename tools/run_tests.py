@@ -8,11 +8,14 @@ contract, crash, system, browser. Exit 0 only if all passed. A program that is m
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+import uuid
 import xml.etree.ElementTree as ElementTree  # our own pytest wrote the file
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 BUILD = ROOT / "build"
 SUITES = ("unit", "contract", "crash", "system", "browser")
+GRACE_S = 5.0
 # Programs that tests start; a missing one is named at once and not as fifty odd failures.
 PROGRAMS = (
     "git",
@@ -104,9 +108,42 @@ def run_checks(tally: Tally) -> None:
             tally.failed.append(f"check: {name}")
 
 
+def _starts(name: str, path: str) -> bool:
+    """Whether the program is there; a browser must also start (Ubuntu's package is a stub that asks for a snap)."""
+    found = shutil.which(name, path=path)
+    if found is None or not name.startswith("chromium"):
+        return found is not None
+    done = subprocess.run([found, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
+    return done.returncode == 0
+
+
 def missing_programs() -> list[str]:
     path = environment()["PATH"]
-    return [entry for entry in PROGRAMS if not any(shutil.which(name, path=path) for name in entry.split("|"))]
+    return [entry for entry in PROGRAMS if not any(_starts(name, path) for name in entry.split("|"))]
+
+
+def marked_processes(mark: str) -> dict[int, str]:
+    """Processes with `mark` in their environment, by pid, with their command line. Reads /proc."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (place / "environ").read_bytes():
+                command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                if command:  # a zombie has none
+                    found[int(place.name)] = command
+    return found
+
+
+def end_leftovers(mark: str) -> list[str]:
+    """Command lines of what the tests left running after GRACE_S; they are killed."""
+    deadline_s = time.monotonic() + GRACE_S
+    while marked_processes(mark) and time.monotonic() < deadline_s:
+        time.sleep(0.2)
+    left = marked_processes(mark)
+    for pid in left:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    return list(left.values())
 
 
 def read_results(path: Path, tally: Tally) -> None:
@@ -129,11 +166,14 @@ def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) ->
     results = BUILD / "tests.xml"
     results.unlink(missing_ok=True)
     command = [str(BIN / "python3"), "-m", "pytest", "-q", "--durations=10", f"--junitxml={results}", *extra]
-    command += [f"tests/{suite}" for suite in suites]
-    env = environment() | ({"UNITD_TEST_LONG": "1"} if long else {})
+    if not any((ROOT / argument.partition("::")[0]).exists() for argument in extra):
+        command += [f"tests/{suite}" for suite in suites]
+    mark = f"UNITD_TEST_RUN={uuid.uuid4()}"
+    env = environment() | dict([mark.split("=")]) | ({"UNITD_TEST_LONG": "1"} if long else {})
     status = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode
     before = len(tally.failed)
     read_results(results, tally)
+    tally.failed += [f"left running: {command[:80]}" for command in end_leftovers(mark)]
     if status != 0 and len(tally.failed) == before:
         tally.failed.append(f"pytest ended with status {status}")
 
@@ -142,10 +182,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("check", *SUITES), action="append", default=[], help="leave the rest out")
     parser.add_argument("--long", action="store_true", help="more examples, more kill points")
-    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --; paths among them replace the suites")
     arguments = parser.parse_args()
     only: list[str] = arguments.only or ["check", *SUITES]
     BUILD.mkdir(exist_ok=True)
+    started = time.monotonic()
     tally = Tally()
     if "check" in only:
         run_checks(tally)
@@ -153,6 +194,7 @@ def main() -> int:
     if suites:
         tally.failed += [f"{name} is not installed" for name in missing_programs()]
         run_pytest(tally, suites, arguments.long, arguments.pytest)
+    print(f"took {time.monotonic() - started:.0f} s")
     print(tally.line(), flush=True)
     return 1 if tally.failed else 0
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,17 @@ def test_no_result_and_no_test_are_failures(tmp_path: Path) -> None:
     (tmp_path / "empty.xml").write_text("<testsuites/>", encoding="utf-8")
     run_tests.read_results(tmp_path / "empty.xml", tally)
     assert len(tally.failed) == 2
+
+
+def test_what_is_left_running_is_named_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_tests, "GRACE_S", 0.0)
+    mark = f"UNITD_TEST_RUN={uuid.uuid4()}"
+    sleeper = subprocess.Popen(["sleep", "60"], env=os.environ | dict([mark.split("=")]))
+    try:
+        while "sleep 60" not in run_tests.marked_processes(mark).values():
+            assert sleeper.poll() is None
+        assert run_tests.end_leftovers(mark) == ["sleep 60"]
+        assert sleeper.wait(timeout=5) == -signal.SIGKILL
+        assert run_tests.end_leftovers(mark) == []
+    finally:
+        sleeper.kill()
