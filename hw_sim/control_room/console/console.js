@@ -1,0 +1,349 @@
+// The operator's console. The server pushes whole states; this page shows the newest and sends commands.
+
+import { DomePad, typing } from "./dome.js";
+import { Hub } from "./hub.js";
+import { Line } from "./line.js";
+import { callRow, faultList, keep, make, pastRow, say, unitRow } from "./lists.js";
+import { Quality } from "./quality.js";
+import { Ring } from "./ring.js";
+import { clockTime, CLOCKS, dayAndTime, duration, KINDS, position, STAGES, timeOfDay, title } from "./words.js";
+
+const LATE_AFTER_S = 30;
+const RINGING = ["raised", "sent", "received"];
+const $ = (id) => document.getElementById(id);
+
+const context = new AudioContext();
+const ring = new Ring(context);
+const quality = new Quality();
+let state = { units: [], incidents: [], events: [], broker: false };
+let server = false;
+let chosen = null;
+let line = null;
+let levels = null;
+
+const hub = new Hub("/api/ws", (fresh) => { state = fresh; stamp(); show(); }, (up) => { server = up; show(); });
+
+// --- what is shown ----------------------------------------------------------------------------------------------------
+
+/** Turn the server's ages into instants of this page's clock, so that timers run between states. */
+function stamp() {
+  const now_ms = performance.now();
+  const known = new Map((stamp.known ?? []).map((each) => [each.incident_id, each]));
+  for (const each of state.incidents) {
+    const fresh_ms = Math.round(now_ms - each.duration_s * 1000);
+    const old_ms = known.get(each.incident_id)?.since_ms;
+    each.since_ms = old_ms !== undefined && Math.abs(old_ms - fresh_ms) < 1500 ? old_ms : fresh_ms;
+  }
+  stamp.known = state.incidents;
+}
+
+const openOnes = () => state.incidents.filter((each) => each.open);
+const current = () => state.incidents.find((each) => each.incident_id === chosen && each.open) ?? null;
+const unitOf = (incident) => state.units.find((each) => each.unit === incident?.unit) ?? null;
+
+function show() {
+  const open = openOnes();
+  if (!current()) chosen = (open.find((each) => RINGING.includes(each.stage)) ?? open[0])?.incident_id ?? null;
+  const incident = current();
+  follow(incident);
+  document.body.classList.toggle("idle", !incident);
+  for (const id of ["call", "tools"]) $(id).hidden = !incident;
+  $("none").hidden = Boolean(incident);
+  $("calls-card").hidden = open.length === 0;
+  if (incident) showCall(incident);
+  else showNone();
+  showLists(open);
+  showConnection();
+  const ringing = open.some((each) => RINGING.includes(each.stage));
+  ring.set(ringing);
+  $("ring-on").hidden = ring.allowed;
+  show.ringing = ringing;
+  tick();
+}
+
+function showConnection() {
+  const good = server && state.broker;
+  say($("connection"), !server ? "This page has lost its server" : state.broker ? "Connected" : "The message broker is down");
+  $("connection").className = `status ${good ? "good" : "bad"}`;
+}
+
+function showNone() {
+  const heard = state.units.filter((each) => each.online && each.armed && each.silent_s < 90).length;
+  const all = state.units.length;
+  say($("none-more"), all === 0 ? "No unit has reported yet."
+    : heard === all ? `${all === 1 ? "The unit is" : `All ${all} units are`} armed and heard.`
+      : `${heard} of ${all} units ${heard === 1 ? "is" : "are"} armed and heard.`);
+}
+
+function showLists(open) {
+  say($("calls-count"), open.length > 1 ? String(open.length) : "");
+  const row = ({ incident_id, stage, kind, site, unit, since_ms }) => ({ incident_id, stage, kind, site, unit, since_ms, current: incident_id === chosen });
+  keep($("calls"), open.map(row), (each) => each.incident_id, (each) => callRow(each, each.current, choose));
+  say($("units-count"), state.units.length > 1 ? String(state.units.length) : "");
+  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, signal: signalWords(each) }));
+  keep($("units"), units, (each) => each.unit, unitRow);
+  const past = state.incidents.filter((each) => !each.open).reverse().slice(0, 50);
+  $("past-none").hidden = past.length > 0;
+  say($("past-count"), past.length ? String(past.length) : "");
+  keep($("past"), past.map((each) => ({ ...each, since_ms: 0 })), (each) => each.incident_id, (each) => pastRow(each, play));
+}
+
+function signalWords(unit) {
+  const dbm = unit.facts?.field?.["modem.signal_dbm"];
+  if (typeof dbm !== "number") return "";
+  const words = dbm > -75 ? "strong" : dbm > -90 ? "good" : dbm > -105 ? "fair" : "weak";
+  return `${words} signal`;
+}
+
+function showCall(incident) {
+  const unit = unitOf(incident);
+  const ringing = RINGING.includes(incident.stage);
+  const answered = incident.stage === "answered";
+  $("call").className = `call card ${ringing ? "ringing" : answered ? "answered" : ""}`;
+  say($("call-kind"), KINDS[incident.kind]);
+  $("call-kind").className = `badge ${incident.kind === "test" ? "plain" : ""}`;
+  say($("call-stage"), STAGES[incident.stage]);
+  $("call-stage").className = `badge ${ringing ? "wait" : answered ? "good" : "plain"}`;
+  say($("call-site"), incident.site?.name ?? incident.unit);
+  say($("call-address"), incident.site?.address ?? "");
+  say($("call-approach"), incident.site?.approach ?? "");
+  $("approach-row").hidden = !incident.site?.approach;
+  say($("call-pressed"), incident.clock === "unknown" ? `${timeOfDay(incident.received_utc_us)} (by our clock)` : dayAndTime(incident.pressed_utc_us));
+  say($("call-presses"), incident.presses === 1 ? "once" : `${incident.presses} times`);
+  say($("call-clock"), CLOCKS[incident.clock]);
+  say($("call-position"), position(incident.site));
+  say($("call-code"), incident.code || "none");
+  say($("call-taken"), incident.answered_by || incident.accepted_by || "nobody yet");
+  const faults = unit ? [...unit.faults] : [];
+  keep($("call-faults"), unit && !unit.online ? [{ code: "offline", text: "The unit's reporting line is down; the incident stays open", subject: "" }, ...faults] : faults,
+    (each) => `${each.code} ${each.subject}`, (each) => faultList([each])[0]);
+  showActions(incident, unit);
+  keep($("presets"), (unit?.presets ?? []).map((preset) => ({ preset })), (each) => each.preset, presetButton);
+  keep($("warnings"), (unit?.warnings ?? []).map((name) => ({ name })), (each) => each.name, warningButton);
+}
+
+function showActions(incident, unit) {
+  const here = Boolean(unit?.online) && server;
+  const voices = line?.voices ?? false;
+  $("accept").disabled = !here || !RINGING.includes(incident.stage);
+  $("accept").hidden = voices;
+  $("answer").hidden = voices;
+  $("answer").disabled = !here;
+  say($("answer-words"), incident.stage === "answered" ? "Join the voices" : "Answer");
+  $("mute").hidden = $("hold").hidden = $("voices").hidden = !voices;
+  const mic = line?.microphone ?? null;
+  $("mute").disabled = !mic;
+  $("hold").disabled = !mic || !line.muted;
+  $("mute").setAttribute("aria-pressed", String(line?.muted ?? false));
+  say($("mute-words"), line?.muted ? "Muted" : "Mute");
+  say($("mic-words"), !mic ? "You are not heard: no microphone" : line.heard ? "You are heard on the street" : "You are not heard now");
+  $("close").disabled = !here;
+}
+
+function presetButton({ preset }) {
+  const words = preset === 1 ? "1 Panel" : String(preset);
+  return make("button", { type: "button", "data-focus": "preset", "aria-label": `Preset ${words}`, onclick: () => order({ cmd: "dome_preset", preset }) }, words);
+}
+
+function warningButton({ name }) {
+  return make("button", { type: "button", "data-focus": "warning", onclick: () => order({ cmd: "play_warning", name }, `Playing: ${title(name)}`) }, title(name));
+}
+
+function tick() {
+  const incident = current();
+  const now_ms = performance.now();
+  if (incident) {
+    const since_s = (now_ms - incident.since_ms) / 1000;
+    const waits = incident.stage !== "answered";
+    say($("timer"), clockTime(since_s));
+    say($("timer-words"), waits ? "waiting" : `answered after ${duration(incident.waiting_s)}`);
+    $("timer-box").classList.toggle("late", waits && since_s > LATE_AFTER_S);
+  }
+  for (const each of document.querySelectorAll("[data-since]")) say(each, clockTime((now_ms - Number(each.dataset.since)) / 1000));
+  const flash = show.ringing && Math.floor(now_ms / 1000) % 2 === 0;
+  const name = openOnes().find((each) => RINGING.includes(each.stage))?.site?.name ?? "Help point";
+  document.title = flash ? `● CALL: ${name}` : incident ? `${incident.site?.name ?? incident.unit} · Control room` : "Control room";
+}
+
+// --- the live line ----------------------------------------------------------------------------------------------------
+
+function follow(incident) {
+  if (line && (!incident || line.incident_id !== incident.incident_id)) {
+    line.close();
+    line = levels = null;
+  }
+  if (incident && !line) {
+    line = new Line(incident.unit, { video: $("picture"), audio: $("caller") }, context, () => { show(); });
+    line.incident_id = incident.incident_id;
+  }
+}
+
+async function lookAtQuality() {
+  const mine = line;
+  if (!mine) return;
+  const { bars, words, figures } = await quality.look(mine.connection, mine.phase);
+  if (mine !== line) return;
+  $("link").dataset.bars = String(bars);
+  say($("link-words"), words);
+  say($("link-figures"), figures);
+  const moving = mine.phase === "connected" && $("picture").videoWidth > 0;
+  $("picture-live").hidden = !(moving && bars > 1);
+  $("picture-wait").hidden = moving && bars > 0;
+  say($("picture-wait"), mine.phase === "refused" ? mine.refused : words);
+}
+
+function level(analyser) {
+  const data = new Float32Array(analyser.fftSize);
+  analyser.getFloatTimeDomainData(data);
+  return Math.min(1, 3 * Math.sqrt(data.reduce((sum, each) => sum + each * each, 0) / data.length));
+}
+
+/** Meters for both voices; they are rebuilt when a stream has changed. */
+function lookAtLevels() {
+  if (!line?.voices) return;
+  const streams = { caller: $("caller").srcObject, own: line.microphone };
+  levels ??= {};
+  for (const [who, stream] of Object.entries(streams)) {
+    if (stream && levels[who]?.stream !== stream) {
+      const analyser = context.createAnalyser();
+      analyser.fftSize = 1024;
+      context.createMediaStreamSource(stream).connect(analyser);
+      levels[who] = { stream, analyser };
+    }
+    if (levels[who]) $(`${who}-level`).value = level(levels[who].analyser);
+  }
+}
+
+// --- what the operator does -------------------------------------------------------------------------------------------
+
+function choose(incident_id) {
+  chosen = incident_id;
+  show();
+  $("call").focus();
+}
+
+/** Send a command for the chosen call; say in words what came of it. */
+async function order(fields, done = "") {
+  const incident = current();
+  if (!incident) return { result: "invalid" };
+  const by = $("operator").value.trim() || "Operator";
+  const reply = await hub.command({ unit: incident.unit, by, ...fields });
+  const bad = reply.result !== "done";
+  $("told").classList.toggle("bad", bad);
+  if (bad || done) say($("told"), bad ? `${title(fields.cmd)}: ${refusal(reply)}` : done);
+  if (bad && ["accept", "answer", "close"].includes(fields.cmd)) notice(`${title(fields.cmd)}: ${refusal(reply)}`);
+  return reply;
+}
+
+function refusal(reply) {
+  const words = { refused: "the unit refused", no_answer: "no answer", invalid: "not possible" }[reply.result];
+  return reply.reason ? `${words} (${reply.reason})` : words;
+}
+
+function notice(words) {
+  say($("notice"), words);
+  $("notice").hidden = !words;
+  clearTimeout(notice.timer);
+  notice.timer = setTimeout(() => ($("notice").hidden = true), 8000);
+}
+
+function accept() {
+  if (!$("accept").disabled && !$("accept").hidden) order({ cmd: "accept", incident_id: chosen });
+}
+
+async function answer() {
+  const incident = current();
+  if (!incident || !line || $("answer").disabled || $("answer").hidden) return;
+  context.resume();
+  const opening = line.openVoices();
+  if (incident.stage !== "answered") {
+    const reply = await order({ cmd: "answer", incident_id: incident.incident_id });
+    if (reply.result !== "done") return;
+  }
+  const problem = await opening;
+  if (problem) notice(`You hear the caller but cannot speak: ${problem}.`);
+  show();
+}
+
+/** After a click the focus moves on to "hold to talk", so that Space does what its label says. */
+async function mute(event) {
+  if (!line?.voices || !line.microphone) return;
+  await line.setMuted(!line.muted);
+  if (event && line?.muted) $("hold").focus();
+}
+
+function hold(talking) {
+  if (talking && ($("hold").disabled || $("hold").hidden)) return;
+  $("hold").classList.toggle("held", talking);
+  line?.setTalking(talking);
+}
+
+function askToClose() {
+  const incident = current();
+  if (!incident || $("close").disabled) return;
+  $("close-form").reset();
+  $("close-dialog").incident_id = incident.incident_id;
+  say($("close-site"), incident.site?.name ?? incident.unit);
+  $("close-dialog").showModal();
+}
+
+function play(incident) {
+  say($("clip-title"), incident.site?.name ?? incident.unit);
+  say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · ${megabytesAndSum(incident.clip)}`);
+  $("clip").src = incident.clip.url;
+  $("clip-download").href = `${incident.clip.url}?download`;
+  $("clip-dialog").showModal();
+  $("clip").play().catch(() => {});
+}
+
+function megabytesAndSum(clip) {
+  return `SHA-256 ${clip.sha256.slice(0, 16)}…`;
+}
+
+$("accept").addEventListener("click", accept);
+$("answer").addEventListener("click", answer);
+$("mute").addEventListener("click", mute);
+$("hold").addEventListener("pointerdown", (event) => { $("hold").setPointerCapture(event.pointerId); hold(true); });
+for (const name of ["pointerup", "pointercancel", "blur"]) $("hold").addEventListener(name, () => hold(false));
+$("hold").addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && hold(true));
+$("hold").addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && hold(false));
+$("close").addEventListener("click", askToClose);
+$("close-cancel").addEventListener("click", () => $("close-dialog").close());
+$("close-form").addEventListener("submit", () => {
+  const outcome = new FormData($("close-form")).get("outcome");
+  order({ cmd: "close", incident_id: $("close-dialog").incident_id, outcome, note: $("close-note").value.trim() });
+});
+$("clip-close").addEventListener("click", () => $("clip-dialog").close());
+$("clip-dialog").addEventListener("close", () => { $("clip").pause(); $("clip").removeAttribute("src"); $("clip").load(); });
+$("ring-on").addEventListener("click", () => context.resume().then(show));
+addEventListener("pointerdown", () => context.state === "suspended" && context.resume().then(show), { capture: true });
+context.addEventListener("statechange", show);
+
+$("operator").value = localStorage.getItem("operator") ?? "Operator 1";
+$("operator").addEventListener("change", () => localStorage.setItem("operator", $("operator").value));
+
+const pad = new DomePad($("pad"), $("stick"), document.querySelectorAll(".way, .zoom button"), order,
+  () => Boolean(current()) && !$("close-dialog").open && !$("clip-dialog").open);
+
+addEventListener("keydown", (event) => {
+  if (typing(event.target) || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !current()) return;
+  const key = event.key.toLowerCase();
+  const presets = unitOf(current())?.presets ?? [];
+  if (key === "a") accept();
+  else if (key === "t") answer();
+  else if (key === "m") mute();
+  else if (key === "c") askToClose();
+  else if (key === " " && !(event.target instanceof HTMLButtonElement) && line?.voices) hold(true);
+  else if (/^[1-9]$/.test(key) && presets.includes(Number(key))) order({ cmd: "dome_preset", preset: Number(key) });
+  else return;
+  event.preventDefault();
+});
+addEventListener("keyup", (event) => event.key === " " && hold(false));
+
+setInterval(tick, 250);
+setInterval(lookAtQuality, 1000);
+setInterval(lookAtLevels, 100);
+show();
+
+// For the browser test and for whoever looks under the bonnet.
+window.console_page = { get line() { return line; }, get state() { return state; }, context, pad };

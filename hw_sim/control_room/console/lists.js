@@ -1,0 +1,102 @@
+// Lists that keep their elements (and so the focus) from state to state, and the three lists of the console.
+
+import { clockTime, dayAndTime, duration, faultWords, KINDS, megabytes, OUTCOMES, STAGES } from "./words.js";
+
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Set text only when it differs, so that live regions and selections are left alone. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Make `parent` hold one element for each item, in order; an element is made anew only when its item has changed. */
+export function keep(parent, items, key, build) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const wanted = items.map((item) => {
+    const name = String(key(item));
+    const print = JSON.stringify(item);
+    let element = old.get(name);
+    if (!element || element.print !== print) {
+      const focused = element?.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+      const fresh = build(item);
+      fresh.dataset.key = name;
+      fresh.print = print;
+      if (element) element.replaceWith(fresh);
+      if (focused) fresh.querySelector(`[data-focus="${focused}"]`)?.focus();
+      element = fresh;
+    }
+    old.delete(name);
+    return element;
+  });
+  for (const gone of old.values()) gone.remove();
+  wanted.forEach((element, index) => {
+    if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
+  });
+}
+
+export function faultList(faults) {
+  return faults.map((fault) => make("li", {}, faultWords(fault)));
+}
+
+export function callRow(incident, current, choose) {
+  const ringing = ["raised", "sent", "received"].includes(incident.stage);
+  return make("li", {},
+    make("button", {
+      type: "button", class: `row${ringing ? " ringing" : ""}`, "aria-current": String(current), "data-focus": "row",
+      onclick: () => choose(incident.incident_id),
+    },
+    make("span", { class: "grow" }, make("b", {}, incident.site?.name ?? incident.unit),
+      make("small", {}, `${STAGES[incident.stage]} · ${KINDS[incident.kind]}`)),
+    make("span", { class: "time", "data-since": incident.since_ms }, clockTime((performance.now() - incident.since_ms) / 1000))));
+}
+
+export function unitRow(unit) {
+  const heard = unit.silent_s < 90;
+  const good = unit.online && heard && unit.armed;
+  const words = !unit.online ? "Not connected" : !heard ? "Silent" : unit.armed ? "Armed and heard" : "Connected, not armed";
+  const row = make("li", { class: "unit" },
+    make("b", {}, unit.site?.name ?? unit.unit),
+    make("small", {}, [unit.unit, unit.signal].filter(Boolean).join(" · ")),
+    make("p", { class: `status ${good ? "good" : "bad"}` }, words));
+  if (unit.faults.length) row.append(make("ul", { class: "faults" }, ...faultList(unit.faults)));
+  return row;
+}
+
+export function pastRow(incident, play) {
+  const name = incident.site?.name ?? incident.unit;
+  const tone = { genuine: "", hoax: "wait", test: "plain", fault: "wait" }[incident.outcome] ?? "plain";
+  const what = make("div", { class: "what" },
+    make("p", {}, make("span", { class: `badge ${tone}` }, OUTCOMES[incident.outcome] ?? "Closed by the unit"), " ", make("b", {}, name)),
+    make("p", { class: "figures" },
+      make("span", {}, dayAndTime(incident.received_utc_us)),
+      make("span", {}, `lasted ${duration(incident.duration_s)}`),
+      make("span", {}, incident.answered_by ? `answered by ${incident.answered_by} after ${duration(incident.waiting_s)}` : "not answered")));
+  if (incident.note) what.append(make("p", { class: "note" }, incident.note));
+  return make("li", {}, what, clipPart(incident, name, play));
+}
+
+function clipPart(incident, name, play) {
+  const clip = incident.clip;
+  const box = make("div", { class: "clip" });
+  if (clip.state === "ready") {
+    box.append(
+      make("button", { type: "button", class: "play", "data-focus": "play", onclick: () => play(incident), "aria-label": `Play the recording of ${name}` }, "▶ Play"),
+      make("a", { class: "button", "data-focus": "download", href: `${clip.url}?download`, download: "", "aria-label": `Download the recording of ${name}` },
+        `Download ${megabytes(clip.size_bytes)}`));
+  } else {
+    const words = incident.stage === "closing" || clip.state === "none" ? "Recording goes on for a moment"
+      : clip.state === "arriving" ? "Recording is arriving"
+        : clip.error ? `Recording: ${clip.error}; trying again` : "Recording asked for";
+    box.append(make("span", { class: "hint" }, words));
+  }
+  return box;
+}
