@@ -33,6 +33,7 @@ from hw_sim.devices.disk import SmallDisk, can_mount
 from hw_sim.devices.dome import SimDome
 from hw_sim.devices.gpio_bench import GpioBench
 from hw_sim.devices.modem import SimModem
+from hw_sim.faults import Faults
 from hw_sim.logtail import LogTail
 from hw_sim.pki import Pki
 from hw_sim.ports import LOOPBACK
@@ -94,6 +95,7 @@ class Bench:
         self.config: dict[str, Any] = {}
         self.tail = LogTail({name: self.log_dir / f"{name}.jsonl" for name in options.processes})
         self.ready_mono_ns = 0
+        self.faults = Faults(self)
 
     @property
     def state_dir(self) -> Path:
@@ -184,6 +186,7 @@ class Bench:
             wiring |= await self._build_camera()
         wiring |= await self._build_devices()
         places = Places(self.state_dir, self.run_dir, self.evidence_dir, synchronized)
+        self.faults = Faults(self)  # again: now it is known what there is to break
         self.config = unit_config(options.unit_id, places, Wiring(**wiring), options.config)
         write_config(self.config_file, self.config)
         life = StreetLife(self)

@@ -1,0 +1,175 @@
+"""Everything that can be broken on the simulated pole, under one name and value each.
+
+The pole's page and the scenarios use the same switches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hw_sim.pole.bench_port import FaultSwitch
+
+if TYPE_CHECKING:
+    from hw_sim.bench import Bench
+
+OFF = "off"
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """One switch. `values` are the positions besides off; `missing` says why it cannot be had here, or ""."""
+
+    label: str
+    values: dict[str, str]
+    expect: str
+    put: Callable[[str], Awaitable[None]]
+    missing: str = ""
+    momentary: bool = False
+
+
+class Faults:
+    """The switches of one bench. `set` raises ValueError, with a sentence for a person, for what is not there."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._state: dict[str, str] = {}
+        self._faults = {
+            "camera": _Fault(
+                "Camera",
+                {"unpowered": "no power", "frozen": "picture frozen"},
+                "The daemon notices within 15 seconds, says so and tries until it is back. The alarm is untouched.",
+                self._camera,
+                "" if bench.camera else "this bench has no camera",
+            ),
+            "link": _Fault(
+                "4G link",
+                {"cut": "cut", "slow": "slow (400 kbit/s, 80 ms, 1 % loss)"},
+                "Cut: nothing passes and nobody is told; a press waits on disk and goes out when the link is back. "
+                "Slow: the picture steps down, the voice stays.",
+                self._link,
+            ),
+            "modem": _Fault(
+                "Modem",
+                {"hung": "does not answer", "unplugged": "unplugged"},
+                "Health says modem_hung or modem_lost; button and alarm do not wait for it.",
+                self._modem,
+                "" if bench.modem else "this bench has no modem",
+            ),
+            "broker": _Fault(
+                "Broker",
+                {"down": "down"},
+                "A press flashes yellow and stays in the outbox; it is received as soon as the broker is back.",
+                self._broker,
+                "" if bench.broker else "this bench has no control room",
+            ),
+            "disk": _Fault(
+                "Disk",
+                {"full": "full"},
+                "The alarm goes out from memory; health says so. Recording resumes when there is room again.",
+                self._disk,
+                "" if bench.disk else "this system refuses a disk of limited size (no mount namespace)",
+            ),
+            "sound": _Fault(
+                "Sound card",
+                {"lost": "gone"},
+                "Picture and alarm go on; health says sound_lost; the voices come back with the card.",
+                self._sound,
+                "" if bench.sound else "this bench has no sound",
+            ),
+            "kill": _Fault(
+                "Kill a process",
+                {name: name for name in bench.options.processes},
+                "It is back in about a second, in the same incident.",
+                self._kill,
+                momentary=True,
+            ),
+            "hang": _Fault(
+                "Hang a process",
+                {name: name for name in bench.options.processes},
+                "Its watchdog kills it (core after 10 s, the others after 30 s) and it starts afresh.",
+                self._hang,
+                momentary=True,
+            ),
+        }
+
+    def state(self, name: str) -> str:
+        """`off` or the value in force."""
+        return self._state.get(name, OFF)
+
+    def switches(self) -> list[FaultSwitch]:
+        """All switches, for a page; one that cannot be had here has no choices and says why."""
+        return [
+            FaultSwitch(
+                name,
+                fault.label,
+                () if fault.missing else tuple(fault.values.items()),
+                self.state(name),
+                f"Not here: {fault.missing}." if fault.missing else fault.expect,
+                fault.momentary,
+            )
+            for name, fault in self._faults.items()
+        ]
+
+    async def set(self, name: str, value: str) -> None:
+        """Put one switch to `value` or to `off`."""
+        fault = self._faults.get(name)
+        if fault is None:
+            raise ValueError(f"no fault is called {name!r}; there are {', '.join(self._faults)}")
+        if fault.missing:
+            raise ValueError(f"{name}: {fault.missing}")
+        if value != OFF and value not in fault.values:
+            raise ValueError(f"{name} cannot be {value!r}; it can be {', '.join([*fault.values, OFF])}")
+        await fault.put(value)
+        if not fault.momentary:
+            self._state[name] = value
+
+    # --- one for each -----------------------------------------------------------------------------------------------
+
+    async def _camera(self, value: str) -> None:
+        if self._bench.camera is not None:
+            await self._bench.camera.set_fault({"unpowered": "off", "frozen": "frozen"}.get(value))
+
+    async def _link(self, value: str) -> None:
+        link = self._bench.link
+        if value == "cut":
+            link.cut()
+        elif value == "slow":
+            link.slow()
+        else:
+            link.restore()
+
+    async def _modem(self, value: str) -> None:
+        modem = self._bench.modem
+        if modem is None:
+            return
+        modem.hang(value == "hung")
+        if value == "unplugged":
+            modem.unplug()
+        elif not modem.plugged:
+            modem.plug()
+
+    async def _broker(self, value: str) -> None:
+        broker = self._bench.broker
+        if broker is not None:
+            await (broker.kill() if value == "down" else broker.start())
+
+    async def _disk(self, value: str) -> None:
+        disk = self._bench.disk
+        if disk is not None:
+            await asyncio.to_thread(disk.fill if value == "full" else disk.free)
+
+    async def _sound(self, value: str) -> None:
+        if self._bench.sound is not None:
+            await self._bench.sound.set_lost(value == "lost")
+
+    async def _kill(self, value: str) -> None:
+        if value != OFF:
+            self._bench.kill(value)
+
+    async def _hang(self, value: str) -> None:
+        if value != OFF:
+            self._bench.kill(value, signal.SIGSTOP)
