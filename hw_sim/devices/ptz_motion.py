@@ -81,10 +81,15 @@ class PtzMotion:
         self._rates = rates
 
     def go(self, target: Pose, now_ns: int) -> None:
-        """Approach a position and stop there."""
+        """Approach a position, or as near as the limits allow, and stop there."""
         self.pose(now_ns)
+        m = self.mechanics
         self._rates = STOPPED
-        self._target = target
+        self._target = Pose(
+            _limit(target.pan_deg, m.pan_min_deg, m.pan_max_deg),
+            _limit(target.tilt_deg, m.tilt_min_deg, m.tilt_max_deg),
+            _limit(target.zoom, m.zoom_min, m.zoom_max),
+        )
 
     def speed_deg_s(self, step: int, max_deg_s: float) -> float:
         """Degrees a second of a Pelco-D speed step 00h..3Fh."""
@@ -103,17 +108,14 @@ class PtzMotion:
         m, pose = self.mechanics, self._pose
         step_deg = m.preset_deg_s * elapsed_s
         step_log = math.log(m.zoom_max / m.zoom_min) * elapsed_s / m.preset_zoom_full_range_s
-        self._pose = Pose(
-            _approach(pose.pan_deg, _limit(target.pan_deg, m.pan_min_deg, m.pan_max_deg), step_deg),
-            _approach(pose.tilt_deg, _limit(target.tilt_deg, m.tilt_min_deg, m.tilt_max_deg), step_deg),
-            math.exp(_approach(math.log(pose.zoom), math.log(_limit(target.zoom, m.zoom_min, m.zoom_max)), step_log)),
+        log_zoom = _approach(math.log(pose.zoom), math.log(target.zoom), step_log)
+        reached = Pose(
+            _approach(pose.pan_deg, target.pan_deg, step_deg),
+            _approach(pose.tilt_deg, target.tilt_deg, step_deg),
+            target.zoom if log_zoom == math.log(target.zoom) else math.exp(log_zoom),
         )
-        if (
-            math.isclose(self._pose.pan_deg, target.pan_deg, abs_tol=1e-6)
-            and math.isclose(self._pose.tilt_deg, target.tilt_deg, abs_tol=1e-6)
-            and math.isclose(self._pose.zoom, target.zoom, rel_tol=1e-6)
-        ):
-            self._pose = target
+        self._pose = reached
+        if reached == target:
             self._target = None
 
 

@@ -88,9 +88,10 @@ async def _run(options: argparse.Namespace, profiles: tuple[VideoProfile, ...]) 
 
 async def _watch_parent(stop: asyncio.Event) -> None:
     parent = os.getppid()
-    while os.getppid() == parent:
+    while not stop.is_set():
         await asyncio.sleep(_PARENT_CHECK_S)
-    stop.set()
+        if os.getppid() != parent:
+            stop.set()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import socket
 import time
 from typing import Protocol
 
@@ -27,6 +28,8 @@ from hw_sim.devices.camera.rtsp import (
 log = logging.getLogger(__name__)
 
 SESSION_TIMEOUT_S = 60
+_SEND_BUFFER_BYTES = 256 * 1024
+"""About a second of the main stream, as small cameras have; left alone, the kernel's grows to many seconds."""
 _TRACK = "trackID=0"
 
 
@@ -67,7 +70,8 @@ class Connection:
     async def serve(self) -> None:
         """Answer requests until the connection ends; never raises on what a client does."""
         # A slow client shall fill its own bounded queue, not an unbounded buffer of asyncio's.
-        self._writer.transport.set_write_buffer_limits(high=128 * 1024)
+        self._writer.transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES // 2)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         watch = asyncio.create_task(self._watch_udp())
         try:
             while await self._one_message():

@@ -50,7 +50,7 @@ class ControlServer:
 
     async def start(self, path: Path) -> None:
         """Listen; takes the place of a socket left behind."""
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, path, limit=65_536)
 
     def stop(self) -> None:
