@@ -1,0 +1,75 @@
+"""First light, and the latch that outlives core."""
+
+from pathlib import Path
+
+from unitd.core.latch import MAX_LATCHES, Latch, Latched
+from unitd.core.panel import Panel
+from unitd.model.lamps import Lamps
+
+
+class FakeLamp:
+    """A lamp's level as the driver was last told."""
+
+    def __init__(self) -> None:
+        self.level = "off"
+
+    def show(self, level: str) -> None:
+        self.level = level
+
+    def close(self) -> None:
+        self.level = "off"
+
+
+def latched(number: int, boot_id: str = "b") -> Latched:
+    return Latched(f"press-{number}", f"incident-{number}", number, 0, "unknown", boot_id)
+
+
+def test_first_light_holds_against_the_loop_until_settled() -> None:
+    yellow, sounder = FakeLamp(), FakeLamp()
+    panel = Panel(yellow, None, None, sounder)
+    panel.first_light()
+    panel.show(Lamps("off", "off", "steady"), False)
+    assert (yellow.level, sounder.level) == ("flashing", "steady")
+    panel.settle()
+    assert (yellow.level, sounder.level) == ("off", "off")
+
+
+def test_first_light_never_dims_a_registered_call() -> None:
+    yellow = FakeLamp()
+    panel = Panel(yellow, FakeLamp(), FakeLamp(), FakeLamp())
+    panel.show(Lamps("steady", "steady", "steady"), False)
+    panel.first_light()
+    assert yellow.level == "steady"
+
+
+def test_a_latched_press_is_found_by_the_successor_in_order(tmp_path: Path) -> None:
+    first = Latch(tmp_path)
+    for number in (2, 1):
+        first.set(latched(number))
+    first.set(latched(3, "another boot"))
+    assert [each.press_id for each in Latch(tmp_path).pending("b")] == ["press-1", "press-2"]
+    first.clear("press-1")
+    assert [each.press_id for each in Latch(tmp_path).pending("b")] == ["press-2"]
+
+
+def test_rubbish_in_the_latch_directory_is_passed_over(tmp_path: Path) -> None:
+    latch = Latch(tmp_path)
+    latch.set(latched(1))
+    (tmp_path / "latch" / "torn.json").write_bytes(b'{"press_id": "x"')
+    (tmp_path / "latch" / ".temporary").write_bytes(b"")
+    assert len(Latch(tmp_path).pending("b")) == 1
+
+
+def test_a_tmpfs_that_refuses_is_counted_and_raises_nothing(tmp_path: Path) -> None:
+    (tmp_path / "latch").write_text("in the way")
+    latch = Latch(tmp_path)
+    latch.set(latched(1))
+    assert latch.failed == 1
+    assert latch.pending("b") == []
+
+
+def test_latches_are_bounded(tmp_path: Path) -> None:
+    latch = Latch(tmp_path)
+    for number in range(MAX_LATCHES + 10):
+        latch.set(latched(number))
+    assert latch.failed == 10
