@@ -4,8 +4,10 @@ from pathlib import Path
 
 from unitd.config import Config
 from unitd.drivers.camera_rtsp import RtspStream
+from unitd.drivers.tls import client_context
 from unitd.record.recorder import Recorder
 from unitd.record.server import MediaServer
+from unitd.record.uploads import Uploads, putter
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
 
@@ -19,9 +21,14 @@ def build(frame: Frame) -> list[Service]:
     """The services of this process, on its running loop."""
     recorder = Recorder(frame, RtspStream)
     server = MediaServer(Path(frame.config.paths.run_dir) / "record.sock", recorder.find, frame.log)
+    tls = frame.config.upload
+    uploads = Uploads(
+        frame, putter(frame, lambda: client_context(tls.ca_file, tls.cert_file, tls.key_file, frame.clock.stamp))
+    )
     return [
         Service("recorder", recorder.run, vital=True),
         Service("durability", recorder.follow),
         Service("room", recorder.keep_room),
         Service("record.sock", server.run),
+        Service("uploads", uploads.run),
     ]
