@@ -21,6 +21,14 @@ Id = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$", description="UUIDv4 text")]
 Words = Annotated[str, Meta(max_length=2000)]
 Short = Annotated[str, Meta(min_length=1, max_length=128)]
 Speed = Annotated[float, Meta(ge=-1, le=1)]
+Session = Annotated[int, Meta(description="counts the starts of the unit's core; commands name it")]
+UptimeMs = Annotated[int, Meta(description="milliseconds since the unit's kernel started (CLOCK_MONOTONIC)")]
+Fact = str | int | float | bool | None
+
+
+def _says(words: str) -> Meta:
+    """What a field means, for the schemas and docs/control-room-api.md."""
+    return Meta(description=words)
 
 
 class Wire(msgspec.Struct, frozen=True):
@@ -30,9 +38,9 @@ class Wire(msgspec.Struct, frozen=True):
 class Stamp(Wire, frozen=True, kw_only=True):
     """An instant: UTC microseconds, how far that clock is to be trusted, and the boot's own monotonic nanoseconds."""
 
-    utc_us: int
-    clock: ClockQuality
-    mono_ns: int
+    utc_us: Annotated[int, _says("microseconds since 1970 in UTC, as the unit's clock said then")]
+    clock: Annotated[ClockQuality, _says("how far that clock was to be trusted")]
+    mono_ns: Annotated[int, _says("nanoseconds since the unit's kernel started: for order and durations")]
 
 
 class Site(Wire, frozen=True, kw_only=True):
@@ -40,10 +48,10 @@ class Site(Wire, frozen=True, kw_only=True):
 
     name: str
     address: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-    approach: str = ""
-    revision: int = 1
+    latitude: Annotated[float | None, _says("degrees, WGS 84, north positive")] = None
+    longitude: Annotated[float | None, _says("degrees, WGS 84, east positive")] = None
+    approach: Annotated[str, _says("how to get there")] = ""
+    revision: Annotated[int, _says("rises when the entry is changed")] = 1
 
 
 # --- up: from the unit ----------------------------------------------------------------------------------------------
@@ -55,48 +63,48 @@ class Alarm(Wire, frozen=True, kw_only=True):
     Collapse by `press_id` (the same press sent twice) and by `incident_id` (several presses of one incident).
     """
 
-    press_id: Id
-    incident_id: Id
+    press_id: Annotated[Id, _says("what `received` must name")]
+    incident_id: Annotated[Id, _says("the incident that this press began or belongs to")]
     kind: Kind
     unit: str
-    session: int
+    session: Session
     site: Site
-    pressed: Stamp
-    sent: Stamp
-    presses: int
-    attempt: int
-    code: str
+    pressed: Annotated[Stamp, _says("the instant of the press")]
+    sent: Annotated[Stamp, _says("the instant of this sending")]
+    presses: Annotated[int, _says("presses of the incident so far")]
+    attempt: Annotated[int, _says("1 at the first sending, then rising")]
+    code: Annotated[str, _says("six characters derived from the incident id, short enough to be spoken")]
 
 
 class OpenIncident(Wire, frozen=True, kw_only=True):
     incident_id: Id
     kind: Kind
-    stage: Stage
-    raised: Stamp
+    stage: Annotated[Stage, _says("how far it has come")]
+    raised: Annotated[Stamp, _says("the instant of its first press")]
     presses: int
 
 
 class FaultReport(Wire, frozen=True, kw_only=True):
-    code: str
-    subject: str = ""
-    text: str = ""
+    code: Annotated[str, _says("stable; for programs")]
+    subject: Annotated[str, _says("the part: a camera, a port, a broker")] = ""
+    text: Annotated[str, _says("for people")] = ""
 
 
 class State(Wire, frozen=True, kw_only=True):
     """`up/state`, retained: birth, every change, and (`online` false) the last will."""
 
     unit: str
-    online: bool
-    session: int
-    armed: bool = False
-    clock: ClockQuality = "unknown"
-    uptime_ms: int = 0
+    online: Annotated[bool, _says("false in the last will: this broker has lost the unit")]
+    session: Session
+    armed: Annotated[bool, _says("a press would be felt: the button is watched and not stuck")] = False
+    clock: Annotated[ClockQuality, _says("how far the unit's clock is to be trusted now")] = "unknown"
+    uptime_ms: Annotated[UptimeMs, _says("its value now; from it, count on to a command's `not_after_uptime_ms`")] = 0
     site: Site | None = None
     open_incidents: tuple[OpenIncident, ...] = ()
-    faults: tuple[FaultReport, ...] = ()
-    facts: dict[str, dict[str, str | int | float | bool | None]] = {}
-    presets: tuple[int, ...] = ()
-    warnings: tuple[str, ...] = ()
+    faults: Annotated[tuple[FaultReport, ...], _says("everything wrong now; empty = all is well")] = ()
+    facts: Annotated[dict[str, dict[str, Fact]], _says("by process, what it found: modem, cameras, ring, sound")] = {}
+    presets: Annotated[tuple[int, ...], _says("presets that `dome_preset` may name")] = ()
+    warnings: Annotated[tuple[str, ...], _says("warnings that `play_warning` may name")] = ()
 
 
 class Event(Wire, frozen=True, kw_only=True):
@@ -104,27 +112,27 @@ class Event(Wire, frozen=True, kw_only=True):
 
     name: str
     at: Stamp
-    session: int
+    session: Session
     incident_id: str | None = None
-    data: dict[str, str | int | float | bool | None] = {}
+    data: Annotated[dict[str, Fact], _says("depends on the name")] = {}
 
 
 class Beat(Wire, frozen=True, kw_only=True):
     """`up/beat`, QoS 0, every 30 s: the unit is alive; `seq` counts within a session."""
 
-    session: int
-    seq: int
-    uptime_ms: int
+    session: Session
+    seq: Annotated[int, _says("rises by one; a gap is a lost heartbeat")]
+    uptime_ms: UptimeMs
     clock: ClockQuality
 
 
 class Reply(Wire, frozen=True, kw_only=True):
     """`up/reply`: the answer to one command. The same `seq` is answered the same."""
 
-    session: int
-    seq: int
+    session: Session
+    seq: Annotated[int, _says("the command's; -1 when it could not be read")]
     result: Literal["done", "refused"]
-    reason: str = ""
+    reason: Annotated[str, _says("why refused, for people")] = ""
 
 
 # --- down: to the unit ----------------------------------------------------------------------------------------------
@@ -133,8 +141,10 @@ class Reply(Wire, frozen=True, kw_only=True):
 class Received(Wire, frozen=True, kw_only=True):
     """`down/received`, from the control room's system (not its broker) once it holds the alarm durably."""
 
-    press_ids: Annotated[tuple[Id, ...], Meta(max_length=64)] = ()
-    heard: bool = True
+    press_ids: Annotated[
+        tuple[Id, ...], Meta(max_length=64, description="alarms now held; none: only a sign of life")
+    ] = ()
+    heard: Annotated[bool, _says("the control room is there")] = True
 
 
 class Command(Wire, frozen=True, kw_only=True, tag_field="cmd", tag="base"):
@@ -144,10 +154,10 @@ class Command(Wire, frozen=True, kw_only=True, tag_field="cmd", tag="base"):
     that it holds with any wall clock; `by` names the person.
     """
 
-    session: int
-    seq: Annotated[int, Meta(ge=0)]
-    not_after_uptime_ms: int
-    by: Short
+    session: Annotated[int, _says("the unit's, from its state")]
+    seq: Annotated[int, Meta(ge=0, description="rises with every command of this role in this session")]
+    not_after_uptime_ms: Annotated[int, _says("in the unit's own uptime; later it is refused")]
+    by: Annotated[Short, _says("the person, for the record")]
 
 
 class Accept(Command, frozen=True, kw_only=True, tag="accept"):
@@ -163,8 +173,10 @@ class Answer(Command, frozen=True, kw_only=True, tag="answer"):
 
 
 class Close(Command, frozen=True, kw_only=True, tag="close"):
+    """End the incident; the only thing that does."""
+
     incident_id: Id
-    outcome: Outcome
+    outcome: Annotated[Outcome, _says("what it was, in the operator's judgement")]
     note: Words = ""
 
 
@@ -178,15 +190,19 @@ class DomeMove(Command, frozen=True, kw_only=True, tag="dome_move"):
 
 
 class DomeStop(Command, frozen=True, kw_only=True, tag="dome_stop"):
-    pass
+    """Stop the dome now."""
 
 
 class DomePreset(Command, frozen=True, kw_only=True, tag="dome_preset"):
+    """Send the dome to a stored position."""
+
     preset: Annotated[int, Meta(ge=1, le=255)]
 
 
 class PlayWarning(Command, frozen=True, kw_only=True, tag="play_warning"):
-    name: Short
+    """Play a recorded warning on the horn, once."""
+
+    name: Annotated[Short, _says("one of the state's `warnings`")]
 
 
 class Upload(Command, frozen=True, kw_only=True, tag="upload"):
@@ -194,8 +210,8 @@ class Upload(Command, frozen=True, kw_only=True, tag="upload"):
 
     incident_id: Id
     url: Annotated[str, Meta(pattern="^https://", max_length=2000)]
-    token: Annotated[str, Meta(max_length=500)] = ""
-    camera: str | None = None
+    token: Annotated[str, Meta(max_length=500, description="for this one upload; no other secret goes over MQTT")] = ""
+    camera: Annotated[str | None, _says("null = the first camera that has footage")] = None
 
 
 class RaiseTest(Command, frozen=True, kw_only=True, tag="raise_test"):

@@ -2,6 +2,7 @@
 
 REMEDIES = {
     "broker_lost": "check the link, then that the control room's broker answers at the configured address",
+    "button_lost": "the button's pin cannot be read: check `button.pin` and the rights of user unitd on the GPIO chip",
     "button_stuck": "look at the button and its cable: it reads as pressed all the time",
     "call_failed": "check that the endpoint's address and certificate are right and that it runs",
     "camera_lost": "check the camera's supply and cable, then its address and password",
@@ -15,6 +16,7 @@ REMEDIES = {
     "modem_lost": "check the modem's USB cable and supply and the `modem.port` path",
     "not_registered": "no mobile network: check the aerial and that the SIM's contract is active",
     "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
+    "outbox_quarantine": "an alarm on the disk could not be read; it is kept beside the outbox for an engineer",
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
     "sound_lost": "check the sound card's cable and the names under `sound`",
