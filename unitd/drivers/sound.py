@@ -103,7 +103,7 @@ class SoundCard:
     # --- the card's thread ------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        _silence_alsa()
+        _silence_libraries()
         while not self._ending:
             for direction in (self._input, self._output):
                 self._reconcile(direction)
@@ -228,14 +228,20 @@ def find_device(audio: Any, name: str, is_input: bool) -> int:
 _keep: list[Any] = []
 
 
-def _silence_alsa() -> None:
-    """Stop libasound from writing to stderr about every device it merely tries; errors reach us as exceptions."""
+def _silence_libraries() -> None:
+    """Stop libasound and JACK's client library from writing to stderr about every device that PortAudio merely tries;
+    errors reach us as exceptions."""
     if _keep:
         return
-    with contextlib.suppress(OSError):
-        alsa = ctypes.CDLL("libasound.so.2")
-        handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)(
-            lambda *_: None
-        )
-        alsa.snd_lib_error_set_handler(handler)
-        _keep.extend((alsa, handler))
+    ignore_alsa = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)(
+        lambda *_: None
+    )
+    ignore_text = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _: None)
+    _keep.extend((ignore_alsa, ignore_text))
+    for library, function, handler in (
+        ("libasound.so.2", "snd_lib_error_set_handler", ignore_alsa),
+        ("libjack.so.0", "jack_set_error_function", ignore_text),
+        ("libjack.so.0", "jack_set_info_function", ignore_text),
+    ):
+        with contextlib.suppress(OSError, AttributeError):
+            getattr(ctypes.CDLL(library), function)(handler)
