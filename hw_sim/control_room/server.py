@@ -37,10 +37,8 @@ open in the same browser must not be able to answer calls.
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -51,17 +49,13 @@ from hw_sim.control_room.mqtt import BrokerTransport, Transport
 from hw_sim.control_room.relay import Link, Relay
 from hw_sim.control_room.tls import server_context
 from hw_sim.control_room.upload import Shelf
+from hw_sim.control_room.web_guard import guard
 from hw_sim.pki import Pki
 
 PAGES = Path(__file__).parent / "console"
 STATE_EVERY_S = 0.05
 REFRESH_S = 5.0
 MAX_COMMANDS_AT_ONCE = 16
-CONTENT_SECURITY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "connect-src 'self' ws:; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ControlRoom:
@@ -246,24 +240,6 @@ def _incident(incident: Incident) -> dict[str, Any]:
         "error": clip.error,
     }
     return shown
-
-
-@web.middleware
-async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse other hosts' names (DNS rebinding) and other pages' origins; name what the page may load."""
-    host = urlsplit(f"//{request.host}")
-    if host.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise web.HTTPForbidden(text="this page is served to this machine only\n")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden(text="another page may not speak here\n")
-    response = await handler(request)
-    if not response.prepared:
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 async def _page(_request: web.Request) -> web.FileResponse:

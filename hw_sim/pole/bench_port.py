@@ -1,6 +1,6 @@
 """What the pole's page needs of the bench behind it: a Protocol, so that the page is tested without a pole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,13 +79,13 @@ class PoleBench(Protocol):
         ...
 
 
-class HornAudio(Protocol):
-    """Optional: sound both ways between the page and the simulated street (`VirtualSound`)."""
+class StreetSound(Protocol):
+    """Optional: sound both ways between the page and the simulated street (`VirtualSound`); 48 kHz mono s16le."""
 
-    async def horn_pcm(self) -> bytes:
-        """The next piece of what the horn plays: 48 kHz mono s16le, 20 ms (1920 bytes)."""
+    def horn_pcm(self) -> AsyncIterator[bytes]:
+        """What the horn plays from now on, in frames of 20 ms (1920 bytes)."""
         ...
 
     def write_caller_pcm(self, pcm: bytes) -> None:
-        """Sound into the street in front of the microphone, same format; never blocks, surplus is dropped."""
+        """Sound into the street in front of the microphone; never blocks, surplus is dropped."""
         ...

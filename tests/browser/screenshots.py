@@ -17,7 +17,9 @@ from playwright.async_api import Browser, Page
 from hw_sim.control_room.book import Clip
 from hw_sim.control_room.server import ControlRoom
 from hw_sim.pki import Pki
+from hw_sim.pole.server import PolePage
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
+from tests.browser.fake_bench import FakeBench, FakeSound
 from tests.browser.fake_unit import SITE, FakeUnit
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.messages.control_room import FaultReport
@@ -105,6 +107,30 @@ def make_clip(path: Path) -> None:
     )
 
 
+async def pole_pictures(browser: Browser) -> None:
+    bench = FakeBench()
+    server = PolePage(bench, audio=FakeSound())
+    await server.start()
+    pages = {}
+    for name, size, scheme in (("desktop", DESKTOP, "light"), ("phone", PHONE, "light"), ("dark", DESKTOP, "dark")):
+        context = await browser.new_context(viewport=size, color_scheme=scheme)
+        pages[name] = await context.new_page()
+        pages[name].errors = collect_errors(pages[name])
+        await pages[name].goto(server.url)
+    await asyncio.sleep(1.5)
+    await shoot(pages, "pole-1-idle")
+    await pages["desktop"].click("#lean")
+    bench.lit |= {"yellow": True, "sounder": True}
+    bench.words = "We are calling for help. Please stay here if it is safe."
+    await bench.set_fault("link", "slow")
+    await pages["desktop"].click("#listen")
+    await asyncio.sleep(1.5)
+    await shoot(pages, "pole-2-pressed")
+    for name, page in pages.items():
+        print(name, "errors:", page.errors)
+    await server.stop()
+
+
 async def shoot(pages: dict[str, Page], name: str) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     for which, page in pages.items():
@@ -116,6 +142,8 @@ async def main(which: list[str]) -> None:
     async with chromium() as browser:
         if not which or "console" in which:
             await console_pictures(browser)
+        if not which or "pole" in which:
+            await pole_pictures(browser)
 
 
 if __name__ == "__main__":
