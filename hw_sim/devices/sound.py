@@ -34,10 +34,10 @@ STREET_BACKLOG_BYTES = 20 * FRAME_BYTES
 # that.
 SERVER = """
 load-module module-native-protocol-unix auth-anonymous=1 socket={socket}
-load-module module-null-sink sink_name=horn rate=48000 channels=1 norewinds=1 sink_properties=device.description=horn
+load-module module-null-sink sink_name=horn rate=48000 channels=1 norewinds=1
 load-module module-null-sink sink_name=street rate=48000 channels=1 norewinds=1
-sink_properties=device.description=street load-module module-remap-source source_name=mic master=street.monitor
-rate=48000 channels=1 set-default-sink horn
+load-module module-remap-source source_name=mic master=street.monitor rate=48000 channels=1
+set-default-sink horn
 set-default-source mic
 """
 
