@@ -1,8 +1,8 @@
 """Clips on core's order: export by a child process, then HTTPS PUT. A level: done once for each upload_id.
 
-One export or transfer at a time; one that must wait lets the others pass. An order that disappears is dropped before its next attempt. A clip
-is made anew for each order, so one asked for while the incident is open holds what there was. While a call is wanted
-the sending is slowed to BESIDE_CALL_BYTES_S: picture and voice go first.
+One export or transfer at a time; one that must wait lets others pass. An order that disappears is dropped before its
+next attempt. A clip is made anew for each order, so one asked for while the incident is open holds what there was.
+While a call is wanted the sending is slowed to BESIDE_CALL_BYTES_S: picture and voice go first.
 """
 
 import asyncio

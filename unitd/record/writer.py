@@ -44,6 +44,7 @@ class WriterReport:
     """What the writer is like now; read by the loop, written by the writer's thread alone."""
 
     segments: int = 0
+    handled_units: int = 0
     written_bytes: int = 0
     abandoned: int = 0
     fault: str = ""
@@ -112,6 +113,7 @@ class SegmentWriter:
                 self._give_up(error)
             except ValueError as error:
                 self._give_up(OSError(errno.EINVAL, str(error)))
+            self.report.handled_units += item is not None
             self.report.busy_since = None
         self._close()
 

@@ -9,7 +9,6 @@ The files are the truth; nothing is indexed in memory but what is open. Invarian
 
 import contextlib
 import heapq
-import itertools
 import os
 import threading
 import time
@@ -112,8 +111,8 @@ class Ring:
                 return Room()
             segments, freed = 0, 0
             candidates = self._candidates(boot, urgent)
-            while self.fill().used_percent > self._table.low_watermark_percent:
-                batch = self._unlocked(candidates, BATCH_SEGMENTS)
+            while (excess := self._excess_bytes()) > 0:
+                batch = self._unlocked(candidates, BATCH_SEGMENTS, excess)
                 if not batch:
                     return Room(segments, freed, wanted=True)
                 freed += self._evict(batch, boot)
@@ -160,10 +159,24 @@ class Ring:
                 return
             yield _Candidate(key.boot, start_ns, end_ns, path)
 
-    def _unlocked(self, candidates: Iterator[_Candidate], count: int) -> list[Path]:
+    def _excess_bytes(self) -> int:
+        """What must go to reach the low watermark."""
+        fill = self.fill()
+        return int((fill.used_percent - self._table.low_watermark_percent) / 100 * fill.size_bytes)
+
+    def _unlocked(self, candidates: Iterator[_Candidate], count: int, wanted_bytes: int | None = None) -> list[Path]:
+        """The next segments that no lock covers: `count` of them at most, and no more than free `wanted_bytes`."""
         locks = read_locks(self._state_dir)
-        free = (c.path for c in candidates if not locks.cover(c.boot, c.start_ns, c.end_ns))
-        return list(itertools.islice(free, count))
+        batch: list[Path] = []
+        freed = 0
+        for candidate in candidates:
+            if locks.cover(candidate.boot, candidate.start_ns, candidate.end_ns):
+                continue
+            batch.append(candidate.path)
+            freed += candidate.path.stat().st_size
+            if len(batch) == count or (wanted_bytes is not None and freed >= wanted_bytes):
+                break
+        return batch
 
     def _evict(self, batch: list[Path], boot: Boot) -> int:
         if not batch:

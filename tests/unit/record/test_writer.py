@@ -1,0 +1,177 @@
+"""The ring as one camera's writer makes it, and what it does when the disk refuses."""
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from pytest_mock import MockerFixture
+
+from tests.unit.record.samples import FPS, INFO, units
+from tests.unit.record.test_muxer import pictures
+from unitd.config import CameraTable, Config, PathsTable, RingTable
+from unitd.messages.control_room import Stamp
+from unitd.record.backlog import SessionUnit
+from unitd.record.writer import ClosedSegment, SegmentWriter
+from unitd.store import disk
+from unitd.store.chain import first_break
+from unitd.store.ring import Ring
+from unitd.store.segment import list_segments, read_header
+
+
+class StandingClock:
+    def mono_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def stamp(self, mono_ns: int | None = None) -> Stamp:
+        return Stamp(utc_us=1_800_000_000_000_000, clock="held", mono_ns=mono_ns or 0)
+
+
+def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.005)
+
+
+class Rig:
+    """A writer over a directory, fed by hand."""
+
+    def __init__(self, base: Path, segment_s: float = 2.0) -> None:
+        self.config = Config(
+            schema=1,
+            paths=PathsTable(state_dir=str(base / "state"), run_dir=str(base), evidence_dir=str(base / "evidence")),
+            ring=RingTable(segment_s=segment_s),
+            cameras=(CameraTable(name="dome", main_url="rtsp://camera/main"),),
+        )
+        self.directory = base / "evidence" / "dome"
+        self.ring = Ring(base / "evidence", base / "state", self.config.ring, 0.0)
+        self.closed: list[ClosedSegment] = []
+        self.writer = SegmentWriter(self.config, "dome", self.ring, StandingClock(), self.closed.append)
+        self.writer.start()
+        self.next = 0
+        self.offered = 0
+
+    def feed(self, count: int, session: int = 1) -> None:
+        for unit in units(count, first=self.next):
+            self.writer.offer(SessionUnit(session, INFO, unit))
+        self.next += count
+        self.offered += count
+        until(lambda: self.writer.report.handled_units == self.offered - self.writer.backlog.dropped, "fed")
+
+    def names(self) -> list[str]:
+        return [key.file_name for key in list_segments(self.directory)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.writer.stop()
+
+
+def test_segments_start_on_keyframes_lose_no_picture_and_are_chained(rig: Rig) -> None:
+    rig.feed(5 * FPS)
+    rig.writer.stop()
+    names = rig.names()
+    assert names == ["000001-00000001.mp4", "000001-00000002.mp4", "000001-00000003.mp4"]
+    assert [pictures(rig.directory / name) for name in names] == [2 * FPS, 2 * FPS, FPS]
+    headers = [read_header(rig.directory / name) for name in names]
+    assert [header.seq for header in headers] == [1, 2, 3]
+    assert [h.pts_90khz - headers[0].pts_90khz for h in headers] == [0, 180_000, 360_000]
+    assert headers[0].unit == "pole-0001"
+    assert headers[0].clock == "held"
+    assert [segment.seq for segment in rig.closed] == [1, 2, 3]
+    chain = rig.directory.parent / "record.chain"
+    assert first_break(chain) is None
+    records = [msgspec.json.decode(line) for line in chain.read_bytes().splitlines()]
+    for name, record in zip(names, records, strict=True):
+        assert record["kind"] == "segment"
+        assert record["file"] == f"dome/{name}"
+        assert record["sha256"] == hashlib.sha256((rig.directory / name).read_bytes()).hexdigest()
+
+
+def test_recording_starts_at_a_keyframe_and_a_new_session_at_a_new_segment(rig: Rig) -> None:
+    rig.next = 5
+    rig.feed(FPS)
+    assert len(rig.names()) == 1
+    rig.feed(FPS, session=2)
+    rig.writer.stop()
+    assert [pictures(rig.directory / name) for name in rig.names()] == [5, 5]
+
+
+def test_the_sequence_continues_after_a_restart(tmp_path: Path) -> None:
+    for _ in range(2):
+        rig = Rig(tmp_path)
+        rig.feed(FPS)
+        rig.writer.stop()
+    assert rig.names() == ["000001-00000001.mp4", "000001-00000002.mp4"]
+
+
+def test_each_fragment_is_synced_in_an_incident_and_few_otherwise(rig: Rig, mocker: MockerFixture) -> None:
+    sync = mocker.patch.object(disk, "sync_data", side_effect=os.fdatasync)
+    rig.feed(2 * FPS - 1)
+    idle = sync.call_count
+    rig.writer.set_sync(1.0)
+    until(lambda: sync.call_count > idle, "what was open is synced at once")
+    rig.feed(1)
+    before = sync.call_count
+    rig.feed(2 * FPS - 1)
+    assert idle == 0
+    assert sync.call_count - before >= 3
+
+
+def test_a_failed_sync_abandons_the_file_and_recording_goes_on_in_a_new_one(rig: Rig, mocker: MockerFixture) -> None:
+    rig.feed(FPS)
+    mocker.patch("unitd.record.writer.TRY_AGAIN_S", 0.0)
+    broken = mocker.patch.object(disk, "sync_data", side_effect=OSError(errno.EIO, "Input/output error"))
+    rig.writer.set_sync(0.5)
+    until(lambda: rig.writer.fault()[0] == "disk_error", "the fault")
+    abandoned = rig.directory / rig.names()[0]
+    size = abandoned.stat().st_size
+    mocker.stop(broken)
+    rig.feed(FPS + 11)
+    assert abandoned.stat().st_size == size
+    assert len(rig.names()) == 2
+    assert rig.writer.fault() == ("", "")
+    rig.writer.stop()
+    assert pictures(rig.directory / rig.names()[1]) == FPS + 11
+
+
+def test_a_full_disk_with_nothing_to_evict_is_a_fault_that_heals(rig: Rig, mocker: MockerFixture) -> None:
+    mocker.patch("unitd.record.writer.TRY_AGAIN_S", 0.0)
+    rig.feed(FPS)
+    full = mocker.patch("unitd.record.open_segment.os.write", side_effect=OSError(errno.ENOSPC, "No space left"))
+    rig.feed(2 * FPS)
+    assert rig.writer.fault()[0] == "disk_full"
+    mocker.stop(full)
+    rig.feed(4 * FPS)
+    until(lambda: rig.writer.fault() == ("", ""), "healed")
+    rig.writer.stop()
+    assert pictures(rig.directory / rig.names()[-1]) > 0
+
+
+def test_a_disk_that_hangs_blocks_nobody_and_is_reported(rig: Rig, mocker: MockerFixture) -> None:
+    rig.feed(FPS)
+    mocker.patch("unitd.record.writer.STUCK_AFTER_S", 0.2)
+    let_go = [False]
+
+    def hang(descriptor: int) -> None:
+        until(lambda: let_go[0], "let go", 20.0)
+        os.fdatasync(descriptor)
+
+    mocker.patch.object(disk, "sync_data", side_effect=hang)
+    rig.writer.set_sync(0.5)
+    started = time.monotonic()
+    for unit in units(200 * FPS, first=rig.next):
+        rig.writer.offer(SessionUnit(1, INFO, unit))
+    offered_s = time.monotonic() - started
+    until(lambda: rig.writer.fault()[0] == "disk_error", "the fault")
+    let_go[0] = True
+    assert offered_s < 5.0
+    assert rig.writer.backlog.dropped > 0
+    until(lambda: len(rig.writer.backlog) == 0, "caught up", 20.0)
