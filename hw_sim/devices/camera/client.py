@@ -82,7 +82,7 @@ class UdpSink:
     async def send(self, rtp: list[bytes]) -> None:
         for index, packet in enumerate(rtp):
             self._rtp.sendto(packet)
-            # A key picture is a burst; a pause now and then lets a receiver with a small buffer keep up.
+            # A keyframe is a burst; a pause now and then lets a receiver with a small buffer keep up.
             if index % 16 == 15:
                 await asyncio.sleep(0.001)
 
@@ -113,10 +113,10 @@ async def open_udp(local_host: str, peer_host: str, transport: Transport) -> Udp
 
 
 class ClientStream:
-    """Sends one profile's pictures to one client, beginning with a key picture.
+    """Sends one profile's pictures to one client, beginning with a keyframe.
 
     `offer` never waits: when the client is `QUEUE_UNITS` behind, what is queued is dropped and counted,
-    and the stream takes up again at the next key picture.
+    and the stream takes up again at the next keyframe.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -133,7 +133,7 @@ class ClientStream:
         self._reported_s = 0.0
 
     def play(self, mono_ns: int) -> None:
-        """Let pictures through that were taken from `mono_ns` on, the first a key picture."""
+        """Let pictures through that were taken from `mono_ns` on, the first a keyframe."""
         self.playing, self._needs_key, self._not_before_ns = True, True, mono_ns
 
     def pause(self) -> None:

@@ -46,7 +46,7 @@ class Camera(Protocol):
         """The profile served at a path, with its SPS and PPS."""
 
     def subscribe(self, name: str, stream: ClientStream) -> None:
-        """Begin to offer a profile's pictures to a stream, a fresh key picture first."""
+        """Begin to offer a profile's pictures to a stream, a fresh keyframe first."""
 
     def unsubscribe(self, stream: ClientStream) -> None:
         """Offer it nothing more; no effect on a stream that is not subscribed."""

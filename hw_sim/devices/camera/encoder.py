@@ -28,7 +28,7 @@ _NOISE_SIGMA = 2.5
 
 
 class H264Encoder:
-    """libx264, ultrafast and zerolatency, a key picture each second. One thread at a time."""
+    """libx264, ultrafast and zerolatency, a keyframe each second. One thread at a time."""
 
     def __init__(self, profile: VideoProfile) -> None:
         self.profile = profile
@@ -38,7 +38,7 @@ class H264Encoder:
         self._codec.time_base = Fraction(1, CLOCK_HZ)
         self._codec.framerate = Fraction(profile.frame_rate)
         self._codec.bit_rate = profile.bit_rate
-        self._codec.gop_size = profile.frame_rate
+        self._codec.gop_size = profile.frame_rate * profile.keyframe_every_s
         self._codec.thread_count = 1
         self._codec.options = {
             "preset": "ultrafast",
@@ -46,7 +46,7 @@ class H264Encoder:
             "profile": "baseline",
             "forced-idr": "1",
             "maxrate": str(profile.bit_rate),
-            # Half a second of the rate: a key picture may be about that large.
+            # Half a second of the rate: a keyframe may be about that large.
             "bufsize": str(max(1, profile.bit_rate // 2)),
             "x264-params": "scenecut=0:repeat-headers=1:aud=0",
         }
@@ -113,7 +113,7 @@ class Shutter:
         if SPS not in sets or PPS not in sets:
             raise RuntimeError(f"profile {profile.name}: libx264 gave no parameter sets")
         self.parameter_sets = (sets[SPS], sets[PPS])
-        """SPS and PPS: they are the same in every key picture of this encoder."""
+        """SPS and PPS: they are the same in every keyframe of this encoder."""
         self._thread = threading.Thread(target=self._run, name=f"camera-{profile.name}", daemon=True)
         self._thread.start()
 
@@ -125,7 +125,7 @@ class Shutter:
             self._wanted.notify()
 
     def ask_key(self) -> None:
-        """Take a key picture at once, ahead of the next turn."""
+        """Take a keyframe at once, ahead of the next turn."""
         with self._wanted:
             self._key_asked = True
             self._wanted.notify()

@@ -19,7 +19,7 @@ class AccessUnit:
     """One encoded picture."""
 
     nals: tuple[bytes, ...]
-    """NAL units without start codes; a key picture's begin with its parameter sets."""
+    """NAL units without start codes; a keyframe's begin with its parameter sets."""
     is_key: bool
     capture_mono_ns: int
     """When the picture was taken, CLOCK_MONOTONIC: the same time as in its time code."""

@@ -16,6 +16,7 @@ class VideoProfile:
     frame_rate: int
     bit_rate: int
     """Target, bits a second; reached with the simulated sensor's noise, about met at its peaks."""
+    keyframe_every_s: int = 1
 
     def __post_init__(self) -> None:
         """ValueError when an encoder could not make it."""

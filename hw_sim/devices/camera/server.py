@@ -156,7 +156,7 @@ class CameraServer:
         return channel.profile, channel.shutter.parameter_sets
 
     def subscribe(self, name: str, stream: ClientStream) -> None:
-        """Begin to offer a profile's pictures to a stream, a fresh key picture first."""
+        """Begin to offer a profile's pictures to a stream, a fresh keyframe first."""
         channel = self._channels[name]
         channel.streams.add(stream)
         self._set_running(name)
@@ -193,7 +193,7 @@ class CameraServer:
                 channel.in_flight += 1
                 blocked = False
         if blocked:
-            # The stream has a hole now: begin anew with a key picture.
+            # The stream has a hole now: begin anew with a keyframe.
             if channel.shutter is not None:
                 channel.shutter.ask_key()
             return

@@ -180,6 +180,12 @@ class Talk:
         return session
 
 
+def begins_with_sps(packet: bytes) -> bool:
+    """Whether an RTP packet starts with a sequence parameter set, alone or first in a STAP-A."""
+    kind = packet[12] & 0x1F
+    return kind == 7 or (kind == 24 and packet[15] & 0x1F == 7)
+
+
 def test_ok__the_dialogue_by_hand() -> None:
     async def scene() -> None:
         async with running_camera() as camera:
@@ -203,8 +209,8 @@ def test_ok__the_dialogue_by_hand() -> None:
             assert {channel for channel, _ in packets} == {4, 5}
             rtp = [packet for channel, packet in packets if channel == 4]
             assert int.from_bytes(rtp[0][2:4], "big") == first_seq
-            # The first picture is a key picture: its parameter sets come first.
-            assert rtp[0][12] & 0x1F in (24, 7)
+            # The first picture is a keyframe: its parameter sets come first.
+            assert begins_with_sps(rtp[0])
             reports = [packet for channel, packet in packets if channel == 5]
             assert reports[0][1] == 200
             assert (await talk.ask("GET_PARAMETER", url, Session=session))[0] == 200
@@ -264,10 +270,13 @@ def test_ok__a_slow_client_loses_pictures_and_nobody_else_does() -> None:
             await slow.play(camera.url("main"))
             # It reads nothing from here on; the kernel's and our buffers fill.
             await until(lambda: camera.status()["dropped"], "the slow client loses pictures", 20.0)
+            # Some pictures later: a new client gets a keyframe, which must not be what the slow one goes on with.
+            frames = camera.status()["frames"]
+            await until(lambda: camera.status()["frames"] >= frames + 3, "pictures go on")
             seen = await asyncio.to_thread(watch, camera.url("main"), "tcp", 20)
             assert seen[-1][2] < 1000
             assert camera.status()["clients"] >= 1
-            # It reads again: what comes after the gap begins with a key picture.
+            # It reads again: what comes after the gap begins with a keyframe.
             gap_seen = False
             last = None
             deadline = time.monotonic() + 15
@@ -279,8 +288,28 @@ def test_ok__a_slow_client_loses_pictures_and_nobody_else_does() -> None:
                 stamp = int.from_bytes(packet[4:8], "big")
                 if last is not None and (stamp - last) % 2**32 > 90_000 * 0.4:
                     gap_seen = True
-                    assert packet[12] & 0x1F in (24, 7), "the stream goes on without a key picture"
+                    assert begins_with_sps(packet), "the stream goes on without a keyframe"
                 last = stamp
+
+    run(scene())
+
+
+def test_ok__a_client_that_joins_gets_a_keyframe_at_once() -> None:
+    async def scene() -> None:
+        # Left to itself this camera would make the next keyframe in a minute.
+        async with running_camera(
+            profiles=[VideoProfile("main", 320, 180, 10, 150_000, keyframe_every_s=60)]
+        ) as camera:
+            first = await Talk.to(camera)
+            await first.play(camera.url("main"))
+            for _ in range(15):
+                await first.packet()
+            for _ in range(3):
+                joining = await Talk.to(camera)
+                await joining.play(camera.url("main"))
+                async with asyncio.timeout(5):
+                    packets = [await joining.packet() for _ in range(3)]
+                assert begins_with_sps(next(packet for channel, packet in packets if channel == 0))
 
     run(scene())
 
@@ -302,6 +331,9 @@ def test_fail__frozen_keeps_connections_and_sends_nothing() -> None:
                     while True:
                         await talk.packet()
             assert not talk.reader.at_eof()
+            frames = camera.status()["frames"]
+            await asyncio.sleep(0.3)
+            assert camera.status()["frames"] == frames, "the encoder ran on: the pictures after it would be torn"
             await camera.set_fault(None)
             async with asyncio.timeout(3):
                 await talk.packet()
