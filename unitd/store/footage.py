@@ -1,5 +1,6 @@
 """Which segments belong to an incident, found from the files alone, beside a live recorder."""
 
+import contextlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ def find_footage(camera_dir: Path, lock: Lock) -> tuple[list[Footage], list[str]
         of_boot = [key for key in keys if key.boot == boot]
         first = 0
         if boot == lock.from_boot:
-            first = bisect_right(of_boot, lock.from_mono_ns, key=lambda key: _start_ns(camera_dir, key))
+            starts = range(len(of_boot))
+            first = bisect_right(starts, lock.from_mono_ns, key=lambda i: _start_ns(camera_dir, of_boot, i))
         for key in of_boot[max(0, first - 1) :]:
             path = camera_dir / key.file_name
             try:
@@ -49,9 +51,9 @@ def _boot_matches(key: SegmentKey, lock: Lock) -> bool:
     return key.boot >= lock.from_boot and (lock.to_boot is None or key.boot <= lock.to_boot)
 
 
-def _start_ns(camera_dir: Path, key: SegmentKey) -> int:
-    """The start of a segment; a torn one counts as early, so that the search errs to the side of more."""
-    try:
-        return read_header(camera_dir / key.file_name).mono_ns
-    except StoreError:
-        return -1
+def _start_ns(camera_dir: Path, keys: list[SegmentKey], index: int) -> int:
+    """The start of a segment; of a torn one that of the next whole one, so that the search keeps its order."""
+    for key in keys[index:]:
+        with contextlib.suppress(StoreError, FileNotFoundError):
+            return read_header(camera_dir / key.file_name).mono_ns
+    return 1 << 62
