@@ -15,7 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
-from hw_sim.devices.camera.control import ControlServer, HeldPose
+from hw_sim.devices.camera.control_server import ControlServer, HeldPose
 from hw_sim.devices.camera.profile import DEFAULT_PROFILES, VideoProfile, parse_profile
 from hw_sim.devices.camera.server import CameraServer
 from hw_sim.world.street import Street

@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import cv2
 
@@ -16,15 +15,13 @@ from hw_sim.devices.camera.auth import Gate
 from hw_sim.devices.camera.client import ClientStream
 from hw_sim.devices.camera.connection import Connection
 from hw_sim.devices.camera.encoder import Shutter
+from hw_sim.devices.camera.faults import Fault
 from hw_sim.devices.camera.h264 import AccessUnit
 from hw_sim.devices.camera.profile import DEFAULT_PROFILES, VideoProfile
 from hw_sim.world.pose import Pose
 from hw_sim.world.street import Street
 
 log = logging.getLogger(__name__)
-
-Fault = Literal["off", "frozen", "hung"]
-FAULTS: tuple[Fault, ...] = ("off", "frozen", "hung")
 
 _IN_FLIGHT_UNITS = 8
 _JPEG_QUALITY = 80

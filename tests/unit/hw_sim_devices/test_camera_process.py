@@ -69,6 +69,12 @@ def test_ok__pose_caller_lamps_faults_and_an_orderly_end(tmp_path: Path) -> None
             status = await client.ask("status")
             assert (status["port"], status["fault"], status["dropped"]) == (ready["port"], None, 0)
 
+            # A request that was given up leaves the next ones their own answers.
+            with pytest.raises(ControlError):
+                await client.ask("restart", down_s=0.2, timeout_s=0.05)
+            assert (await client.ask("status"))["port"] == ready["port"]
+            assert (await client.ask("status"))["fault"] is None
+
             for op, fields in (("nonsense", {}), ("fault", {"mode": "x"}), ("pose", {}), ("pose", {"pan_deg": "a"})):
                 with pytest.raises(ControlError):
                     await client.ask(op, **fields)
