@@ -27,8 +27,10 @@ SEND_TIMEOUT_S = 5.0
 
 
 class UdpPair(Protocol):
-    """Two UDP sockets on loopback, joined by the emulated link. A side sends to its port and hears from it."""
+    """Two UDP sockets at `host`, joined by the emulated link. A side sends to its port and hears from it."""
 
+    @property
+    def host(self) -> str: ...
     @property
     def unit_port(self) -> int: ...
     @property
@@ -189,7 +191,7 @@ class Relay:
                 peer.pair = await self._link.udp_pair()
             if peer.pair is not None:
                 port = peer.pair.peer_port if from_unit else peer.pair.unit_port
-                message["sdp"] = ice.rewrite_sdp(str(message.get("sdp", "")), port)
+                message["sdp"] = ice.rewrite_sdp(str(message.get("sdp", "")), port, peer.pair.host)
         elif self._link is not None and kind == "ice" and message.get("candidate"):
             return  # the one candidate stands in the SDP; the end of candidates passes
         await _send(to, message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -239,9 +240,14 @@ class UdpPair:
     It goes to wherever the other side last sent from; before that side has sent anything (and no `expect_*` was
     called), packets to it are dropped. So a signalling relay gives the unit `addr_for_unit` as the peer's ICE
     candidate, and the peer `addr_for_peer` as the unit's; each side then sees only the link.
+
+    `host` is this machine's address on its way out, or loopback when it has none: GStreamer's ICE library ties each
+    socket to its network interface (IP_UNICAST_IF), so what it sends to 127.0.0.1 from there vanishes. Packets from
+    other machines are dropped.
     """
 
     link: Link
+    host: str = field(default_factory=lambda: media_host())
     addr_for_unit: Address = (LOOPBACK, 0)
     addr_for_peer: Address = (LOOPBACK, 0)
     _unit: Address | None = None
@@ -253,7 +259,7 @@ class UdpPair:
         for take in (self._from_unit, self._from_peer):
             transport, _ = await loop.create_datagram_endpoint(
                 lambda take=take: _Datagrams(take),  # type: ignore[misc]
-                local_addr=(LOOPBACK, 0),
+                local_addr=(self.host, 0),
             )
             self._ends.append(transport)
         self.addr_for_unit = self._ends[0].get_extra_info("sockname")
@@ -281,10 +287,18 @@ class UdpPair:
         self._peer = self._peer or address
 
     def _from_unit(self, data: bytes, sender: Address) -> None:
+        if not self._is_ours(sender):
+            return
         self._unit = sender
         self._forward(data, self.link.up, self._ends[1], lambda: self._peer)
 
+    def _is_ours(self, sender: Address) -> bool:
+        """Only this machine may use the relay, whatever network its address is in."""
+        return sender[0] in (self.host, LOOPBACK)
+
     def _from_peer(self, data: bytes, sender: Address) -> None:
+        if not self._is_ours(sender):
+            return
         self._peer = sender
         self._forward(data, self.link.down, self._ends[0], lambda: self._unit)
 
@@ -310,6 +324,17 @@ class UdpPair:
             send()
         else:
             loop.call_at(due_s, send)
+
+
+def media_host() -> str:
+    """The address that this machine would use towards the outside (nothing is sent), or loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # TEST-NET-2, RFC 5737
+        except OSError:
+            return LOOPBACK
+        host: str = probe.getsockname()[0]
+        return host
 
 
 class _Datagrams(asyncio.DatagramProtocol):
