@@ -123,9 +123,8 @@ function faultRow(fault) {
   const buttons = positions.map(([value, words]) => make("button",
     fault.momentary ? { type: "button", "data-focus": value, onclick: put(value) }
       : { type: "button", "data-focus": value, "aria-pressed": String(fault.state === value), onclick: put(value) }, words));
-  const words = on ? fault.choices.find(([value]) => value === fault.state)?.[1] ?? fault.state : "";
   return make("li", { class: `fault${on ? " on" : ""}` },
-    make("div", { class: "head" }, make("b", {}, fault.label), ...(on ? [make("span", { class: "badge wait" }, words)] : [])),
+    make("div", { class: "head" }, make("b", {}, fault.label), ...(on ? [make("span", { class: "badge wait" }, "broken")] : [])),
     ...(buttons.length ? [make("div", { class: "switch", role: "group", "aria-label": fault.label }, ...buttons)] : []),
     make("p", { class: "hint" }, fault.expect));
 }
