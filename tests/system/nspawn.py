@@ -82,6 +82,7 @@ class Container:
         enter = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", *command]
         done = subprocess.run(
             as_root(enter),
+            start_new_session=True,  # no signal meant for the inside may reach the tests' own process group
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -105,8 +106,13 @@ class Container:
         """Inside the container; 0 while there is none."""
         return int(self.show(unit, "MainPID")["MainPID"])
 
-    def restarts(self, unit: str) -> int:
-        return int(self.show(unit, "NRestarts")["NRestarts"])
+    def signal(self, unit: str, name: str) -> int:
+        """Send a signal to the main process and return its pid; ContainerError when there is none."""
+        pid = self.main_pid(unit)
+        if pid == 0:
+            raise ContainerError(f"{unit} has no main process to signal: {self.show(unit, 'ActiveState', 'Result')}")
+        self.run("systemctl", "kill", "--kill-who=main", f"--signal={name}", unit)
+        return pid
 
     def journal(self, *arguments: str) -> str:
         return self.run("journalctl", "--no-pager", "--output=cat", *arguments, check=False)
@@ -174,7 +180,7 @@ def booted(scratch: Path, tree: Path, *binds: str) -> Iterator[Container]:
     )
     with console.open("wb") as output:
         # A pipe as input that never speaks: nspawn ends when its input does.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True)
     try:
         leader = _leader(process, console)
         container = Container(tree, leader, process)

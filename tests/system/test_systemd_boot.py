@@ -167,8 +167,7 @@ def test_a_press_goes_through_to_the_control_room(unit: Unit) -> None:
 def test_a_killed_core_is_back_in_the_same_incident(unit: Unit) -> None:
     before = set(unit.seen()["incidents"])
     session = unit.seen()["units"][UNIT]["session"]
-    pid = unit.container.main_pid("unitd-core.service")
-    unit.container.run("kill", "-KILL", str(pid))
+    pid = unit.container.signal("unitd-core.service", "KILL")
     took_s = unit.wait("core", pid, 5)
     assert took_s < 3
     wait_until(lambda: unit.seen()["units"][UNIT]["session"] > session and unit.armed(), 15, "a new session, armed")
@@ -177,15 +176,13 @@ def test_a_killed_core_is_back_in_the_same_incident(unit: Unit) -> None:
 
 
 def test_each_killed_worker_is_back(unit: Unit) -> None:
-    pids = {worker: unit.container.main_pid(f"unitd-{worker}.service") for worker in WORKERS}
-    unit.container.run("kill", "-KILL", *map(str, pids.values()))
+    pids = {worker: unit.container.signal(f"unitd-{worker}.service", "KILL") for worker in WORKERS}
     for worker, pid in pids.items():
         unit.wait(worker, pid, 15)
 
 
 def test_each_hung_process_is_restarted_by_its_watchdog(unit: Unit) -> None:
-    pids = {name: unit.container.main_pid(f"unitd-{name}.service") for name in PROCESSES}
-    unit.container.run("kill", "-STOP", *map(str, pids.values()))
+    pids = {name: unit.container.signal(f"unitd-{name}.service", "STOP") for name in PROCESSES}
     for name, pid in pids.items():
         unit.wait(name, pid, CORE_WATCHDOG_S + 10)
         journal = unit.container.journal(f"--unit=unitd-{name}.service")
@@ -200,8 +197,7 @@ def test_a_read_only_and_a_full_disk_keep_core_from_nothing(unit: Unit) -> None:
     run("sh", "-c", "head -c 8192 /dev/zero > /var/lib/unitd/full")
     for option in ("rw", "ro"):
         run("mount", "-o", f"remount,{option},size=8k", "/var/lib/unitd")
-        pid = unit.container.main_pid("unitd-core.service")
-        run("systemctl", "kill", "--signal=KILL", "unitd-core.service")
+        pid = unit.container.signal("unitd-core.service", "KILL")
         unit.wait("core", pid, 10)
         wait_until(unit.armed, 20, f"armed on a disk that is full and {option}")
     presses = unit.presses()
