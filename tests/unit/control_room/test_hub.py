@@ -1,0 +1,323 @@
+"""The hub: durable before `received`, typed commands with time limits, incidents that survive a restart."""
+
+import asyncio
+import sqlite3
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hw_sim.control_room.book import Book
+from hw_sim.control_room.hub import Hub
+from tests.unit.control_room.fake_transport import FakeTransport
+from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Site, Stamp, State
+
+UNIT = "pole-0001"
+SITE = Site(name="Market Square")
+
+
+def stamp() -> Stamp:
+    return Stamp(utc_us=1_795_000_000_000_000, clock="synced", mono_ns=5_000_000_000)
+
+
+def alarm(incident_id: str, presses: int = 1, press_id: str | None = None) -> Alarm:
+    return Alarm(
+        press_id=press_id or str(uuid.uuid4()),
+        incident_id=incident_id,
+        kind="panic",
+        unit=UNIT,
+        session=3,
+        site=SITE,
+        pressed=stamp(),
+        sent=stamp(),
+        presses=presses,
+        attempt=1,
+        code="ABC234",
+    )
+
+
+def state(*listed: OpenIncident, online: bool = True, session: int = 3, uptime_ms: int = 60_000) -> State:
+    return State(
+        unit=UNIT,
+        online=online,
+        session=session,
+        armed=online,
+        uptime_ms=uptime_ms if online else 0,
+        site=SITE,
+        open_incidents=listed,
+    )
+
+
+def listed(incident_id: str, stage: str) -> OpenIncident:
+    raw = {"incident_id": incident_id, "kind": "panic", "stage": stage, "raised": stamp(), "presses": 1}
+    return msgspec.convert(msgspec.to_builtins(raw), OpenIncident)
+
+
+async def true(condition: Callable[[], object], timeout_s: float = 3.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "not true in time"
+        await asyncio.sleep(0.002)
+
+
+def with_hub(tmp_path: Path, play: Callable[[Hub, FakeTransport], Awaitable[None]], keep_alive_s: float = 30.0) -> None:
+    async def run() -> None:
+        transport = FakeTransport()
+        hub = Hub(tmp_path, transport, keep_alive_s)
+        await hub.start()
+        try:
+            await play(hub, transport)
+        finally:
+            await hub.stop()
+
+    asyncio.run(run())
+
+
+def test_received_names_the_press_and_the_book_has_it_by_then(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+    first = alarm(incident_id)
+    stored_at_publish: list[int] = []
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        def look(_topic: str, _payload: bytes) -> None:
+            with sqlite3.connect(tmp_path / "incidents.sqlite") as db:
+                stored_at_publish.append(db.execute("SELECT count(*) FROM alarms").fetchone()[0])
+
+        transport.on_publish = look
+        transport.say(UNIT, "alarm", first)
+        await true(lambda: stored_at_publish)
+        assert transport.sent("down/received") == [{"press_ids": [first.press_id], "heard": True}]
+        assert transport.published[0][0] == f"hp/1/{UNIT}/down/received"
+
+    with_hub(tmp_path, play)
+    assert stored_at_publish == [1]
+
+
+def test_a_disk_that_refuses_means_no_received(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        hub._the_book().write_alarm = _refuse  # type: ignore[method-assign]
+        transport.say(UNIT, "alarm", alarm(str(uuid.uuid4())))
+        transport.say(UNIT, "state", state())
+        await true(lambda: UNIT in hub.units)
+        await true(lambda: transport.sent("down/received"))
+        assert transport.sent("down/received") == [{"press_ids": [], "heard": True}]
+
+    with_hub(tmp_path, play)
+
+
+def _refuse(*_: object) -> bool:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_the_same_press_again_is_answered_again_and_counted_once(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+    press = alarm(incident_id)
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        for _ in range(3):
+            transport.say(UNIT, "alarm", press)
+        transport.say(UNIT, "alarm", alarm(incident_id, presses=2))
+        await true(lambda: len(transport.sent("down/received")) == 4)
+        assert [each.presses for each in hub.incidents.values()] == [2]
+
+    with_hub(tmp_path, play)
+    with sqlite3.connect(tmp_path / "incidents.sqlite") as db:
+        assert db.execute("SELECT count(*) FROM alarms").fetchone() == (2,)
+
+
+def test_nonsense_is_counted_and_the_next_alarm_still_heard(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "alarm", b"\xff{")
+        transport.say(UNIT, "alarm", b'{"press_id": 3}')
+        transport.say(UNIT, "alarm", alarm(str(uuid.uuid4())))
+        await true(lambda: hub.incidents)
+        assert hub.malformed == 2
+
+    with_hub(tmp_path, play)
+
+
+def test_a_born_unit_is_told_at_once_that_it_is_heard_and_then_again(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state())
+        await true(lambda: len(transport.sent("down/received")) == 1)
+        transport.say(UNIT, "state", state(uptime_ms=61_000))  # a change is no birth
+        await true(lambda: len(transport.sent("down/received")) >= 2)  # the keep-alive
+        transport.say(UNIT, "state", state(online=False))
+        await true(lambda: not hub.units[UNIT].state.online)
+        count = len(transport.sent("down/received"))
+        transport.say(UNIT, "state", state(session=4))
+        await true(lambda: len(transport.sent("down/received")) > count)
+
+    with_hub(tmp_path, play, keep_alive_s=0.05)
+
+
+def test_a_last_will_keeps_what_is_known_of_the_unit(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state())
+        await true(lambda: UNIT in hub.units)
+        transport.say(UNIT, "state", State(unit=UNIT, online=False, session=3))
+        await true(lambda: not hub.units[UNIT].state.online)
+        assert hub.units[UNIT].state.site == SITE
+
+    with_hub(tmp_path, play)
+
+
+def test_a_command_carries_session_number_limit_and_name(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply()
+        transport.say(UNIT, "state", state(uptime_ms=60_000))
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        await true(lambda: hub.incidents and hub.units)
+        outcome = await hub.command(UNIT, "accept", "Ana", {"incident_id": incident_id})
+        assert outcome.result == "done"
+        await hub.command(UNIT, "answer", "Ana", {"incident_id": incident_id})
+        accept, answer = transport.sent("down/operator/cmd")
+        assert accept["cmd"] == "accept"
+        assert accept["session"] == 3
+        assert accept["by"] == "Ana"
+        assert 60_000 < accept["not_after_uptime_ms"] <= 60_000 + 16_000  # type: ignore[operator]
+        assert answer["seq"] == accept["seq"] + 1  # type: ignore[operator]
+        incident = hub.incidents[incident_id]
+        assert (incident.accepted_by, incident.answered_by) == ("Ana", "Ana")
+
+    with_hub(tmp_path, play)
+
+
+def test_numbers_go_on_after_a_restart_of_the_hub(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply()
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.units)
+        await hub.command(UNIT, "dome_stop", "Ana", {})
+        seen.extend(each["seq"] for each in transport.sent("/cmd"))
+
+    with_hub(tmp_path, play)
+    with_hub(tmp_path, play)
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("dome_move", {"pan": 2.0}),
+        ("close", {"incident_id": str(uuid.uuid4()), "outcome": "splendid"}),
+        ("accept", {"incident_id": "x"}),
+        ("reboot", {}),
+    ],
+)
+def test_an_impossible_command_is_never_sent(tmp_path: Path, name: str, fields: dict[str, object]) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.units)
+        assert (await hub.command(UNIT, name, "Ana", fields)).result == "invalid"
+        assert transport.sent("/cmd") == []
+
+    with_hub(tmp_path, play)
+
+
+def test_a_silent_unit_is_said_to_be_silent(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        hub._commander._reply_timeout_s = 0.05
+        assert (await hub.command(UNIT, "dome_stop", "Ana", {})).result == "no_answer"
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.units)
+        assert (await hub.command(UNIT, "dome_stop", "Ana", {})).result == "no_answer"
+
+    with_hub(tmp_path, play)
+
+
+def test_a_refused_close_leaves_the_incident_open(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply("refused", "no such incident")
+        transport.say(UNIT, "state", state())
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        await true(lambda: hub.incidents and hub.units)
+        outcome = await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "hoax"})
+        assert (outcome.result, outcome.reason) == ("refused", "no such incident")
+        assert hub.incidents[incident_id].is_open
+
+    with_hub(tmp_path, play)
+
+
+def test_stages_follow_the_unit_until_it_lists_the_incident_no_more(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state(listed(incident_id, "raised")))  # before its alarm
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        for stage in ("received", "accepted", "answered", "closing"):
+            transport.say(UNIT, "state", state(listed(incident_id, stage)))
+            await true(lambda stage=stage: incident_id in hub.incidents and hub.incidents[incident_id].stage == stage)
+        assert hub.incidents[incident_id].code == "ABC234"
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.incidents[incident_id].stage == "closed")
+        assert hub.incidents[incident_id].closed_utc_us > 0
+
+    with_hub(tmp_path, play)
+
+
+def test_an_alarm_is_not_closed_by_a_state_that_is_older_than_it(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.units)
+        assert hub.incidents[incident_id].is_open
+
+    with_hub(tmp_path, play)
+
+
+def test_incidents_survive_a_restart_of_the_hub(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def before(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply()
+        transport.say(UNIT, "state", state())
+        transport.say(UNIT, "alarm", alarm(incident_id, presses=4))
+        await true(lambda: hub.incidents and hub.units)
+        await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "hoax", "note": "ran away"})
+        transport.say(UNIT, "event", Event(name="incident_closed", at=stamp(), session=3, incident_id=incident_id))
+        await true(lambda: hub.incidents[incident_id].stage == "closed")
+
+    async def after(hub: Hub, _transport: FakeTransport) -> None:
+        incident = hub.incidents[incident_id]
+        assert (incident.stage, incident.outcome, incident.note) == ("closed", "hoax", "ran away")
+        assert (incident.presses, incident.over) == (4, True)
+
+    with_hub(tmp_path, before)
+    with_hub(tmp_path, after)
+
+
+def test_a_retained_state_of_unknown_age_gets_a_generous_limit_until_the_next_beat(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply()
+        transport.say(UNIT, "state", state(uptime_ms=1000), retained=True)
+        await true(lambda: hub.units)
+        await hub.command(UNIT, "dome_stop", "Ana", {})
+        transport.say(UNIT, "beat", Beat(session=3, seq=1, uptime_ms=900_000, clock="synced"))
+        await true(lambda: hub.units[UNIT].uptime_known)
+        await hub.command(UNIT, "dome_stop", "Ana", {})
+        generous, exact = (each["not_after_uptime_ms"] for each in transport.sent("/cmd"))
+        assert generous > 1_000_000  # type: ignore[operator]
+        assert 900_000 < exact < 920_000  # type: ignore[operator]
+
+    with_hub(tmp_path, play)
+
+
+def test_the_book_refuses_half_a_press(tmp_path: Path) -> None:
+    book = Book(tmp_path / "book.sqlite")
+    with pytest.raises(AttributeError):
+        book.write_alarm(alarm(str(uuid.uuid4())), None)  # type: ignore[arg-type]
+    assert book.incidents() == []
+    assert book._db.execute("SELECT count(*) FROM alarms").fetchone() == (0,)
+    book.close()
