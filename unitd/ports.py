@@ -1,7 +1,7 @@
 """Protocols between policy and the world: what a driver must offer, whatever device is behind it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from unitd.messages.control_room import Stamp
 
@@ -40,3 +40,34 @@ class Button(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Will(NamedTuple):
+    """The message that a broker publishes for us, retained, when the connection is lost."""
+
+    topic: str
+    payload: bytes
+
+
+class UplinkHandlers(NamedTuple):
+    """What an uplink tells, on the loop, by its name; `acked` with the token that was given to `publish`."""
+
+    connected: Callable[[str], None]
+    lost: Callable[[str, str], None]
+    message: Callable[[str, str, bytes], None]
+    acked: Callable[[str, str], None]
+
+
+class Uplink(Protocol):
+    """A way to a control room's broker that is kept for ever while `run` runs; all of it belongs to the loop."""
+
+    name: str
+    connected: bool
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False, token: str | None = None) -> bool:
+        """Hand one message to the broker; False when there is no connection. Does not block, queues nothing."""
+        ...
+
+    async def run(self) -> None:
+        """Connect and stay connected until cancelled."""
+        ...

@@ -71,6 +71,7 @@ def test_a_killed_core_is_back_in_the_same_incident(tmp_path: Path) -> None:
             await w.start()
             await pressed(w)
             await w.until("alarm", lambda: bool(w.room.alarms))
+            await w.until("received", lambda: any(e.name == "incident_received" for e in w.room.events))
             await w.shown(YELLOW, "steady")
             w.end(signal.SIGKILL)
             await w.until("last will", lambda: not w.room.states[-1].online)

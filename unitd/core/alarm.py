@@ -11,13 +11,12 @@ import msgspec
 
 from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latch
-from unitd.drivers.mqtt import MqttUplink
 from unitd.messages.control_room import Alarm, Site, Stamp, topic
 from unitd.model import events as ev
 from unitd.model.incident import Incident, Press
 from unitd.model.outputs import Outputs
 from unitd.model.timetable import resend_after_ns
-from unitd.ports import Clock
+from unitd.ports import Clock, Uplink
 from unitd.runtime.logs import Logger, chain
 from unitd.store.outbox import Entry, Outbox
 
@@ -61,7 +60,7 @@ class AlarmDesk:
         self._clock = clock
         self._log = log
         self._apply = apply
-        self._uplinks: list[MqttUplink] = []
+        self._uplinks: list[Uplink] = []
         self._waiting: dict[str, _Waiting] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,7 +73,7 @@ class AlarmDesk:
         """Alarms not yet confirmed by the control room's system."""
         return len(self._waiting)
 
-    def send_on(self, uplinks: list[MqttUplink]) -> None:
+    def send_on(self, uplinks: list[Uplink]) -> None:
         self._uplinks = uplinks
 
     def held(self, press_ids: list[str]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 import time
 import uuid
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.config import Config
+from unitd.config import BrokerTable, Config
 from unitd.core.alarm import AlarmDesk
 from unitd.core.button import Felt, PressWatch
 from unitd.core.commands import CommandDesk
@@ -25,10 +26,13 @@ from unitd.core.snapshot import Snapshot
 from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
 from unitd.drivers.gpio import GpioButton, GpioLamp
+from unitd.drivers.mqtt import MqttUplink
+from unitd.drivers.tls import client_context
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
 from unitd.model import events as ev
 from unitd.model.incident import Incident, Settings
+from unitd.ports import Uplink, UplinkHandlers, Will
 from unitd.prompts import warning_names
 from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
@@ -176,7 +180,7 @@ class Core:
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
-            self._alarms.acked, self._alarms.broker_connected,
+            self._alarms.acked, self._alarms.broker_connected, self._make_uplink,
         )  # fmt: skip
         self._alarms.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries])
@@ -207,6 +211,14 @@ class Core:
         for felt in self._early:
             self._pressed(felt)
         self._early.clear()
+
+    def _make_uplink(
+        self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers
+    ) -> Uplink:
+        def context() -> ssl.SSLContext:
+            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self._clock.stamp)
+
+        return MqttUplink(broker, self._config.unit.id, subscribe, will, context, handlers)
 
     def _mint_test(self) -> ev.Raised:
         stamp = self._clock.stamp()

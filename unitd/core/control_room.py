@@ -1,20 +1,16 @@
 """The control room's desk: every broker at once, birth and will, heartbeat, events up, commands down."""
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
 from unitd.config import BrokerTable, Config
 from unitd.core.commands import CommandDesk
-from unitd.drivers.mqtt import Handlers, MqttUplink, Will
-from unitd.drivers.tls import client_context
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
-from unitd.ports import Clock
+from unitd.ports import Clock, Uplink, UplinkHandlers, Will
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service
 
@@ -24,6 +20,9 @@ STATE_SETTLE_S = 0.3
 FACTS_PERIOD_S = 900.0
 """Facts alone (signal, frame rate) change all the time: told this often, to keep an idle unit within 1 MB a day."""
 BROKER_LOST_AFTER_S = 10.0
+
+MakeUplink = Callable[[BrokerTable, str, Callable[[], Will], UplinkHandlers], Uplink]
+"""(broker, topic to subscribe, will, handlers) -> an uplink that is not running yet."""
 
 
 class ControlRoomDesk:
@@ -40,6 +39,7 @@ class ControlRoomDesk:
         apply: Callable[[ev.Event], None],
         alarm_acked: Callable[[str, str], None],
         broker_connected: Callable[[], None],
+        make_uplink: MakeUplink,
     ) -> None:
         self._unit = config.unit.id
         self.session = session
@@ -60,7 +60,7 @@ class ControlRoomDesk:
         self.malformed = 0
         self._down_since_ns = {each.name: clock.mono_ns() for each in config.brokers}
         self._reasons: dict[str, str] = {}
-        self.uplinks = [self._uplink(each) for each in config.brokers]
+        self.uplinks = [self._uplink(each, make_uplink) for each in config.brokers]
 
     def services(self) -> list[Service]:
         """What must run, for the supervisor."""
@@ -93,19 +93,13 @@ class ControlRoomDesk:
             if not link.connected and now_ns - self._down_since_ns[link.name] > BROKER_LOST_AFTER_S * 1e9
         ]
 
-    def _uplink(self, broker: BrokerTable) -> MqttUplink:
-        def context() -> ssl.SSLContext:
-            for file in (broker.ca_file, broker.cert_file, broker.key_file):
-                if not Path(file).exists():
-                    self._reasons[broker.name] = f"{file} is missing"
-            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self._clock.stamp)
-
+    def _uplink(self, broker: BrokerTable, make: MakeUplink) -> Uplink:
         def will() -> Will:
             state = wire.State(unit=self._unit, online=False, session=self.session)
             return Will(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state))
 
-        handlers = Handlers(self._connected, self._lost, self._message, self._acked)
-        return MqttUplink(broker, self._unit, wire.topic(self._unit, "down", "#"), will, context, handlers)
+        handlers = UplinkHandlers(self._connected, self._lost, self._message, self._acked)
+        return make(broker, wire.topic(self._unit, "down", "#"), will, handlers)
 
     def _connected(self, name: str) -> None:
         self._log.info("broker connected", broker=name)
@@ -152,7 +146,7 @@ class ControlRoomDesk:
             return
         self._apply(ev.AlarmReceived(tuple(received.press_ids)) if received.press_ids else ev.Heard())
 
-    def _publish_state(self, link: MqttUplink, state: wire.State) -> None:
+    def _publish_state(self, link: Uplink, state: wire.State) -> None:
         link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
         self._down_since_ns[link.name] = 0
 

@@ -8,31 +8,18 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from unitd.config import BrokerTable
+from unitd.ports import UplinkHandlers, Will
 
 INBOUND_PENDING = 200
 CONNECT_TIMEOUT_S = 5.0
 RECONNECT_S = (1, 10)
 MAX_INFLIGHT = 40
-
-
-class Will(NamedTuple):
-    topic: str
-    payload: bytes
-
-
-class Handlers(NamedTuple):
-    """Called on the loop. `acked` gets the token that was given to `publish`."""
-
-    connected: Callable[[str], None]
-    lost: Callable[[str, str], None]
-    message: Callable[[str, str, bytes], None]
-    acked: Callable[[str, str], None]
 
 
 class MqttUplink:
@@ -45,7 +32,7 @@ class MqttUplink:
         subscribe: str,
         will: Callable[[], Will],
         context: Callable[[], ssl.SSLContext],
-        handlers: Handlers,
+        handlers: UplinkHandlers,
     ) -> None:
         self.name = broker.name
         self.connected = False

@@ -1,7 +1,7 @@
 """The durable outbox: one file for each alarm, there from the press until the control room's system says `received`.
 
 Guarantee: after `put` returns the entry survives a power cut; after `remove` returns it does not come back. An entry
-that cannot be read is moved to `quarantine/` and reported, never deleted. Every call blocks on the disk: run them on the
+that cannot be read is moved to `quarantine/` and reported, never deleted. Every call blocks: run them on the disk
 disk thread. Each raises OSError when the disk refuses; the caller goes on from memory.
 """
 
