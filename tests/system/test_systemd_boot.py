@@ -190,20 +190,23 @@ def test_each_hung_process_is_restarted_by_its_watchdog(unit: Unit) -> None:
     wait_until(unit.armed, 20, "armed again")
 
 
-def test_a_read_only_and_a_full_disk_keep_core_from_nothing(unit: Unit) -> None:
-    """The state directory is a file system of two pages, first full and then read-only as well."""
+@pytest.mark.parametrize("option", ["rw", "ro"])
+def test_a_full_and_a_read_only_disk_keep_core_from_nothing(unit: Unit, option: str) -> None:
+    """All of /var that core may touch is one full file system without its directories, then read-only as well."""
     run = unit.container.run
-    run("mount", "-t", "tmpfs", "-o", "size=8k,mode=0777", "tmpfs", "/var/lib/unitd")
-    run("sh", "-c", "head -c 8192 /dev/zero > /var/lib/unitd/full")
-    for option in ("rw", "ro"):
-        run("mount", "-o", f"remount,{option},size=8k", "/var/lib/unitd")
-        pid = unit.container.signal("unitd-core.service", "KILL")
-        unit.wait("core", pid, 10)
-        wait_until(unit.armed, 20, f"armed on a disk that is full and {option}")
+    places = ("/var/lib", "/var/tmp")
+    for place in places:
+        run("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=2,mode=1777", "tmpfs", place)
+        run("sh", "-c", f"head -c 4096 /dev/zero > {place}/full")
+        run("mount", "-o", f"remount,{option},size=4k,nr_inodes=2", place)
+    pid = unit.container.signal("unitd-core.service", "KILL")
+    unit.wait("core", pid, 10)
+    wait_until(unit.armed, 20, f"armed on a disk that is full and {option}")
     presses = unit.presses()
     unit.bench.press(BUTTON, 200)
     wait_until(lambda: unit.presses() > presses, 10, "the press in the control room")
-    run("umount", "--lazy", "/var/lib/unitd")
+    for place in places:
+        run("umount", "--lazy", place)
 
 
 def test_stopping_the_target_ends_all_five_and_keeps_the_latch_directory(unit: Unit) -> None:
