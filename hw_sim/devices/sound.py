@@ -19,6 +19,7 @@ import time
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -141,11 +142,9 @@ class VirtualSound:
             self.stop_caller()
             self._caller = self._pacat("street", stdin=subprocess.PIPE)
             self._caller_live = True
-            assert self._caller.stdin is not None
-            os.set_blocking(self._caller.stdin.fileno(), False)
-        assert self._caller.stdin is not None
+            os.set_blocking(_stdin_of(self._caller), False)
         try:
-            written = os.write(self._caller.stdin.fileno(), pcm)
+            written = os.write(_stdin_of(self._caller), pcm)
         except BlockingIOError:
             written = 0
         except BrokenPipeError:
@@ -158,12 +157,12 @@ class VirtualSound:
         self._caller_live = False
         _end(caller)
 
-    def _pacat(self, sink: str, stdin: object) -> subprocess.Popen[bytes]:
+    def _pacat(self, sink: str, stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             ["pacat", "--playback", "--raw", f"--device={sink}", "--format=s16le", "--rate=48000", "--channels=1",
              "--latency-msec=40"],
             env=self._environment(), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+        )  # fmt: skip
 
     # --- the horn ---------------------------------------------------------------------------------------------------
 
@@ -183,9 +182,8 @@ class VirtualSound:
             "--latency-msec=20", env=self._environment(), stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
-        assert process.stdout is not None
         try:
-            while True:
+            while process.stdout is not None:
                 yield await process.stdout.readexactly(FRAME_BYTES)
         except asyncio.IncompleteReadError:
             return
@@ -211,6 +209,12 @@ class VirtualSound:
     async def horn_tone_db(self, freq_hz: float, seconds: float = 0.5) -> float:
         """How loud a tone the horn plays over the next `seconds`, in dB of full scale."""
         return tone_db(await self.horn_sound(seconds), freq_hz)
+
+
+def _stdin_of(process: subprocess.Popen[bytes]) -> int:
+    if process.stdin is None:
+        raise ValueError("started without a pipe")
+    return process.stdin.fileno()
 
 
 def _end(process: subprocess.Popen[bytes] | None) -> None:
