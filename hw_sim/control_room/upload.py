@@ -49,13 +49,11 @@ class Shelf:
 
     def look(self) -> None:
         """Start fetching what is over and not here yet. Cheap; called after every change."""
-        for incident in self._hub.incidents.values():
-            if (
-                incident.stage == "closed"
-                and incident.clip.state != "ready"
-                and incident.incident_id not in self._tasks
-            ):
-                self._tasks[incident.incident_id] = asyncio.create_task(self._fetch(incident))
+        for wake in self._wake.values():
+            wake.set()
+        for name, incident in self._hub.incidents.items():
+            if incident.stage == "closed" and incident.clip.state != "ready" and name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(self._fetch(incident))
 
     def ticket(self, incident: Incident) -> dict[str, str]:
         """Where this incident's clip goes, and the token that opens it: one token for all tries."""

@@ -103,7 +103,8 @@ async def console_pictures(browser: Browser) -> None:
 def make_clip(path: Path) -> None:
     source = ["-f", "lavfi", "-i", "testsrc=size=640x360:rate=20:duration=5"]
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", *source, "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)], check=True
+        ["ffmpeg", "-v", "error", "-y", *source, "-pix_fmt", "yuv420p", "-movflags", "+faststart", str(path)],
+        check=True,
     )
 
 
