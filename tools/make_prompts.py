@@ -16,6 +16,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE_HZ = 16_000
@@ -39,7 +40,8 @@ def speak(text: str, voice: str) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     samples = np.convolve(samples, kernel / kernel.sum(), "same")
     at = np.arange(int(len(samples) * RATE_HZ / rate_hz)) * rate_hz / RATE_HZ
     samples = np.interp(at, np.arange(len(samples)), samples)
-    return (samples * (PEAK / np.abs(samples).max())).astype(np.int16)
+    spoken: npt.NDArray[np.int16] = (samples * (PEAK / np.abs(samples).max())).astype(np.int16)
+    return spoken
 
 
 def main() -> int:

@@ -71,7 +71,16 @@ def checks() -> list[tuple[str, list[str]]]:
         ("ruff check", [str(BIN / "ruff"), "check", "--quiet", "."]),
         ("ruff format", [str(BIN / "ruff"), "format", "--quiet", "--diff", "."]),
         ("mypy --strict", [str(BIN / "mypy")]),
-        ("mypy tools", [str(BIN / "mypy"), "--explicit-package-bases", "tools", "tests/conftest.py"]),
+        (
+            "mypy tools",
+            [
+                str(BIN / "mypy"),
+                "--cache-dir=.mypy_cache/tools",
+                "--explicit-package-bases",
+                "tools",
+                "tests/conftest.py",
+            ],
+        ),
         ("import rules", [str(BIN / "lint-imports")]),
         ("versions", [python, "tools/check_versions.py"]),
         ("hygiene", [python, "tools/check_hygiene.py"]),
