@@ -28,6 +28,10 @@ HEARD_LEVEL = 200
 """Peak (of 32768) from which sound counts as the first audio: comfort noise of a codec stays below it."""
 
 
+BACKLOG_NS = 1_000_000_000
+"""The first pictures are the group that the unit had in hand: old on purpose, and not counted as latency."""
+
+
 class OperatorPeer:
     """One console. After `start()` it stays connected to `url` until `close()`, dialling again when the relay goes.
 
@@ -148,7 +152,7 @@ class OperatorPeer:
             self.picture_size = (frame.width, frame.height)
             luma = _luma(frame)
             code_ms = read_time_code(luma)
-            if code_ms is not None:
+            if code_ms is not None and now_ns - self.first_frame_mono_ns > BACKLOG_NS:
                 self.latencies_ms.append(age_ms(code_ms, now_ns))
             if self.frames % 10 == 1:
                 self.brightness = float(luma[::8, ::8].mean())

@@ -1,0 +1,113 @@
+"""What a call must survive: set-ups again and again, lost links, a dead `record`, a fourth console."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from hw_sim.operator.peer import OperatorPeer
+from tests.system.call_rig import INCIDENT, rig, until
+from unitd.messages.workers import CallWanted
+
+pytestmark = pytest.mark.system
+
+CALLS = 30
+
+
+def test_thirty_calls_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with rig(tmp_path) as made:
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await made.start_call()
+            marks = []
+            for number in range(CALLS):
+                made.core.events.clear()
+                made.core.want(CallWanted(incident_id=f"{number:08d}{INCIDENT[8:]}", microphone=True))
+                await until(lambda: "call_connected" in made.core.names(), 10, f"call {number}")
+                peer.forget()
+                await until(lambda: peer.frames > 2, 10, f"picture of call {number}")
+                made.core.want(None)
+                await until(lambda: "call_lost" in made.core.names(), 5, f"end of call {number}")
+                await until(lambda: not made.relay.relay.unit_is_here("pole-0001"), 5, "the link is closed")
+                marks.append((made.fds(), made.threads(), round(made.rss_mb(), 1)))
+            print(marks)
+            await peer.close()
+            fds, threads, _ = marks[5]
+            # The last session's teardown may still be under way.
+            await until(lambda: made.fds() <= fds and made.threads() <= threads + 2, 5, f"flat: {marks}")
+            assert made.rss_mb() <= 110, marks
+            assert made.rss_mb() <= marks[9][2] + 8, marks
+
+    asyncio.run(play())
+
+
+def test_a_lost_relay_is_dialled_again_and_the_call_is_made_again(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with rig(tmp_path) as made:
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await made.start_call()
+            made.core.want(made.call())
+            await until(lambda: peer.frames > 5, 10, "picture")
+            await made.relay.stop()
+            await made.relay.start()
+            offers = peer.offers
+            await until(lambda: peer.offers > offers, 10, "offered again")
+            peer.forget()
+            await until(lambda: peer.frames > 20, 10, "picture again")
+            await peer.close()
+
+    asyncio.run(play())
+
+
+def test_no_endpoint_is_a_fault_until_one_answers(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with rig(tmp_path, relay=False) as made:
+            await made.start_call()
+            made.core.want(made.call())
+            await until(lambda: ("call_failed", "") in made.core.faults(), 12, "the fault is reported")
+            await made.relay.start()
+            await until(lambda: made.core.health.facts.get("endpoint") == "hub", 12, "the endpoint is reached")
+            await until(lambda: not made.core.faults(), 5, "the fault is gone")
+
+    asyncio.run(play())
+
+
+def test_three_consoles_watch_at_once_and_one_that_leaves_hurts_nobody(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with rig(tmp_path) as made:
+            peers = [OperatorPeer(made.relay.peer_url) for _ in range(3)]
+            for peer in peers:
+                await peer.start()
+            await made.start_call()
+            made.core.want(made.call())
+            for peer in peers:
+                await until(lambda peer=peer: peer.frames > 10, 15, "every console has the picture")  # type: ignore[misc]
+            await peers[0].close()
+            frames = [peer.frames for peer in peers]
+            for index in (1, 2):
+                await until(lambda index=index: peers[index].frames > frames[index] + 20, 5, "the others go on")  # type: ignore[misc]
+            for peer in peers[1:]:
+                await peer.close()
+            assert made.rss_mb() <= 110
+
+    asyncio.run(play())
+
+
+def test_a_killed_operator_is_noticed_and_the_call_lost_is_told(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with rig(tmp_path) as made:
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await made.start_call()
+            made.core.want(made.call())
+            await until(lambda: peer.frames > 5, 10, "picture")
+            await peer.close()
+            await until(lambda: "call_lost" in made.core.names(), 20, "call_lost")
+            again = OperatorPeer(made.relay.peer_url)
+            await again.start()
+            await until(lambda: again.frames > 5, 10, "the next console gets the picture")
+            await again.close()
+
+    asyncio.run(play())
