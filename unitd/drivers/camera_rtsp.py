@@ -23,6 +23,9 @@ OPEN_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 1.2
 """A stalled stream is then noticed within 2.4 s; the slowest camera of use sends a frame a second."""
 
+UNTIMED_PACKETS = 8
+"""FFmpeg gives the first packet of a session no time until the second has come; more than this is damage."""
+
 _START_CODE = b"\x00\x00\x01"
 _SPS = 7
 _HEAD_BYTES = 512
@@ -65,6 +68,7 @@ class RtspStream:
 
         Raises DeviceError when the stream stalls, ends or breaks.
         """
+        untimed: list[tuple[Any, int]] = []
         waiting = True
         try:
             for packet in self._container.demux(self._stream):
@@ -76,7 +80,12 @@ class RtspStream:
                 if waiting and not packet.is_keyframe:
                     continue
                 waiting = False
-                yield self._unit(packet, arrival_ns)
+                untimed.append((packet, arrival_ns))
+                if packet.pts is None and packet.dts is None and len(untimed) < UNTIMED_PACKETS:
+                    continue
+                for number, (held, held_ns) in enumerate(untimed):
+                    yield self._unit(held, held_ns, self._guess(packet, len(untimed) - 1 - number))
+                untimed.clear()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise DeviceError(f"{self._name}: {_plain(error)}") from None
         raise DeviceError(f"{self._name}: the camera ended the stream")
@@ -85,19 +94,24 @@ class RtspStream:
         """End the session; blocks a moment for TEARDOWN. May be called again."""
         self._container.close()
 
-    def _unit(self, packet: Any, arrival_ns: int) -> AccessUnit:
+    def _unit(self, packet: Any, arrival_ns: int, guess: int) -> AccessUnit:
         data = bytes(packet)
         keyframe = bool(packet.is_keyframe)
         if keyframe and not _has_parameter_sets(data):
             data = self.info.extradata + data
-        dts, pts = self._times(packet, arrival_ns)
+        dts, pts = self._times(packet, guess)
         return AccessUnit(data, keyframe, pts, dts, arrival_ns)
 
-    def _times(self, packet: Any, arrival_ns: int) -> tuple[int, int]:
+    def _guess(self, timed: Any, earlier: int) -> int:
+        """The time, in the stream's own ticks, of a packet without one: so many pictures before `timed`."""
+        stamp = timed.dts if timed.dts is not None else timed.pts
+        return int((stamp or 0) - earlier * (timed.duration or 0))
+
+    def _times(self, packet: Any, guess: int) -> tuple[int, int]:
         """(dts, pts) in 90 kHz. A camera's clock that stands still or steps back would end the muxer: it is mended."""
         scale = packet.time_base * CLOCK_RATE_HZ if packet.time_base else 1
         stamp = packet.dts if packet.dts is not None else packet.pts
-        dts = int(stamp * scale) if stamp is not None else arrival_ns * CLOCK_RATE_HZ // 1_000_000_000
+        dts = int((stamp if stamp is not None else guess) * scale)
         pts = int(packet.pts * scale) if packet.pts is not None else dts
         if dts <= self._last_dts:
             self.mended_times += 1
