@@ -29,7 +29,7 @@ class FakeBench:
             switch.name: switch
             for switch in (
                 FaultSwitch("camera", "Camera", (("unpowered", "no power"), ("frozen", "picture frozen")), "off",
-                            "Noticed within 15 seconds, said in health, tried until it is back. The alarm is untouched."),
+                            "Noticed within 15 seconds, tried until it is back. The alarm is untouched."),
                 FaultSwitch("link", "4G link", (("cut", "cut"), ("slow", "slow (400 kbit/s, 80 ms, 1 % loss)")), "off",
                             "Cut: a press waits on disk and goes out when the link is back. Slow: the voice stays."),
                 FaultSwitch("disk", "Disk", (), "off", "Not here: this system refuses a disk of limited size."),

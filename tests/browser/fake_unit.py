@@ -41,7 +41,7 @@ SITE = Site(
     address="Outside 4 High Street, Exampleton EX1 2AB",
     latitude=52.76621,
     longitude=-0.88644,
-    approach="From the A606 turn into Sherrard Street; the pole is by the bus shelter. Vehicles may drive onto the square.",
+    approach="Turn into Sherrard Street; the pole is by the bus shelter. Vehicles may drive onto the square.",
     revision=3,
 )
 PRESETS = {1: Pose(3.2, -19.4, 3.6), 2: Pose(-48.0, -9.0, 1.2), 3: Pose(50.0, -9.0, 1.2), 4: HOME}

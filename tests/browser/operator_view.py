@@ -1,4 +1,4 @@
-"""What the tests see and hear in the operator's page: frames of the live picture, the caller's loudness by frequency."""
+"""What the tests see and hear in the operator's page: frames of the live picture, the caller's loudest frequency."""
 
 import base64
 from dataclasses import dataclass

@@ -133,7 +133,6 @@ async def pole_pictures(browser: Browser) -> None:
 
 
 async def shoot(pages: dict[str, Page], name: str) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
     for which, page in pages.items():
         dialog = await page.evaluate("document.querySelector('dialog[open]') !== null")
         await page.screenshot(path=OUT / f"{name}-{which}.png", full_page=not dialog)
@@ -148,4 +147,5 @@ async def main(which: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
     asyncio.run(main(sys.argv[1:]))
