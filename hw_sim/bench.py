@@ -33,7 +33,9 @@ from hw_sim.devices.disk import SmallDisk, can_mount
 from hw_sim.devices.dome import SimDome
 from hw_sim.devices.gpio_bench import GpioBench
 from hw_sim.devices.modem import SimModem
+from hw_sim.devices.sound import VirtualSound
 from hw_sim.faults import Faults
+from hw_sim.horn import Horn
 from hw_sim.logtail import LogTail
 from hw_sim.pki import Pki
 from hw_sim.ports import LOOPBACK
@@ -85,7 +87,8 @@ class Bench:
         self.camera: CameraProcess | None = None
         self.dome: SimDome | None = None
         self.modem: SimModem | None = None
-        self.sound: Any | None = None
+        self.sound: VirtualSound | None = None
+        self.horn: Horn | None = None
         self.broker: Broker | None = None
         self.room: ControlRoom | None = None
         self.link = Link(options.seed)
@@ -130,10 +133,13 @@ class Bench:
         await self._exit.aclose()
 
     async def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Return when every process is READY and, with a control room, the unit is armed and known there."""
+        """Return when every process is READY, core has heard each, and the unit is armed and the control room knows."""
         await asyncio.gather(*(daemon.wait_ready(timeout_s) for daemon in self.daemons.values()))
         if "core" in self.daemons:
-            await until_async(self._armed, timeout_s, f"core is armed; it says: {await self.status()}")
+            try:
+                await until_async(self._armed, timeout_s, "the unit is armed, its workers with it")
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}; core says: {await self.status()}") from None
         self.ready_mono_ns = time.monotonic_ns()
 
     async def status(self) -> Status | None:
@@ -157,7 +163,8 @@ class Bench:
 
     async def _armed(self) -> bool:
         status = await self.status()
-        if status is None or not status.armed:
+        workers = [name for name in self.daemons if name != "core"]
+        if status is None or not status.armed or not all(status.workers.get(name) for name in workers):
             return False
         known = self.room.hub.units.get(self.unit_id) if self.room is not None else None
         return self.room is None or (known is not None and known.state.online and status.control_room_heard)
@@ -241,6 +248,14 @@ class Bench:
             self._exit.callback(self.modem.close)
             wiring["modem_port"] = devices / "modem"
             self._say("modem: AT commands on a serial line")
+        if self.options.sound:
+            self.sound = VirtualSound(self.run_dir)
+            self._exit.callback(self.sound.stop)
+            await asyncio.to_thread(self.sound.start)
+            self.horn = Horn(self.sound)
+            self._background(self.horn.run(), "horn")
+            wiring["sound"] = ("mic", "horn")
+            self._say("sound: a virtual card with horn and microphone")
         return wiring
 
     async def _start_daemons(self) -> None:
@@ -262,7 +277,7 @@ class Bench:
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if key in os.environ}
         environment = kept | {"GPIOZERO_PIN_FACTORY": "hwsim", "HW_SIM_GPIO": str(self.gpio.path)}
         if name == "call" and self.sound is not None:
-            environment |= self.sound.environment
+            environment |= self.sound.env()
         if self.clock is not None:
             environment |= self.clock.environment
         return environment

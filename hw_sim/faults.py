@@ -163,8 +163,9 @@ class Faults:
             await asyncio.to_thread(disk.fill if value == "full" else disk.free)
 
     async def _sound(self, value: str) -> None:
-        if self._bench.sound is not None:
-            await self._bench.sound.set_lost(value == "lost")
+        sound = self._bench.sound
+        if sound is not None:
+            await asyncio.to_thread(sound.unplug if value == "lost" else sound.replug)
 
     async def _kill(self, value: str) -> None:
         if value != OFF:

@@ -25,7 +25,6 @@ class PoleView:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._lines: deque[LogLine] = deque(maxlen=KEPT_LINES)
-        self._horn_words: str | None = None
         bench.tail.watch(self._take)
 
     @property
@@ -49,7 +48,7 @@ class PoleView:
         return {name: self._bench.gpio.level(PINS[name]) for name in ("yellow", "green", "locator", "sounder")}
 
     def horn_words(self) -> str | None:
-        return self._horn_words
+        return self._bench.horn.words() if self._bench.horn is not None else None
 
     async def snapshot_jpeg(self, width: int) -> bytes:
         if self._bench.camera is None:
@@ -69,8 +68,6 @@ class PoleView:
         return [line for line in self._lines if line.number > number][:PAGE_LINES]
 
     def _take(self, entry: LogEntry) -> None:
-        if entry.event == "chain" and entry.fields.get("step") == "prompt":
-            return
         level = str(entry.fields.get("level", "info"))
         self._lines.append(LogLine(entry.number, _utc_us(entry), entry.process, _words(entry), level))
 
