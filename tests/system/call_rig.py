@@ -109,7 +109,9 @@ class Encoder:
     def next(self) -> tuple[bytes, bool]:
         luma = np.roll(self._base, 4 * self._count, axis=1)
         draw_time_code(luma, time.monotonic_ns())
-        frame = av.VideoFrame.from_ndarray(np.vstack([luma, np.full((self._shape[0] // 2, self._shape[1]), 128, np.uint8)]), "yuv420p")
+        frame = av.VideoFrame.from_ndarray(
+            np.vstack([luma, np.full((self._shape[0] // 2, self._shape[1]), 128, np.uint8)]), "yuv420p"
+        )
         frame.pts = self._count
         self._count += 1
         packet = self._codec.encode(frame)[0]

@@ -65,7 +65,13 @@ def test_the_operator_sees_and_hears_the_caller_at_once_and_is_heard_after_answe
             assert made.rss_mb() <= 110, made.rss_mb()
             steps = [line["step"] for line in made.logged() if line.get("event") == "chain"]
             assert steps[:2] == ["call_offered", "call_connected"]
-            print("glass to glass", latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.95)], "rss", made.rss_mb())
+            print(
+                "glass to glass",
+                latencies[len(latencies) // 2],
+                latencies[int(len(latencies) * 0.95)],
+                "rss",
+                made.rss_mb(),
+            )
             made.core.want(None)
             await until(lambda: "call_lost" in made.core.names(), 5, "the call is put down")
             assert await made.stop_call() == 0

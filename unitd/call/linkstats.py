@@ -1,13 +1,16 @@
 """What webrtcbin knows of a link: read out of its statistics structure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class LinkStats:
-    """One reading, as the far end reports it. `None`: not reported yet. `loss` is the fraction since its last
-    report."""
+    """One reading, as the far end reports it. `None`: not reported yet.
+
+    A loss is the fraction of packets since the far end's last report.
+    """
 
     picture_loss: float | None = None
     voice_loss: float | None = None
@@ -15,20 +18,33 @@ class LinkStats:
 
 
 def read_stats(reply: Any) -> LinkStats | None:
-    """The figures in webrtcbin's `get-stats` reply (GStreamer 1.22); None when there is none."""
+    """The figures in webrtcbin's `get-stats` reply (GStreamer 1.22); None when there is none.
+
+    Streams are told apart by SSRC: in a bundle, `kind` is that of the last codec for every entry.
+    """
     if reply is None:
         return None
+    entries = list(_entries(reply))
+    kinds: dict[int, str] = {}
+    for entry in entries:
+        if entry.get_name() == "codec" and entry.get_string("codec-type") == "encode":
+            kinds[entry.get_uint("ssrc")[1]] = (entry.get_string("mime-type") or "").split("/")[0]
     losses: dict[str, float] = {}
     round_trip_s: float | None = None
-    for index in range(reply.n_fields()):
-        entry = reply.get_value(reply.nth_field_name(index))
-        if not hasattr(entry, "get_name") or "remote-inbound" not in entry.get_name():
+    for entry in entries:
+        if entry.get_name() != "remote-inbound-rtp":
             continue
-        kind = entry.get_string("kind") or ""
         found, loss = entry.get_double("fraction-lost")
         if found:
-            losses[kind] = loss
+            losses[kinds.get(entry.get_uint("ssrc")[1], "")] = loss
         found, seconds = entry.get_double("round-trip-time")
         if found and seconds > 0:
             round_trip_s = max(seconds, round_trip_s or 0.0)
     return LinkStats(losses.get("video"), losses.get("audio"), round_trip_s)
+
+
+def _entries(reply: Any) -> Iterator[Any]:
+    for index in range(reply.n_fields()):
+        entry = reply.get_value(reply.nth_field_name(index))
+        if hasattr(entry, "get_name"):
+            yield entry

@@ -1,0 +1,26 @@
+"""The link's figures, out of structures as webrtcbin 1.22 really gives them."""
+
+from unitd.call.gst import Gst
+from unitd.call.linkstats import LinkStats, read_stats
+
+REPLY = (
+    "application/x-webrtc-stats,"
+    ' a=(structure)"codec, ssrc=(uint)11, mime-type=(string)video/H264, codec-type=(string)encode;",'
+    ' b=(structure)"codec, ssrc=(uint)22, mime-type=(string)audio/OPUS, codec-type=(string)encode;",'
+    ' c=(structure)"codec, mime-type=(string)audio/OPUS;",'
+    ' d=(structure)"remote-inbound-rtp, ssrc=(uint)11, kind=(string)audio, fraction-lost=(double)0.25,'
+    ' round-trip-time=(double)0.08;",'
+    ' e=(structure)"remote-inbound-rtp, ssrc=(uint)22, kind=(string)audio, fraction-lost=(double)0.01,'
+    ' round-trip-time=(double)0.02;",'
+    " f=(double)1.5;"
+)
+
+
+def test_losses_are_told_apart_by_ssrc_because_kind_is_wrong_in_a_bundle() -> None:
+    structure, _ = Gst.Structure.from_string(REPLY)
+    assert read_stats(structure) == LinkStats(picture_loss=0.25, voice_loss=0.01, round_trip_s=0.08)
+
+
+def test_no_report_yet_is_no_figure() -> None:
+    assert read_stats(None) is None
+    assert read_stats(Gst.Structure.new_empty("application/x-webrtc-stats")) == LinkStats()
