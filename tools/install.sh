@@ -33,9 +33,9 @@ fi
 if [ -z "$dest" ]; then
     systemd-sysusers
     systemd-tmpfiles --create /etc/tmpfiles.d/unitd.conf
-    udevadm control --reload || true
+    if command -v udevadm >/dev/null; then udevadm control --reload && udevadm trigger --subsystem-match=tty --subsystem-match=gpio || true; fi
     systemctl daemon-reload
     systemctl enable unitd-core unitd-field unitd-record unitd-call unitd-sense unitd.target
     echo "install: done. Edit /etc/unitd/unit.toml, put the keys in /etc/unitd/tls, then:"
-    echo "  /opt/unitd/.venv/bin/unitd check --config /etc/unitd/unit.toml && systemctl start unitd.target"
+    echo "  /opt/unitd/.venv/bin/unitd check && systemctl start unitd.target"
 fi
