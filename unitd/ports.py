@@ -50,12 +50,13 @@ class Will(NamedTuple):
 
 
 class UplinkHandlers(NamedTuple):
-    """What an uplink tells, on the loop, by its name; `acked` with the token that was given to `publish`."""
+    """What an uplink tells, on the loop, by its name; `acked` with the token that was given to `publish` and the
+    monotonic ns at which the broker's word was read."""
 
     connected: Callable[[str], None]
     lost: Callable[[str, str], None]
     message: Callable[[str, str, bytes], None]
-    acked: Callable[[str, str], None]
+    acked: Callable[[str, str, int], None]
 
 
 class Uplink(Protocol):

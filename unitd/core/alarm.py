@@ -97,12 +97,12 @@ class AlarmDesk:
             self._task(self._remove(done.press.press_id))
         self._wake.set()
 
-    def acked(self, broker: str, press_id: str) -> None:
+    def acked(self, broker: str, press_id: str, at_ns: int) -> None:
         """A broker has taken the message: worth a stage, but not the control room's word."""
         waiting = self._waiting.get(press_id)
         if waiting is not None and broker not in waiting.acked:
             waiting.acked.add(broker)
-            chain(self._log, "broker_ack", waiting.incident.incident_id, self._clock.mono_ns())
+            chain(self._log, "broker_ack", waiting.incident.incident_id, at_ns)
         self._apply(ev.BrokerAcked(press_id))
 
     def broker_connected(self) -> None:

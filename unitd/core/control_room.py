@@ -37,7 +37,7 @@ class ControlRoomDesk:
         state: Callable[[], wire.State],
         commands: CommandDesk,
         apply: Callable[[ev.Event], None],
-        alarm_acked: Callable[[str, str], None],
+        alarm_acked: Callable[[str, str, int], None],
         broker_connected: Callable[[], None],
         make_uplink: MakeUplink,
     ) -> None:
@@ -117,8 +117,8 @@ class ControlRoomDesk:
             self._down_since_ns[name] = self._clock.mono_ns()
         self._changed.set()
 
-    def _acked(self, name: str, token: str) -> None:
-        self._alarm_acked(name, token)
+    def _acked(self, name: str, token: str, at_ns: int) -> None:
+        self._alarm_acked(name, token, at_ns)
 
     def _message(self, name: str, topic: str, payload: bytes) -> None:
         """The one boundary for bytes from the control room; does not raise."""

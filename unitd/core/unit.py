@@ -48,19 +48,21 @@ class Unit:
         self.apply(ev.Tick())
 
     def apply(self, event: ev.Event) -> None:
-        """Take one event: step, snapshot, reconcile."""
+        """Take one event: step, snapshot, reconcile; only then tell of stages: an alarm is the first on the wire."""
         now_ns = self._clock.mono_ns()
         before = self.state
-        self.state = step(before, event, now_ns, self.settings)
-        if self.state is not before and self.state != before:
-            self._snapshot.save_volatile(self.state)
-            self._transitions(before, event)
-        levels = outputs(self.state, now_ns, self.settings)
+        after = self.state = step(before, event, now_ns, self.settings)
+        changed = after is not before and after != before
+        if changed:
+            self._snapshot.save_volatile(after)
+        levels = outputs(after, now_ns, self.settings)
         for reconcile in self._reconcilers:
             try:
                 reconcile(levels)
             except Exception:  # noqa: BLE001 - one output that fails must not keep the others dark
                 self._log.exception("output failed", output=getattr(reconcile, "__qualname__", "?"))
+        if changed:
+            self._transitions(before, after, now_ns)
         self._wake.set()
 
     async def run(self, beat: Callable[[], None]) -> None:
@@ -77,27 +79,27 @@ class Unit:
                     self.apply(ev.Tick())
             beat()
 
-    def _transitions(self, before: State, event: ev.Event) -> None:
+    def _transitions(self, before: State, after: State, now_ns: int) -> None:
         """Log and tell what changed in stage, and bring the disk to the new state when something did."""
         moved = False
         known = {each.incident_id: each for each in before.incidents}
-        for incident in self.state.incidents:
+        for incident in after.incidents:
             old = known.get(incident.incident_id)
             if old is None or old.stage != incident.stage:
                 moved = True
-                chain(self._log, incident.stage, incident.incident_id, self._clock.mono_ns())
+                chain(self._log, incident.stage, incident.incident_id, now_ns)
                 for tell in self._on_stage:
                     tell(incident)
             elif old.count != incident.count:
                 moved = True
-        gone = set(known) - {each.incident_id for each in self.state.incidents}
+        gone = set(known) - {each.incident_id for each in after.incidents}
         for incident_id in gone:
             moved = True
             if known[incident_id].open:
-                chain(self._log, "closed", incident_id, self._clock.mono_ns())
+                chain(self._log, "closed", incident_id, now_ns)
                 for tell in self._on_stage:
                     tell(msgspec.structs.replace(known[incident_id], stage="closed"))
-        if moved or self.state.uploads != before.uploads:
+        if moved or after.uploads != before.uploads:
             task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)

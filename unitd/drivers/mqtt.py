@@ -7,6 +7,7 @@ is away: the alarm desk keeps what must be sent.
 import asyncio
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +46,7 @@ class MqttUplink:
         self._handlers = handlers
         self._client: paho.Client | None = None
         self._tokens: dict[int, str | None] = {}
-        self._early: set[int] = set()
+        self._early: dict[int, int] = {}
         self._tokens_lock = threading.Lock()
         self._pending = 0
         self._protocol = MQTTProtocolVersion.MQTTv5
@@ -61,12 +62,11 @@ class MqttUplink:
             return False
         # paho tells of QoS 0 too: every mid is paired, so that a reused one finds nothing stale
         with self._tokens_lock:
-            acked_already = info.mid in self._early
-            self._early.discard(info.mid)
-            if not acked_already:
+            acked_ns = self._early.pop(info.mid, None)
+            if acked_ns is None:
                 self._tokens[info.mid] = token
-        if acked_already and token is not None:
-            asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token)
+        if acked_ns is not None and token is not None:
+            asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token, acked_ns)
         return True
 
     async def run(self) -> None:
@@ -123,14 +123,15 @@ class MqttUplink:
             hand_over(self._handlers.message, self.name, message.topic, message.payload)
 
         def on_publish(_c: Any, _u: Any, mid: int, _r: Any, _p: Any) -> None:
+            at_ns = time.monotonic_ns()
             with self._tokens_lock:
                 if mid in self._tokens:
                     token = self._tokens.pop(mid)
                 else:
                     token = None
-                    self._early.add(mid)
+                    self._early[mid] = at_ns
             if token is not None:
-                hand_over(self._handlers.acked, self.name, token)
+                hand_over(self._handlers.acked, self.name, token, at_ns)
 
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
