@@ -260,6 +260,7 @@ class Bench:
 
     async def _start_daemons(self) -> None:
         self._exit.push_async_callback(self._stop_daemons)
+        self._exit.push_async_callback(self.faults.close)
         for name in self.options.processes:
             command = [program("unitd"), name, "--config", str(self.config_file)]
             daemon = KeptProcess(name, command, self._environment(name), self.run_dir, self.log_dir)

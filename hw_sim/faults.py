@@ -6,17 +6,20 @@ The pole's page and the scenarios use the same switches.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hw_sim.devices.disk import SmallDisk
 from hw_sim.pole.bench_port import FaultSwitch
 
 if TYPE_CHECKING:
     from hw_sim.bench import Bench
 
 OFF = "off"
+REFILL_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Faults:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._state: dict[str, str] = {}
+        self._keeping_full: asyncio.Task[None] | None = None
         self._faults = {
             "camera": _Fault(
                 "Camera",
@@ -95,6 +99,11 @@ class Faults:
                 momentary=True,
             ),
         }
+
+    async def close(self) -> None:
+        """End what keeps a fault up."""
+        if self._keeping_full is not None:
+            self._keeping_full.cancel()
 
     def state(self, name: str) -> str:
         """`off` or the value in force."""
@@ -158,9 +167,19 @@ class Faults:
             await (broker.kill() if value == "down" else broker.start())
 
     async def _disk(self, value: str) -> None:
-        disk = self._bench.disk
-        if disk is not None:
-            await asyncio.to_thread(disk.fill if value == "full" else disk.free)
+        disk, keeper = self._bench.disk, self._keeping_full
+        if keeper is not None:
+            self._keeping_full = None
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+        if disk is None:
+            return
+        if value == "full":
+            await asyncio.to_thread(disk.fill)
+            self._keeping_full = asyncio.get_running_loop().create_task(_keep_full(disk), name="full disk")
+        else:
+            await asyncio.to_thread(disk.free)
 
     async def _sound(self, value: str) -> None:
         sound = self._bench.sound
@@ -174,3 +193,10 @@ class Faults:
     async def _hang(self, value: str) -> None:
         if value != OFF:
             self._bench.kill(value, signal.SIGSTOP)
+
+
+async def _keep_full(disk: SmallDisk) -> None:
+    """Take up what is deleted to make room: something else on this disk grows and grows."""
+    while True:
+        await asyncio.sleep(REFILL_EVERY_S)
+        await asyncio.to_thread(disk.fill)
