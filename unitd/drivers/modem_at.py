@@ -93,9 +93,12 @@ class AtDialog:
     LONGEST_ANSWER_LINES of an answer are kept, `dropped_lines` counts the rest.
     """
 
-    def __init__(self, write: Callable[[bytes], None], on_report: Callable[[str], None]) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], on_report: Callable[[str], None], quiet_s: float = QUIET_S
+    ) -> None:
         self._write = write
         self._on_report = on_report
+        self._quiet_s = quiet_s
         self._framer = LineFramer()
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[str] | None = None
@@ -151,7 +154,7 @@ class AtDialog:
         while loop.time() < deadline_s:
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), QUIET_S)
+                await asyncio.wait_for(self._heard.wait(), self._quiet_s)
             except TimeoutError:
                 break
         self._framer.clear()

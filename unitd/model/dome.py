@@ -81,7 +81,8 @@ class DomePolicy:
         self._end_ns = 0
         self._repeat_ns = 0
         self._stops: list[int] = []
-        self._presets: list[int] = []
+        self._preset: int | None = None
+        self._calls: list[int] = []
         self._arrives_ns: int | None = None
         self._tell_stopped = False
 
@@ -101,7 +102,7 @@ class DomePolicy:
         if goal.preset is not None:
             self._halt(now_ns)
             self._stops = [now_ns]  # later ones would end the way to the preset
-            self._call_preset(now_ns)
+            self._call(goal.preset, now_ns)
             return
         self._forget_preset()
         end_ns = min(goal.until_ns, now_ns + self._limit_ns)
@@ -119,9 +120,9 @@ class DomePolicy:
     def opened(self, now_ns: int) -> None:
         """The line is open (again): whatever the dome does from before, stop it; then call the wanted preset again."""
         self._halt(now_ns)
-        if self._goal is not None and self._goal.preset is not None and self._goal.number > 0:
+        if self._preset is not None:
             self._stops = [now_ns]
-            self._call_preset(now_ns)
+            self._call(self._preset, now_ns)
 
     def due(self, now_ns: int) -> list[Order]:
         """What to send and to tell now, in order."""
@@ -137,18 +138,18 @@ class DomePolicy:
         if self._move is not None and now_ns >= self._repeat_ns:
             self._repeat_ns = now_ns + MOVE_REPEAT_MS * MS
             out.append(self._move)
-        preset = self._goal.preset if self._goal is not None else None
-        if preset is not None and self._presets and self._presets[0] <= now_ns:
-            self._presets = [at for at in self._presets if at > now_ns]
-            out.append(GoPreset(preset))
-        if preset is not None and self._arrives_ns is not None and now_ns >= self._arrives_ns:
-            self._arrives_ns = None
-            out.append(AtPreset(preset))
+        if self._preset is not None:
+            if self._calls and self._calls[0] <= now_ns:
+                self._calls = [at for at in self._calls if at > now_ns]
+                out.append(GoPreset(self._preset))
+            if self._arrives_ns is not None and now_ns >= self._arrives_ns:
+                self._arrives_ns = None
+                out.append(AtPreset(self._preset))
         return out
 
     def next_ns(self) -> int | None:
         """When `due` must be called next, None when only a new goal can change anything."""
-        times = [*self._stops[:1], *self._presets[:1]]
+        times = [*self._stops[:1], *self._calls[:1]]
         if self._move is not None:
             times += [self._end_ns, self._repeat_ns]
         if self._arrives_ns is not None:
@@ -157,20 +158,20 @@ class DomePolicy:
 
     def last_orders(self) -> list[Order]:
         """What to send before the line is closed on purpose: stops, unless the dome is on its way to a preset."""
-        on_the_way = self._goal is not None and self._goal.preset is not None and self._move is None
-        return [] if on_the_way else [Stop()] * 3
+        return [] if self._preset is not None else [Stop()] * 3
 
     def _halt(self, now_ns: int) -> None:
         self._tell_stopped = self._tell_stopped or self._move is not None
         self._move = None
         self._stops = [now_ns + after * MS for after in STOP_AFTER_MS]
 
-    def _call_preset(self, now_ns: int) -> None:
-        self._presets = [now_ns + after * MS for after in PRESET_AFTER_MS]
+    def _call(self, preset: int, now_ns: int) -> None:
+        self._preset = preset
+        self._calls = [now_ns + after * MS for after in PRESET_AFTER_MS]
         self._arrives_ns = now_ns + SETTLE_MS * MS
 
     def _forget_preset(self) -> None:
-        self._presets, self._arrives_ns = [], None
+        self._preset, self._calls, self._arrives_ns = None, [], None
 
 
 def _same(one: Goal, other: Goal) -> bool:

@@ -1,0 +1,169 @@
+"""The AT dialogue: lines, echo, reports between, silence, and any bytes at all."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unitd.drivers.modem_at import LONGEST_LINE_BYTES, AtDialog, LineFramer, ModemRefusedError, ModemSilentError
+from unitd.errors import DeviceError
+
+
+class Line:
+    """A modem's end: what was written, and what it answers."""
+
+    def __init__(self, answers: dict[str, bytes], quiet_s: float) -> None:
+        self.answers = answers
+        self.written: list[str] = []
+        self.reports: list[str] = []
+        self.at = AtDialog(self.write, self.reports.append, quiet_s=quiet_s)
+
+    def write(self, data: bytes) -> None:
+        command = data.decode().rstrip("\r")
+        self.written.append(command)
+        answer = self.answers.get(command, b"")
+        asyncio.get_running_loop().call_soon(self.at.feed, answer)
+
+
+def talk(answers: dict[str, bytes], conversation: Callable[[Line], Awaitable[None]], quiet_s: float = 0.15) -> Line:
+    line: Line
+
+    async def go() -> None:
+        nonlocal line
+        line = Line(answers, quiet_s)
+        await conversation(line)
+
+    asyncio.run(go())
+    return line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\r\n+CSQ: 20,99\r\n\r\nOK\r\n",
+        b"AT+CSQ\r\r\n+CSQ: 20,99\r\n\r\nOK\r\n",
+        b"+CSQ: 20,99\r\nOK\r\n",
+        b'\r\n+CMTI: "SM",1\r\n\r\n+CSQ: 20,99\r\n\r\nRDY\r\n\r\nOK\r\n',
+    ],
+    ids=["plain", "echo", "short", "reports-between"],
+)
+def test_ok__answer(answer: bytes) -> None:
+    async def conversation(line: Line) -> None:
+        assert await line.at.ask("AT+CSQ", 1) == ["+CSQ: 20,99"]
+
+    talk({"AT+CSQ": answer}, conversation)
+
+
+def test_ok__lines_without_a_name_belong_to_the_answer() -> None:
+    async def conversation(line: Line) -> None:
+        assert await line.at.ask("ATI", 1) == ["Quectel", "EC25", "Revision: X"]
+
+    talk({"ATI": b"\r\nQuectel\r\nEC25\r\nRevision: X\r\n\r\nOK\r\n"}, conversation)
+
+
+def test_reports_go_to_their_own_ear() -> None:
+    async def conversation(line: Line) -> None:
+        await line.at.ask("AT", 1)
+        line.at.feed(b"\r\n+CEREG: 1\r\n\r\nRDY\r\n")
+
+    line = talk({"AT": b'\r\n+QIND: "x"\r\n\r\nOK\r\n'}, conversation)
+    assert line.reports == ['+QIND: "x"', "+CEREG: 1", "RDY"]
+
+
+@pytest.mark.parametrize(
+    ("final", "code"),
+    [("ERROR", None), ("+CME ERROR: 10", 10), ("+CMS ERROR: 310", 310), ("+CME ERROR: SIM busy", None)],
+)
+def test_fail__refused(final: str, code: int | None) -> None:
+    async def conversation(line: Line) -> None:
+        with pytest.raises(ModemRefusedError) as caught:
+            await line.at.ask("AT+CPIN?", 1)
+        assert caught.value.code == code
+        assert caught.value.answer == final
+
+    talk({"AT+CPIN?": f"\r\n{final}\r\n".encode()}, conversation)
+
+
+def test_fail__silence() -> None:
+    async def conversation(line: Line) -> None:
+        with pytest.raises(ModemSilentError, match=r"AT\+CSQ: no answer within 0.05 s"):
+            await line.at.ask("AT+CSQ", 0.05)
+
+    talk({}, conversation)
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
+    async def conversation(line: Line) -> None:
+        with pytest.raises(ModemSilentError):
+            await line.at.ask("AT+CSQ", 0.05)
+        asyncio.get_running_loop().call_later(0.02, line.at.feed, b"\r\n+CSQ: 1,99\r\n\r\nOK\r\n")
+        line.answers["AT+CGMM"] = b"\r\nEC25\r\n\r\nOK\r\n"
+        assert await line.at.ask("AT+CGMM", 1) == ["EC25"]
+
+    assert talk({}, conversation).reports == []
+
+
+def test_one_command_at_a_time() -> None:
+    async def conversation(line: Line) -> None:
+        answers = await asyncio.gather(*(line.at.ask(f"AT+X{n}", 1) for n in range(5)))
+        assert answers == [[f"answer {n}"] for n in range(5)]
+
+    answers = {f"AT+X{n}": f"\r\nanswer {n}\r\nOK\r\n".encode() for n in range(5)}
+    assert talk(answers, conversation).written == [f"AT+X{n}" for n in range(5)]
+
+
+def test_fail__port_lost_while_waiting() -> None:
+    async def conversation(line: Line) -> None:
+        asyncio.get_running_loop().call_later(0.2, line.at.lost, "gone")
+        with pytest.raises(DeviceError, match="gone"):
+            await line.at.ask("AT", 30)
+
+    talk({}, conversation)
+
+
+def test_an_endless_answer_is_bounded() -> None:
+    async def conversation(line: Line) -> None:
+        assert len(await line.at.ask("AT", 5)) == 200
+        assert line.at.dropped_lines == 800
+
+    talk({"AT": b"x\r\n" * 1000 + b"OK\r\n"}, conversation)
+
+
+def test_framer_prompt_and_overlong_line() -> None:
+    framer = LineFramer()
+    assert framer.feed(b"\r\n> ") == [">"]
+    assert framer.feed(b"y" * (LONGEST_LINE_BYTES + 5)) == []
+    assert framer.feed(b"tail\r\nOK\r\n") == ["OK"]
+    assert framer.dropped_bytes > LONGEST_LINE_BYTES
+
+
+@given(st.lists(st.binary(max_size=60), max_size=20))
+def test_framer_is_indifferent_to_how_bytes_are_cut(chunks: list[bytes]) -> None:
+    whole, cut = LineFramer(), LineFramer()
+    assert whole.feed(b"".join(chunks)) == [line for chunk in chunks for line in cut.feed(chunk)]
+
+
+noise = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(
+        [b"\r\nOK\r\n", b"\r\nERROR\r\n", b"+CME ERROR: 99999999999999999999\r\n", b"AT\r", b"\xff\x00\r\n", b"> "]
+    ),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(noise, max_size=15))
+def test_no_bytes_raise_past_it(chunks: list[bytes]) -> None:
+    async def conversation(line: Line) -> None:
+        asking = asyncio.create_task(line.at.ask("AT+COPS?", 0.02))
+        await asyncio.sleep(0)
+        for chunk in chunks:
+            line.at.feed(chunk)
+            await asyncio.sleep(0)
+        with contextlib.suppress(DeviceError):  # refused or silent: both are what a caller expects
+            assert isinstance(await asking, list)
+
+    talk({}, conversation, quiet_s=0.001)
