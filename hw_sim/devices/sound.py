@@ -106,6 +106,14 @@ class VirtualSound:
         """What a process needs to see this card, and only this one."""
         return {"PULSE_SERVER": f"unix:{self._socket}", "ALSA_CONFIG_PATH": str(self._dir / "asound.conf")}
 
+    def listeners(self) -> int:
+        """How many streams record from the microphone now, as the sound server counts them."""
+        done = subprocess.run(
+            ["pactl", "list", "short", "source-outputs"], env=self._environment(), capture_output=True, text=True,
+            check=True, timeout=5,
+        )  # fmt: skip
+        return sum("protocol-native" in line for line in done.stdout.splitlines())  # not the remap module's own
+
     def _environment(self) -> dict[str, str]:
         # A home of its own: no cookie, no session bus, no configuration of the user's.
         own = {"HOME": str(self._dir), "XDG_RUNTIME_DIR": str(self._dir), "PULSE_RUNTIME_PATH": str(self._dir)}

@@ -1,4 +1,4 @@
-"""What `unitd call` needs around it: core's end of the socket, record's stream, a relay, and (as wanted) a sound card."""
+"""What `unitd call` needs around it: core's end of the socket, record's stream, a relay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import msgspec
@@ -121,7 +121,7 @@ class Encoder:
 class RecordEnd:
     """`record.sock` with two live streams."""
 
-    SIZES = {"main": (640, 360), "sub": (320, 180)}
+    SIZES: ClassVar = {"main": (640, 360), "sub": (320, 180)}
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "record.sock"

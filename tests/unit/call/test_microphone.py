@@ -68,9 +68,10 @@ def test_a_late_loop_loses_the_oldest_and_counts() -> None:
 
 def test_silence_fills_in_while_the_card_does_not_deliver_and_stops_while_it_does() -> None:
     async def check(microphone: Microphone, sent: list[bytes]) -> None:
+        enough = asyncio.Event()
+        microphone._send = lambda pcm: (sent.append(pcm), enough.set() if len(sent) == 5 else None)[0]
         work = asyncio.create_task(microphone.run())
-        while len(sent) < 5:
-            await asyncio.sleep(0.01)
+        await asyncio.wait_for(enough.wait(), 2)
         assert set(sent) == {SILENCE}
         microphone.gate(True)
         microphone.deliver(VOICE)

@@ -1,5 +1,7 @@
 """Output times always rise, keep the camera's spacing, and follow the clock."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ MS = 1_000_000
 def test_the_cameras_spacing_is_kept_against_jitter_of_arrival() -> None:
     line = Timeline()
     times = [line.live(n * 50 * MS, n * 50 * MS + jitter * MS) for n, jitter in enumerate((0, 20, -10, 40, 5))]
-    assert [b - a for a, b in zip(times, times[1:], strict=False)] == [50 * MS] * 4
+    assert [b - a for a, b in itertools.pairwise(times)] == [50 * MS] * 4
 
 
 def test_a_source_that_starts_again_is_laid_on_the_clock() -> None:
@@ -24,7 +26,7 @@ def test_a_backlog_ends_now_and_the_live_picture_goes_on_after_it() -> None:
     line = Timeline()
     times = line.backlog(20, 5_000 * MS)
     assert times[-1] == 5_000 * MS
-    assert all(b - a == STEP_NS for a, b in zip(times, times[1:], strict=False))
+    assert all(b - a == STEP_NS for a, b in itertools.pairwise(times))
     assert line.live(123, 5_050 * MS) == 5_050 * MS
 
 
