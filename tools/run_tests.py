@@ -204,6 +204,7 @@ def main() -> int:
         tally.failed += [f"{name} is not installed" for name in missing_programs()]
         run_pytest(tally, suites, arguments.long, arguments.pytest)
     print(f"took {time.monotonic() - started:.0f} s")
+    (BUILD / "closing-line.txt").write_text(tally.line() + "\n", encoding="utf-8")
     print(tally.line(), flush=True)
     return 1 if tally.failed else 0
 
