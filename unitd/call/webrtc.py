@@ -1,7 +1,7 @@
 """One peer's media session: a webrtcbin with the picture passed through and Opus voice both ways.
 
 GStreamer's own threads do the work. Its signal handlers here only read a value and hand it to the loop; the voice of
-the far end goes straight to a thread-safe sink. docs/adr/0005-call-on-webrtcbin.md lists the traps that shape this
+the far end goes straight to a thread-safe sink. docs/adr/0003-webrtcbin-for-the-call.md lists the traps that shape this
 file.
 """
 
