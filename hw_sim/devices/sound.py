@@ -24,6 +24,7 @@ from typing import IO
 import numpy as np
 
 from hw_sim.operator.hearing import tone_db
+from hw_sim.processes import bound_to_us
 
 RATE_HZ = 48_000
 FRAME_BYTES = 1920
@@ -76,8 +77,11 @@ class VirtualSound:
         self._socket.unlink(missing_ok=True)
         with (self._dir / "pulse.log").open("ab") as log:
             self._server = subprocess.Popen(
-                ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
-                 "--disable-shm=yes", "--realtime=no", "--high-priority=no", "-F", str(self._dir / "pulse.pa")],
+                bound_to_us(
+                    ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+                     "--disable-shm=yes", "--realtime=no", "--high-priority=no", "-F", str(self._dir / "pulse.pa")]
+                ),
+                process_group=0,
                 env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -167,9 +171,11 @@ class VirtualSound:
 
     def _pacat(self, sink: str, stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            ["pacat", "--playback", "--raw", f"--device={sink}", "--format=s16le", "--rate=48000", "--channels=1",
-             "--latency-msec=40"],
-            env=self._environment(), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            bound_to_us(
+                ["pacat", "--playback", "--raw", f"--device={sink}", "--format=s16le", "--rate=48000", "--channels=1",
+                 "--latency-msec=40"]
+            ),
+            process_group=0, env=self._environment(), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
     # --- the horn ---------------------------------------------------------------------------------------------------
@@ -186,8 +192,11 @@ class VirtualSound:
 
     async def _record(self, source: str) -> AsyncIterator[bytes]:
         process = await asyncio.create_subprocess_exec(
-            "pacat", "--record", "--raw", f"--device={source}", "--format=s16le", "--rate=48000", "--channels=1",
-            "--latency-msec=20", env=self._environment(), stdin=asyncio.subprocess.DEVNULL,
+            *bound_to_us(
+                ["pacat", "--record", "--raw", f"--device={source}", "--format=s16le", "--rate=48000", "--channels=1",
+                 "--latency-msec=20"]
+            ),
+            process_group=0, env=self._environment(), stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
