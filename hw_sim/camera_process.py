@@ -39,7 +39,11 @@ class CameraProcess:
             command += [f"--{each.name}", f"{each.width}x{each.height}@{each.frame_rate}:{each.bit_rate}"]
         with self._log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *bound_to_us(command), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log
+                *bound_to_us(command),
+                process_group=0,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
             )
         assert self._process.stdout is not None  # noqa: S101 - asked for above
         try:

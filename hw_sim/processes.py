@@ -43,7 +43,8 @@ CARE = {
 def bound_to_us(command: Sequence[str]) -> list[str]:
     """`command`, killed by the kernel when the thread that starts it ends, however that comes about.
 
-    Start it from the thread that runs the loop (setpriv(1), PR_SET_PDEATHSIG); the process id stays the same.
+    Start it from the thread that runs the loop (setpriv(1), PR_SET_PDEATHSIG); the process id stays the same. Give it
+    `process_group=0`, so that a terminal's Ctrl-C reaches the simulator alone, which then ends all in order.
     """
     return ["setpriv", "--pdeathsig", "KILL", "--", *command]
 
@@ -186,6 +187,7 @@ class KeptProcess:
         with self.log_file.open("ab") as log, self.error_file.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *bound_to_us(self._command),
+                process_group=0,
                 cwd=self._directory,
                 env=self._environment,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hw_sim import scenario_steps as words
 from hw_sim.devices.dome import PRESETS
-from hw_sim.processes import program
+from hw_sim.processes import bound_to_us, program
 from hw_sim.unit_config import PINS
 from unitd.messages.workers import Status
 
@@ -228,21 +229,33 @@ async def _dome(view: View, expected: words.Dome, since_ns: int) -> int | None:
 
 async def _footage(view: View, expected: words.Footage, since_ns: int) -> int | None:
     incident = view.newest_id()
-    if incident is None:
-        return None
-    directory = view.bench.directory / "export"
-    directory.mkdir(exist_ok=True)
-    file = directory / f"{incident[:8]}-{time.monotonic_ns() // 1_000_000}.mp4"
-    command = [program("unitd"), "export", "--config", str(view.bench.config_file), "--incident", incident]
-    command += ["--output", str(file)] + (["--camera", expected.camera] if expected.camera else [])
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    await asyncio.wait_for(process.wait(), EXPORT_TIMEOUT_S)
-    if process.returncode != 0 or await asyncio.to_thread(decoded_seconds, str(file)) < expected.seconds:
-        file.unlink(missing_ok=True)
+    file = await export(view.bench, incident, expected.camera) if incident is not None else None
+    if file is None or await asyncio.to_thread(decoded_seconds, str(file)) < expected.seconds:
         return None
     return time.monotonic_ns()
+
+
+async def export(bench: Bench, incident: str, camera: str | None = None) -> Path | None:
+    """The daemon's own `unitd export` of an incident, into the bench's `export` directory; None when it refuses."""
+    directory = bench.directory / "export"
+    directory.mkdir(exist_ok=True)
+    file = directory / f"{incident}{f'-{camera}' if camera else ''}.mp4"
+    file.unlink(missing_ok=True)
+    command = [program("unitd"), "export", "--config", str(bench.config_file), "--incident", incident]
+    command += ["--output", str(file), *(["--camera", camera] if camera else [])]
+    process = await asyncio.create_subprocess_exec(
+        *bound_to_us(command),
+        process_group=0,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await asyncio.wait_for(process.wait(), EXPORT_TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    return file if process.returncode == 0 and file.exists() else None
 
 
 async def _clip(view: View, expected: words.Clip, since_ns: int) -> int | None:

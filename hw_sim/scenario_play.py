@@ -13,7 +13,7 @@ from typing import Any
 from hw_sim import scenario_steps as words
 from hw_sim.bench import Bench, BenchOptions
 from hw_sim.scenario import Scenario
-from hw_sim.scenario_look import View, look, seen_instead
+from hw_sim.scenario_look import View, export, look, seen_instead
 from hw_sim.scenario_operator import ScenarioOperator
 from hw_sim.scenario_report import Report, StepResult
 from hw_sim.unit_config import PINS
@@ -54,6 +54,7 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
                 await _play_on(bench, scenario, report, say)
             finally:
                 if keep is not None:
+                    await _export_all(bench, report.incidents)
                     await bench.keep(keep)
         report.ok = True
     except StepFailedError as error:
@@ -63,6 +64,12 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
         say(f"  FAILED  {report.error}")
     report.duration_s = round(time.monotonic() - began_s, 2)
     return report
+
+
+async def _export_all(bench: Bench, incidents: list[str]) -> None:
+    for incident in incidents:
+        if "record" in bench.daemons:
+            await export(bench, incident)
 
 
 async def _play_on(bench: Bench, scenario: Scenario, report: Report, say: Say) -> None:

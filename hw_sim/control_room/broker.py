@@ -75,6 +75,7 @@ class Broker:
             self._write_config(port)
             self._process = await asyncio.create_subprocess_exec(
                 *bound_to_us([_program(), "-c", str(self._directory / "mosquitto.conf")]),
+                process_group=0,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
