@@ -89,9 +89,12 @@ class Hub:
         known = self.units.get(unit)
         if known is None or not known.state.online:
             return Outcome(result="no_answer", reason=f"unit {unit!r} is not connected")
-        outcome = await self._commander.send(
-            unit, known.state.session, known.uptime_now_ms(), known.uptime_known, name, by, fields
-        )
+        try:
+            outcome = await self._commander.send(
+                unit, known.state.session, known.uptime_now_ms(), known.uptime_known, name, by, fields
+            )
+        except (OSError, sqlite3.Error) as error:
+            return Outcome(result="no_answer", reason=f"the control room cannot number its command: {error}")
         incident = self.incidents.get(str(fields.get("incident_id", "")))
         if outcome.result == "done" and incident is not None:
             _note(incident, name, by, fields)

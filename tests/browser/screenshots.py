@@ -1,26 +1,32 @@
 """Pictures of every page and state at phone and desktop width, light and dark, into build/screenshots.
 
-    python -m tests.browser.screenshots [console|pole]
+    python -m tests.browser.screenshots [console|pole|real]
 
-Against pretended units, so it needs no daemon and takes half a minute.
+Against pretended units, so it needs no daemon and takes half a minute; `real` shows the daemon itself in a call.
 """
 
 import asyncio
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
 from playwright.async_api import Browser, Page
 
+from hw_sim.bench import Bench, BenchOptions
 from hw_sim.control_room.book import Clip
 from hw_sim.control_room.server import ControlRoom
+from hw_sim.devices.camera import DEFAULT_PROFILES
 from hw_sim.pki import Pki
 from hw_sim.pole.server import PolePage
+from hw_sim.pole_view import PoleView
+from hw_sim.world.timecode import age_ms
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
 from tests.browser.fake_bench import FakeBench, FakeSound
 from tests.browser.fake_unit import SITE, FakeUnit
+from tests.browser.operator_view import grab
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.messages.control_room import FaultReport
 
@@ -132,6 +138,48 @@ async def pole_pictures(browser: Browser) -> None:
     await server.stop()
 
 
+async def real_pictures(browser: Browser) -> None:
+    """The real daemon in a call: both pages, also as the small pictures of the README (docs/images)."""
+    options = BenchOptions(profiles=DEFAULT_PROFILES, config={"incident": {"pre_roll_s": 5.0, "post_roll_s": 2.0}})
+    async with Bench(options) as bench:
+        await bench.wait_ready()
+        assert bench.room is not None
+        server = PolePage(PoleView(bench), audio=bench.sound)
+        await server.start()
+        context = await browser.new_context(viewport={"width": 1320, "height": 860}, permissions=["microphone"])
+        console, pole = await context.new_page(), await context.new_page()
+        await console.goto(bench.room.console_url)
+        await pole.goto(server.url)
+        await until(console, "document.querySelector('#units .status.good') !== null")
+        await pole.hover("#button")
+        await pole.mouse.down()
+        await asyncio.sleep(0.3)
+        await pole.mouse.up()
+        await until(console, "document.getElementById('picture').videoWidth > 0")
+        await asyncio.sleep(4)
+        await shoot({"console": console, "pole": pole}, "real-ringing")
+        ages = []
+        for _ in range(40):
+            frame = await grab(console)
+            if frame is not None and frame.code_ms is not None:
+                ages.append(age_ms(frame.code_ms, time.monotonic_ns()))
+        print("glass to glass, with the grab itself:", sorted(ages)[:: max(1, len(ages) // 6)], "ms")
+        await console.click("#answer")
+        await until(console, "document.getElementById('call-stage').textContent.startsWith('Answered')")
+        await asyncio.sleep(4)
+        await shoot({"console": console, "pole": pole}, "real-answered")
+        for name, page in (("console", console), ("pole", pole)):
+            await page.screenshot(path=OUT / f"readme-{name}.png")
+            small(OUT / f"readme-{name}.png", Path("docs/images") / f"{name}.png")
+        await server.stop()
+
+
+def small(source: Path, target: Path) -> None:
+    """A palette of 256 colours is a third of the size and looks the same."""
+    palette = "split[a][b];[a]palettegen=max_colors=256[p];[b][p]paletteuse=dither=sierra2_4a"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(source), "-vf", palette, str(target)], check=True)
+
+
 async def shoot(pages: dict[str, Page], name: str) -> None:
     for which, page in pages.items():
         dialog = await page.evaluate("document.querySelector('dialog[open]') !== null")
@@ -144,6 +192,8 @@ async def main(which: list[str]) -> None:
             await console_pictures(browser)
         if not which or "pole" in which:
             await pole_pictures(browser)
+        if "real" in which:
+            await real_pictures(browser)
 
 
 if __name__ == "__main__":

@@ -181,14 +181,15 @@ function follow(incident) {
 async function lookAtQuality() {
   const mine = line;
   if (!mine) return;
-  const { bars, words, figures } = await quality.look(mine.connection, mine.phase);
+  const { bars, words, figures } = await quality.look(mine.connection, mine.phase, cameraWorks());
   if (mine !== line) return;
   $("link").dataset.bars = String(bars);
   say($("link-words"), words);
   say($("link-figures"), figures);
   const moving = mine.phase === "connected" && $("picture").videoWidth > 0;
-  $("picture-live").hidden = !(moving && bars > 1);
-  $("picture-wait").hidden = moving && bars > 0;
+  const live = moving && !words.startsWith("No picture") && bars > 1;
+  $("picture-live").hidden = !live;
+  $("picture-wait").hidden = live;
   say($("picture-wait"), mine.phase === "refused" ? mine.refused : words);
 }
 
@@ -196,6 +197,10 @@ function level(analyser) {
   const data = new Float32Array(analyser.fftSize);
   analyser.getFloatTimeDomainData(data);
   return Math.min(1, 3 * Math.sqrt(data.reduce((sum, each) => sum + each * each, 0) / data.length));
+}
+
+function cameraWorks() {
+  return !(unitOf(current())?.faults ?? []).some((each) => each.code.startsWith("camera_"));
 }
 
 /** Meters for both voices; they are rebuilt when a stream has changed. */
@@ -289,14 +294,14 @@ function askToClose() {
 
 function play(incident) {
   say($("clip-title"), incident.site?.name ?? incident.unit);
-  say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · ${megabytesAndSum(incident.clip)}`);
+  say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · ${shortSum(incident.clip)}`);
   $("clip").src = incident.clip.url;
   $("clip-download").href = `${incident.clip.url}?download`;
   $("clip-dialog").showModal();
   $("clip").play().catch(() => {});
 }
 
-function megabytesAndSum(clip) {
+function shortSum(clip) {
   return `SHA-256 ${clip.sha256.slice(0, 16)}…`;
 }
 

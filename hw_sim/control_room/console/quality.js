@@ -12,8 +12,9 @@ export class Quality {
   #connection = null;
   #picture_at_ms = 0;
 
-  /** {bars: 0..4, words, figures} of an RTCPeerConnection (or null) in a line's `phase`. */
-  async look(connection, phase) {
+  /** {bars: 0..4, words, figures} of an RTCPeerConnection (or null) in a line's `phase`; `camera` is false when the
+   * unit says that it has lost its camera. */
+  async look(connection, phase, camera = true) {
     if (phase === "gone") return { bars: 0, words: "The unit's line dropped; it is calling back", figures: "" };
     if (phase === "refused" || phase === "dialling") return { bars: 0, words: "Waiting for the unit to call", figures: "" };
     if (!connection || phase === "connecting") return { bars: 0, words: "Connecting picture and voice", figures: "" };
@@ -25,10 +26,10 @@ export class Quality {
     const last = this.#last;
     this.#last = now;
     if (!last) return { bars: 4, words: "Connected", figures: "" };
-    return this.#judge(now, last, phase);
+    return this.#judge(now, last, phase, camera);
   }
 
-  #judge(now, last, phase) {
+  #judge(now, last, phase, camera) {
     const seconds = Math.max(0.2, (now.at_ms - last.at_ms) / 1000);
     const fps = (now.frames - last.frames) / seconds;
     const got = now.packets - last.packets;
@@ -38,9 +39,10 @@ export class Quality {
     if (fps > 0) this.#picture_at_ms = now.at_ms;
     const still_s = Math.round((now.at_ms - this.#picture_at_ms) / 1000);
     const rate = kbit_s > 950 ? `${(kbit_s / 1000).toFixed(1)} Mbit/s` : `${Math.round(kbit_s)} kbit/s`;
-    const figures = `${Math.round(fps)} pictures/s · ${rate} · ${now.round_trip_s.toFixed(2)} s there and back` +
+    const figures = `${Math.round(fps)} pictures/s · ${rate} · ${Math.round(now.round_trip_s * 1000)} ms there and back` +
       (loss > 0.005 ? ` · ${Math.round(loss * 100)} % lost` : "");
     if (phase === "shaky" || got === 0) return { bars: 1, words: "The link has gone quiet; waiting for it", figures };
+    if (still_s >= 2 && !camera) return { bars: 2, words: `No picture for ${still_s} s: the camera does not answer; the voices go on`, figures };
     if (still_s >= 2) return { bars: 1, words: `No picture for ${still_s} s; the voice goes first on a weak link`, figures };
     if (loss > WEAK_LOSS || fps < WEAK_FPS || now.round_trip_s > WEAK_ROUND_TRIP_S) {
       return { bars: 2, words: "Weak link: speak slowly, one at a time", figures };

@@ -79,8 +79,11 @@ export function megabytes(bytes) {
   return bytes < 1e6 ? `${Math.ceil(bytes / 1000)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
+const ABBREVIATIONS = { cctv: "CCTV" };
+
 /** "move_on" -> "Move on". */
 export function title(name) {
+  if (ABBREVIATIONS[name]) return ABBREVIATIONS[name];
   const words = name.replaceAll(/[_-]+/g, " ").trim();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -7,6 +7,7 @@ import { StreetSound } from "./sound.js";
 const PICTURE_EVERY_MS = 200;
 const FLASH_WITHIN_MS = 1200;
 const LOG_LINES = 300;
+const UUID = /\b([0-9a-f]{6})[0-9a-f]{2}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g;
 const $ = (id) => document.getElementById(id);
 const LAMPS = ["yellow", "green", "locator", "sounder"];
 const WORDS = {
@@ -139,7 +140,7 @@ function showLog(lines) {
   for (const line of lines) {
     const at = line.utc_us ? new Date(line.utc_us / 1000) : null;
     const time = at ? `${at.toLocaleTimeString([], { hourCycle: "h23" })}.${String(at.getMilliseconds()).padStart(3, "0")}` : "";
-    log.append(make("li", { class: line.level }, make("span", {}, time), make("span", {}, line.source), make("p", {}, line.text)));
+    log.append(make("li", { class: line.level }, make("span", {}, time), make("span", {}, line.source), make("p", { title: line.text }, line.text.replaceAll(UUID, "$1"))));
   }
   while (log.childElementCount > LOG_LINES) log.firstElementChild.remove();
   if ($("follow").checked) log.scrollTop = log.scrollHeight;

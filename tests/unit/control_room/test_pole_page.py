@@ -1,0 +1,123 @@
+"""The pole's page server: presses, levels, faults and pictures over its socket, against a pretended pole."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from hw_sim.pole.server import PolePage
+from tests.browser.fake_bench import FakeBench, FakeSound
+from tests.unit.control_room.room import Talk
+from tests.unit.control_room.test_hub import true
+
+Play = Callable[[FakeBench, FakeSound, str, aiohttp.ClientSession], Awaitable[None]]
+
+
+def with_page(play: Play) -> None:
+    async def run() -> None:
+        bench, sound = FakeBench(), FakeSound()
+        page = PolePage(bench, audio=sound)
+        await page.start()
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(5)) as session:
+                await play(bench, sound, page.url, session)
+        finally:
+            await page.stop()
+
+    asyncio.run(run())
+
+
+async def hear(talk: Talk, kind: str) -> dict[str, Any]:
+    while (message := await talk.hear())["type"] != kind:
+        pass
+    return message
+
+
+def test_levels_are_pushed_as_they_change() -> None:
+    async def play(bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        talk = Talk(await session.ws_connect(f"{url}api/ws"))
+        first = await hear(talk, "outputs")
+        assert (first["yellow"], first["locator"], first["pressed"]) == (False, True, False)
+        bench.lit["yellow"] = True
+        assert (await hear(talk, "outputs"))["yellow"] is True
+        state = await hear(talk, "state")
+        assert state["processes"]["record"] is False
+        assert [fault["name"] for fault in state["faults"]] == ["camera", "link", "disk", "kill"]
+
+    with_page(play)
+
+
+def test_a_page_that_goes_away_lets_go_of_the_button() -> None:
+    async def play(bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        talk = Talk(await session.ws_connect(f"{url}api/ws"))
+        await talk.say(type="press")
+        await true(lambda: bench.down)
+        await talk.close()
+        await true(lambda: bench.done == ["press", "release"])
+        other = Talk(await session.ws_connect(f"{url}api/ws"))
+        await hear(other, "outputs")
+        await other.close()
+        await true(lambda: bench.done == ["press", "release"])  # it held nothing
+
+    with_page(play)
+
+
+def test_a_wrong_fault_is_refused_with_its_reason_and_nonsense_ignored() -> None:
+    async def play(bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        talk = Talk(await session.ws_connect(f"{url}api/ws"))
+        await talk.socket.send_str("{nonsense")
+        await talk.socket.send_str("[1]")
+        await talk.say(type="fault", name="link", value="purple")
+        refused = await hear(talk, "fault_set")
+        assert refused["ok"] is False
+        assert "purple" in refused["reason"]
+        await talk.say(type="fault", name="link", value="cut")
+        assert (await hear(talk, "fault_set"))["ok"] is True
+        assert bench.done == ["link=cut"]
+
+    with_page(play)
+
+
+def test_the_picture_is_a_jpeg_of_an_allowed_width() -> None:
+    async def play(_bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        async with session.get(f"{url}picture.jpg?width=320") as answer:
+            assert answer.content_type == "image/jpeg"
+            small = await answer.read()
+        async with session.get(f"{url}picture.jpg?width=99999") as answer:
+            large = await answer.read()
+        assert small[:2] == large[:2] == b"\xff\xd8"
+        assert len(small) < len(large) < 500_000
+
+    with_page(play)
+
+
+def test_no_picture_is_said() -> None:
+    async def play(bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        async def broken(_width: int) -> bytes:
+            raise RuntimeError("no power")
+
+        bench.snapshot_jpeg = broken  # type: ignore[method-assign]
+        async with session.get(f"{url}picture.jpg") as answer:
+            assert (answer.status, await answer.text()) == (503, "no picture: no power\n")
+
+    with_page(play)
+
+
+def test_sound_passes_both_ways() -> None:
+    async def play(_bench: FakeBench, sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        socket = await session.ws_connect(f"{url}api/sound")
+        assert len(await socket.receive_bytes()) == 1920
+        await socket.send_bytes(bytes(1920))
+        await true(lambda: sound.heard_bytes == 1920)
+        await socket.close()
+
+    with_page(play)
+
+
+def test_strangers_are_refused() -> None:
+    async def play(_bench: FakeBench, _sound: FakeSound, url: str, session: aiohttp.ClientSession) -> None:
+        async with session.get(url, headers={"Origin": "http://evil.example"}) as answer:
+            assert answer.status == 403
+
+    with_page(play)
