@@ -57,6 +57,7 @@ class Reading:
     damaged_units: int = 0
     error: str = ""
     session: int | None = None
+    broken: bool = False
     last_unit: float = 0.0
 
 
@@ -82,7 +83,7 @@ class CameraStream:
             return
         self.running = True
         self._since = time.monotonic()
-        self.reading.last_unit = 0.0
+        self.reading.last_unit, self.reading.broken = 0.0, False
         self._spawn()
 
     def stop(self) -> None:
@@ -102,9 +103,9 @@ class CameraStream:
         silent_s = self.silent_s()
         if silent_s > LOST_AFTER_S:
             return "lost"
-        if self.reading.session is None or not self.reading.last_unit:
-            return "opening"
-        return "stalled" if silent_s > STALLED_AFTER_S else "streaming"
+        if self.reading.broken or (self.reading.session is not None and silent_s > STALLED_AFTER_S):
+            return "stalled"
+        return "opening" if self.reading.session is None else "streaming"
 
     def watch(self) -> None:
         """Replace a thread that hangs. Raises CameraHungError past MAX_HUNG_THREADS. Call about each second."""
@@ -145,6 +146,7 @@ class CameraStream:
     def _lost(self, error: str) -> None:
         if self.reading.session is not None or error != self.reading.error:
             self._log.warning("camera stream lost", error=error, silent_s=round(self.silent_s(), 1))
+        self.reading.broken = self.reading.broken or self.reading.session is not None
         self.reading.error = error
         self.reading.session = None
 
@@ -159,7 +161,7 @@ class CameraStream:
                 reading = self.reading
                 if reading.session != session:
                     reading.sessions += 1
-                    reading.session, reading.error = session, ""
+                    reading.session, reading.error, reading.broken = session, "", False
                     self._log.info("camera stream opened", codec=info.codec, width=info.width, height=info.height)
                 reading.units += 1
                 reading.bytes += len(unit.data)

@@ -55,7 +55,14 @@ class Watch:
                 now = time.monotonic()
                 fps = round((eye.decoded - seen) / (now - at), 1)
                 seen, at = eye.decoded, now
-                self._frame.core.set_health((), {f"{camera}.fps": fps, f"{camera}.motion": eye.moving()})
+                self._frame.core.set_health(
+                    (),
+                    {
+                        f"{camera}.fps": fps,
+                        f"{camera}.motion": eye.moving(),
+                        f"{camera}.learning": eye.learning() or not fps,
+                    },
+                )
         finally:
             watchdog.forget("eye")
             eye.stop()

@@ -48,6 +48,9 @@ class Eye:
         """The camera is about to move: from any thread."""
         self._learn = True
 
+    def learning(self) -> bool:
+        return self._detector.learning(time.monotonic())
+
     def moving(self) -> bool:
         return self._detector.moving(time.monotonic())
 

@@ -54,21 +54,24 @@ class MotionDetector:
         """Take a picture; `now` is monotonic seconds. Returns Motion when something began to move."""
         if self._learn_until is None:
             self._learn_until = now + LEARN_S
-        learning = now < self._learn_until
+        learning = self.learning(now)
         mask = self._model.apply(picture, learningRate=-1 if learning else _LEARNING_RATE)
         if learning:
             return None
-        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, self._kernel)
-        area = 100.0 * cv2.countNonZero(mask) / mask.size
-        self.last_area_percent = area
-        if area > GLOBAL_PERCENT:
+        if 100.0 * cv2.countNonZero(mask) / mask.size > GLOBAL_PERCENT:
             self.learn(now)
             return None
+        area = 100.0 * cv2.countNonZero(cv2.morphologyEx(mask, cv2.MORPH_OPEN, self._kernel)) / mask.size
+        self.last_area_percent = area
         self._row = self._row + 1 if area >= self._area_percent else 0
         if self._row < IN_A_ROW or now < self._quiet_until:
             return None
         self._quiet_until = now + self._hold_off_s
         return Motion(area)
+
+    def learning(self, now: float) -> bool:
+        """Whether the background is still being learnt, and nothing counts as motion."""
+        return self._learn_until is None or now < self._learn_until
 
     def moving(self, now: float) -> bool:
         """Whether motion was reported within the hold-off."""
