@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hw_sim.waiting import until
 from tests.system.test_scenarios import processes_of
 
 pytestmark = pytest.mark.system
@@ -63,5 +65,5 @@ def test_up_and_down(ending: signal.Signals) -> None:
         assert running.returncode == 0
         assert "all processes have ended" in lines[-1]
         assert list(scratch.iterdir()) == []
-    assert processes_of(scratch) == []
+    asyncio.run(until(lambda: processes_of(scratch) == [], 5, "every process is gone"))
     subprocess.run(["rm", "-rf", str(scratch)], check=True)
