@@ -120,8 +120,11 @@ class AtDialog:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(DeviceError(why))
 
-    async def ask(self, command: str, timeout_s: float) -> list[str]:
+    async def ask(self, command: str, timeout_s: float, answers: str | None = None) -> list[str]:
         """Send `command` (with its AT, without CR) and return the lines before OK.
+
+        Lines that begin with + belong to the answer when the command's own name follows, or `answers` where a modem
+        answers by another (SIMCom's AT+CICCID says `+ICCID:`); others are reports.
 
         Raises ModemRefusedError, ModemSilentError after `timeout_s`, or DeviceError when the port fails.
         """
@@ -130,7 +133,7 @@ class AtDialog:
                 await self._quiet()
             self._lines, self._command = [], command
             name = _NAME.match(command)
-            self._prefix = f"{name[1].upper()}:" if name and name[1].startswith("+") else ""
+            self._prefix = answers or (f"{name[1].upper()}:" if name and name[1].startswith("+") else "")
             self._answer = asyncio.get_running_loop().create_future()
             try:
                 self._write(command.encode("ascii", "replace") + b"\r")

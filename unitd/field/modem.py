@@ -147,19 +147,19 @@ class ModemService:
         self._last_fault = None
         self._log.info("modem open", port=self._config.port, model=self._facts["modem.model"])
 
-    async def _ask(self, command: str) -> list[str] | None:
+    async def _ask(self, command: str, answers: str | None = None) -> list[str] | None:
         """The answer's lines, None when refused. Raises ModemSilentError after HUNG_AFTER tries, and DeviceError."""
         try:
-            return await self._tried(command)
+            return await self._tried(command, answers)
         except ModemRefusedError as error:
             self._log.debug("modem refuses", command=command, answer=error.answer)
             return None
 
-    async def _tried(self, command: str) -> list[str]:
+    async def _tried(self, command: str, answers: str | None = None) -> list[str]:
         tries = 1
         while True:
             try:
-                lines = await self._at.ask(command, self._config.answer_timeout_s)
+                lines = await self._at.ask(command, self._config.answer_timeout_s, answers)
             except ModemRefusedError:
                 self._spoke()
                 raise
@@ -212,10 +212,14 @@ class ModemService:
             self._facts |= {"modem.imsi": None, "modem.iccid": None}
         elif not self._facts.get("modem.iccid"):
             self._facts["modem.imsi"] = meaning.digits(await self._ask("AT+CIMI") or [])
-            for command in ("AT+QCCID", "AT+CICCID", "AT+CCID"):
-                if iccid := meaning.digits(await self._ask(command) or [], shortest=18):
-                    self._facts["modem.iccid"] = iccid
-                    break
+            self._facts["modem.iccid"] = await self._iccid()
+
+    async def _iccid(self) -> str | None:
+        """Each maker has its own command: Quectel, SIMCom, and the usual third."""
+        for command, answers in (("AT+QCCID", None), ("AT+CICCID", "+ICCID:"), ("AT+CCID", None)):
+            if iccid := meaning.digits(await self._ask(command, answers) or [], shortest=18):
+                return iccid
+        return None
 
     async def _registration(self) -> meaning.Registration:
         """The best of the three domains: 4G, packet, circuit."""
