@@ -39,11 +39,11 @@ def test_levels_are_pushed_as_they_change() -> None:
         talk = Talk(await session.ws_connect(f"{url}api/ws"))
         first = await hear(talk, "outputs")
         assert (first["yellow"], first["locator"], first["pressed"]) == (False, True, False)
-        bench.lit["yellow"] = True
-        assert (await hear(talk, "outputs"))["yellow"] is True
         state = await hear(talk, "state")
         assert state["processes"]["record"] is False
         assert [fault["name"] for fault in state["faults"]] == ["camera", "link", "disk", "kill"]
+        bench.lit["yellow"] = True
+        assert (await hear(talk, "outputs"))["yellow"] is True
 
     with_page(play)
 
