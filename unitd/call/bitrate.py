@@ -19,9 +19,12 @@ GOOD_ROUND_TRIP_S = 0.3
 BAD_FOR_S = 2.0
 HOLD_AFTER_STEP_S = 3.0
 """Reports of before the step are still arriving."""
-FIRST_PROBE_S = 15.0
-LONGEST_PROBE_S = 120.0
+FIRST_PROBE_S = 30.0
+LONGEST_PROBE_S = 240.0
 PROBE_FAILED_WITHIN_S = 12.0
+PROBE_BAD_LOSS = 0.03
+PROBE_BAD_ROUND_TRIP_S = 0.4
+"""A probe that does not fit costs the voice packets from its first second on, so it is ended at the first sign."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ def decide(control: PictureControl, stats: LinkStats, now_s: float) -> PictureCo
     )
     if control.probing and now_s - control.stepped_s > PROBE_FAILED_WITHIN_S:
         control = replace(control, probing=False, probe_after_s=FIRST_PROBE_S)
+    if control.probing and (loss > PROBE_BAD_LOSS or round_trip_s > PROBE_BAD_ROUND_TRIP_S):
+        return _down(control, now_s)
     if now_s - control.stepped_s < HOLD_AFTER_STEP_S and loss <= TERRIBLE_LOSS:
         return control
     if bad and control.at + 1 < len(control.steps):

@@ -74,6 +74,14 @@ def test_it_probes_up_after_a_good_while_and_waits_longer_after_a_failed_probe()
     assert again_s - up_s >= 2 * FIRST_PROBE_S
 
 
+def test_a_probe_is_ended_at_the_first_sign_for_the_voices_sake() -> None:
+    for sign in (LinkStats(0.04, 0.0, 0.05), LinkStats(0.0, 0.04, 0.05), LinkStats(0.0, 0.0, 0.5)):
+        control = decide(control_for(True, 0.0), TERRIBLE, 0.0)
+        control, up_s = run(control, GOOD, 1.0, 100)
+        assert control.step == "main"
+        assert decide(control, sign, up_s + 1).step == "sub"
+
+
 def test_the_wait_is_bounded() -> None:
     control, now_s = control_for(True, 0.0), 0.0
     for _ in range(12):
