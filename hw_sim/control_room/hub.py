@@ -89,6 +89,8 @@ class Hub:
         known = self.units.get(unit)
         if known is None or not known.state.online:
             return Outcome(result="no_answer", reason=f"unit {unit!r} is not connected")
+        if not self.connected:  # queued, it would arrive when nobody expects it any more
+            return Outcome(result="no_answer", reason="the message broker is down")
         try:
             outcome = await self._commander.send(
                 unit, known.state.session, known.uptime_now_ms(), known.uptime_known, name, by, fields
@@ -96,9 +98,16 @@ class Hub:
         except (OSError, sqlite3.Error) as error:
             return Outcome(result="no_answer", reason=f"the control room cannot number its command: {error}")
         incident = self.incidents.get(str(fields.get("incident_id", "")))
-        if outcome.result == "done" and incident is not None:
+        if incident is None:
+            return outcome
+        if outcome.result == "done":
             _note(incident, name, by, fields)
             await self.save(incident)
+        elif outcome.result == "refused" and name == "close" and not _lists(known.state, incident):
+            # The unit has no such incident (any more): an operator must still be able to end it here.
+            _note(incident, name, by, fields)
+            await self._closed(incident)
+            return msgspec.structs.replace(outcome, result="done")
         return outcome
 
     async def save(self, incident: Incident) -> None:
@@ -106,14 +115,12 @@ class Hub:
         await self._on_disk(lambda: self._the_book().write_incident(incident))
         self.on_change()
 
-    def heard_nothing(self, unit: str) -> float:
-        """Seconds since the unit last said anything."""
-        return time.monotonic() - self.units[unit].heard_mono_s
-
     # --- from the broker --------------------------------------------------------------------------------------------
 
     def _connection(self, connected: bool) -> None:
         self.connected = connected
+        if connected:
+            self._tell_all()
         self.on_change()
 
     def _message(self, message: Message) -> None:
@@ -191,8 +198,9 @@ class Hub:
         for each in listed.values():
             incident = self.incidents.get(each.incident_id) or self._unheard_of(unit, each)
             changed = not incident.listed or (incident.stage, incident.presses) != (each.stage, each.presses)
-            if changed and incident.stage != "closed":
+            if changed and not incident.over:  # what the unit lists is open, whatever we believed
                 incident.listed, incident.stage, incident.presses = True, each.stage, each.presses
+                incident.closed_utc_us = 0 if incident.is_open else incident.closed_utc_us
                 await self.save(incident)
         for incident in [i for i in self.incidents.values() if i.unit == unit.name and i.listed]:
             if incident.incident_id not in listed:
@@ -233,10 +241,15 @@ class Hub:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._keep_alive_s)
-            for unit in self.units.values():
-                if unit.state.online:
-                    self._say_received(unit.name, ())
+            if self.connected:
+                self._tell_all()
             self.on_change()
+
+    def _tell_all(self) -> None:
+        """Let every unit that is online know that it is heard."""
+        for unit in self.units.values():
+            if unit.state.online:
+                self._say_received(unit.name, ())
 
     def _say_received(self, unit: str, press_ids: tuple[str, ...]) -> None:
         payload = msgspec.json.encode(Received(press_ids=press_ids))
@@ -254,6 +267,10 @@ class Hub:
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def _lists(state: State, incident: Incident) -> bool:
+    return any(each.incident_id == incident.incident_id for each in state.open_incidents)
 
 
 def _note(incident: Incident, name: str, by: str, fields: dict[str, Any]) -> None:

@@ -59,6 +59,7 @@ class BrokerTransport:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
         self._client.tls_set_context(client_context(files))
         self._client.reconnect_delay_set(1, 5)
+        self._client.max_queued_messages_set(QUEUE_MESSAGES)
 
     def start(self, on_message: Callable[[Message], None], on_connection: Callable[[bool], None]) -> None:
         loop = asyncio.get_running_loop()

@@ -62,8 +62,12 @@ class Shelf:
 
     async def _fetch(self, incident: Incident) -> None:
         left_s = OVER_AFTER_S - (now_utc_us() - incident.closed_utc_us) / 1e6
-        await self._until(incident, lambda: incident.over, left_s)
+        await self._until(incident, lambda: incident.over or incident.is_open, left_s)
+        if incident.is_open:  # the unit lists it again
+            del self._tasks[incident.incident_id]
+            return
         clip, back_off_s = incident.clip, FIRST_BACK_OFF_S
+        clip.state = "none" if clip.state == "arriving" else clip.state  # cut short by our own restart
         while clip.state != "ready":
             fields = {"incident_id": incident.incident_id, **self.ticket(incident)}
             clip.orders += 1

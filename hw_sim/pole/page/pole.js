@@ -110,7 +110,7 @@ function showState(state) {
   document.title = `${state.site} · ${state.unit}`;
   keep($("processes"), Object.entries(state.processes).map(([name, runs]) => ({ name, runs })), (each) => each.name,
     ({ name, runs }) => make("span", { class: `process${runs ? "" : " gone"}`, title: runs ? "running" : "not running" }, runs ? name : `${name} down`));
-  say($("horn"), state.horn ? `“${state.horn}”` : "Nothing");
+  say($("horn"), state.horn ? `“${state.horn}”` : lit.green ? "The operator may speak" : "Nothing");
   $("horn").classList.toggle("silent", !state.horn);
   $("drawing").classList.toggle("horn-on", Boolean(state.horn));
   $("sound").hidden = !state.sound;

@@ -15,10 +15,11 @@ class FakeTransport:
     def __init__(self) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.on_publish: Callable[[str, bytes], None] = lambda _topic, _payload: None
+        self.on_connection: Callable[[bool], None] = lambda _connected: None
         self._on_message: Callable[[Message], None] = lambda _message: None
 
     def start(self, on_message: Callable[[Message], None], on_connection: Callable[[bool], None]) -> None:
-        self._on_message = on_message
+        self._on_message, self.on_connection = on_message, on_connection
         on_connection(True)
 
     def publish(self, topic: str, payload: bytes, qos: int) -> None:

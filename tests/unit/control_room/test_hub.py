@@ -238,8 +238,8 @@ def test_a_refused_close_leaves_the_incident_open(tmp_path: Path) -> None:
 
     async def play(hub: Hub, transport: FakeTransport) -> None:
         transport.always_reply("refused", "no such incident")
-        transport.say(UNIT, "state", state())
         transport.say(UNIT, "alarm", alarm(incident_id))
+        transport.say(UNIT, "state", state(listed(incident_id, "answered")))
         await true(lambda: hub.incidents and hub.units)
         outcome = await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "hoax"})
         assert (outcome.result, outcome.reason) == ("refused", "no such incident")
@@ -273,6 +273,54 @@ def test_an_alarm_is_not_closed_by_a_state_that_is_older_than_it(tmp_path: Path)
         transport.say(UNIT, "state", state())
         await true(lambda: hub.units)
         assert hub.incidents[incident_id].is_open
+
+    with_hub(tmp_path, play)
+
+
+def test_an_incident_that_the_unit_lists_again_is_open_again_until_it_is_over(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        transport.say(UNIT, "state", state(listed(incident_id, "answered")))
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.units and hub.incidents[incident_id].stage == "closed")
+        transport.say(UNIT, "state", state(listed(incident_id, "answered")))
+        await true(lambda: hub.incidents[incident_id].is_open)
+        transport.say(UNIT, "event", Event(name="incident_closed", at=stamp(), session=3, incident_id=incident_id))
+        transport.say(UNIT, "state", state(listed(incident_id, "answered"), uptime_ms=61_000))
+        await true(lambda: hub.units[UNIT].state.uptime_ms == 61_000)
+        await asyncio.sleep(0)
+        assert hub.incidents[incident_id].stage == "closed"
+
+    with_hub(tmp_path, play)
+
+
+def test_an_operator_can_end_what_the_unit_no_longer_has(tmp_path: Path) -> None:
+    incident_id = str(uuid.uuid4())
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.always_reply("refused", "no such incident")
+        transport.say(UNIT, "alarm", alarm(incident_id))
+        transport.say(UNIT, "state", state())
+        await true(lambda: hub.incidents and hub.units)
+        outcome = await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "fault"})
+        assert outcome.result == "done"
+        assert (hub.incidents[incident_id].stage, hub.incidents[incident_id].outcome) == ("closed", "fault")
+
+    with_hub(tmp_path, play)
+
+
+def test_nothing_is_queued_for_a_broker_that_is_down(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state())
+        await true(lambda: transport.sent("down/received"))
+        transport.on_connection(False)
+        outcome = await hub.command(UNIT, "dome_stop", "Ana", {})
+        assert (outcome.result, outcome.reason) == ("no_answer", "the message broker is down")
+        assert transport.sent("/cmd") == []
+        transport.on_connection(True)
+        assert len(transport.sent("down/received")) == 2, "units are told at once that they are heard again"
 
     with_hub(tmp_path, play)
 
