@@ -71,11 +71,11 @@ def _addresses(c: "Config") -> Iterator[Finding]:
         if camera.password_file is not None and camera.username is None:
             yield f"cameras[{index}].username", "missing", "a password_file needs a username too"
     for index, host in enumerate(c.upload.hosts):
-        if not _HOST.match(host):
+        if not _HOST.match(re.sub(r":\d{1,5}$", "", host) if host.count(":") == 1 else host):
             yield (
                 f"upload.hosts[{index}]",
                 seen(host),
-                "write a host name or an address alone, without https:// or port",
+                "write a host name or an address, or host:port, without https://",
             )
 
 

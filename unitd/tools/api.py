@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from unitd.messages import control_room as wire
+from unitd.messages import duplex
 
 
 @dataclass(frozen=True)
@@ -69,3 +70,6 @@ CHANNELS = (
         "What a maintainer may order. The broker's access list says who may publish here.",
     ),
 )
+
+DUPLEX = {"duplex-from-unit": duplex.FromUnit, "duplex-to-unit": duplex.ToUnit}
+"""The messages of a duplex endpoint, as they are named among the schemas."""

@@ -15,7 +15,7 @@ import msgspec
 
 from unitd.errors import StoreError
 from unitd.messages import control_room as wire
-from unitd.tools.api import CHANNELS, Channel
+from unitd.tools.api import CHANNELS, DUPLEX, Channel
 from unitd.tools.field_tables import with_tables
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -52,15 +52,16 @@ def check_docs(docs: Path = DOCS) -> int:
 
 def api_files() -> Iterator[tuple[str, str]]:
     """Yield (name, text) of every generated file."""
-    for channel in CHANNELS:
-        yield f"schemas/{channel.name}.json", _text(json_schema(channel))
+    payloads = {channel.name: channel.payload for channel in CHANNELS} | DUPLEX
+    for name, payload in payloads.items():
+        yield f"schemas/{name}.json", _text(json_schema(name, payload))
     yield "asyncapi.json", _text(asyncapi())
 
 
-def json_schema(channel: Channel) -> dict[str, Any]:
+def json_schema(name: str, payload: Any) -> dict[str, Any]:
     """The schema of one payload, complete in itself."""
-    schema: dict[str, Any] = _tidy(msgspec.json.schema(channel.payload))
-    head = {"$schema": DIALECT, "$id": f"urn:{wire.PREFIX.replace('/', ':')}:{channel.name}"}
+    schema: dict[str, Any] = _tidy(msgspec.json.schema(payload))
+    head = {"$schema": DIALECT, "$id": f"urn:{wire.PREFIX.replace('/', ':')}:{name}"}
     return head | schema
 
 

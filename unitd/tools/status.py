@@ -1,11 +1,13 @@
 """`unitd status`: how the unit is, in a few plain lines, as core sees it at this instant."""
 
+import json
 import os
 import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,7 +34,7 @@ def status(config: Config, as_json: bool = False) -> int:
         )
         return 1
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(msgspec.to_builtins(seen))).decode())
+        print(json.dumps(_whole(seen), indent=2, ensure_ascii=False))
     else:
         for line in lines(seen):
             print(line)
@@ -58,10 +60,19 @@ def ask(path: Path) -> Status:
     return msgspec.json.decode(heard.split(b"\n", 1)[0], type=Status)
 
 
+def _whole(value: Any) -> Any:
+    """`value` as plain data with every field, also those that the wire leaves out because they are as usual."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _whole(getattr(value, name)) for name in value.__struct_fields__}
+    return [_whole(item) for item in value] if isinstance(value, tuple) else value
+
+
 def lines(s: Status) -> Iterator[str]:
     """The lines that a person reads; pure."""
     yield f"{s.unit}: {'armed' if s.armed else 'NOT ARMED'}, up {_long(s.uptime_s)}, clock {_clock(s.clock)}"
-    if s.control_room_heard:
+    if not s.brokers:
+        yield "control room: none configured; this unit stands alone"
+    elif s.control_room_heard:
         yield "control room: heard within its time"
     else:
         yield "control room: NOT HEARD; a press is still kept and sent as soon as there is a way"
@@ -69,8 +80,6 @@ def lines(s: Status) -> Iterator[str]:
         yield "brokers: " + ", ".join(
             f"{name} {'connected' if up else 'NOT CONNECTED'}" for name, up in s.brokers.items()
         )
-    else:
-        yield "brokers: none configured; this unit stands alone"
     if s.incident:
         yield f"incident: {s.incident.kind}, {s.incident.stage}, id {s.incident.incident_id}"
         if s.open_incidents > 1:
@@ -86,8 +95,12 @@ def lines(s: Status) -> Iterator[str]:
     yield from _facts(s)
     if not s.faults:
         yield "faults: none"
+    told: set[str] = set()
     for fault in s.faults:
         yield _fault(fault)
+        if fault.code not in told and (todo := remedy(fault.code)):
+            yield f"  -> {todo}"
+        told.add(fault.code)
 
 
 def _facts(s: Status) -> Iterator[str]:
@@ -111,8 +124,7 @@ def _facts(s: Status) -> Iterator[str]:
 def _fault(fault: Fault) -> str:
     subject = f" ({fault.subject})" if fault.subject else ""
     text = f": {fault.text}" if fault.text else ""
-    todo = remedy(fault.code)
-    return f"FAULT {fault.code}{subject}{text}" + (f"\n  -> {todo}" if todo else "")
+    return f"FAULT {fault.code}{subject}{text}"
 
 
 def signal_words(dbm: float) -> str:

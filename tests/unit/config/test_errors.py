@@ -58,6 +58,7 @@ BAD = [
     ('[upload]\nhosts = "h"', "upload.hosts", "saw 'h'", 'an array of texts: hosts = ["..."'),
     ("[upload]\nhosts = [1]", "upload.hosts[0]", "saw 1", "write text in quotes"),
     ('[upload]\nhosts = ["https://h"]', "upload.hosts[0]", "https://h", "without https://"),
+    ('[upload]\nhosts = ["h:x"]', "upload.hosts[0]", "h:x", "or host:port"),
     ("[unit", "syntax", "", "mend the TOML"),
     ("x = " + "[" * 3000, "syntax", "", "mend the TOML"),
     ("x = " + "1" * 5000, "syntax", "", "mend the TOML"),
@@ -114,3 +115,13 @@ def test_every_pattern_of_the_configuration_has_words() -> None:
     }
     assert patterns
     assert {value.__metadata__[0].pattern for value in patterns.values()} <= set(PATTERN_WORDS)
+
+
+HOSTS = ["evidence.example", "evidence.example:8443", "192.0.2.7", "192.0.2.7:443", "2001:db8::7"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_ok__hosts_that_may_receive_clips(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "unit.toml"
+    file.write_text(f'schema = 1\n[upload]\nhosts = ["{host}"]\n')
+    assert load(file).upload.hosts == (host,)

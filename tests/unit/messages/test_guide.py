@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from unitd.messages import control_room as wire
+from unitd.messages import duplex
 from unitd.tools.api import CHANNELS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,6 +63,11 @@ def test_every_table_has_its_heading_for_links() -> None:
     }
     for link in re.findall(r"\]\(#([a-z0-9_-]+)\)", GUIDE):
         assert link in anchors, link
+
+
+def test_every_message_of_a_duplex_endpoint_is_listed() -> None:
+    for kind in {*duplex.FromUnit.__args__, *duplex.ToUnit.__args__}:
+        assert f'"type":"{kind.__struct_config__.tag}"' in GUIDE, kind
 
 
 def test_example_times_fit_together() -> None:

@@ -128,11 +128,26 @@ def test_ok__ill_with_remedies(config: Path, cores: list[FakeCore], capsys: pyte
         assert words in out
 
 
+def test_ok__stand_alone_hears_no_control_room_and_that_is_no_complaint() -> None:
+    alone = msgspec.structs.replace(WELL, brokers={}, control_room_heard=False)
+    text = "\n".join(tool.lines(alone))
+    assert "stands alone" in text
+    assert "NOT HEARD" not in text
+
+
+def test_ok__a_remedy_is_told_once_for_each_code() -> None:
+    two = (Fault(code="worker_lost", subject="field"), Fault(code="worker_lost", subject="call"))
+    text = "\n".join(tool.lines(msgspec.structs.replace(WELL, faults=two)))
+    assert text.count("FAULT worker_lost") == 2
+    assert text.count("  -> ") == 1
+
+
 def test_ok__json(config: Path, cores: list[FakeCore], capsys: pytest.CaptureFixture[str]) -> None:
     cores.append(FakeCore(config.parent, msgspec.json.encode(ILL) + b"\n"))
     assert main(["status", "--config", str(config), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["waiting_alarms"] == 3
+    assert set(shown) == set(Status.__struct_fields__)
     assert shown["armed"] is False
     assert shown["faults"][0]["code"] == "camera_lost"
 
