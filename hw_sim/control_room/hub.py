@@ -274,8 +274,10 @@ def _lists(state: State, incident: Incident) -> bool:
 
 
 def _note(incident: Incident, name: str, by: str, fields: dict[str, Any]) -> None:
-    """Write into the incident what an operator has done, the unit having said `done`."""
+    """Write into the incident what an operator has done, the unit having said `done`; its next state says the same."""
     now_us = now_utc_us()
+    if name in ("accept", "answer") and incident.is_open:
+        incident.stage = "answered" if name == "answer" or incident.stage == "answered" else "accepted"
     if name == "accept":
         incident.accepted_by, incident.accepted_utc_us = by, now_us
     elif name == "answer":

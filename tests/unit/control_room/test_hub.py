@@ -184,6 +184,7 @@ def test_a_command_carries_session_number_limit_and_name(tmp_path: Path) -> None
         assert answer["seq"] == accept["seq"] + 1  # type: ignore[operator]
         incident = hub.incidents[incident_id]
         assert (incident.accepted_by, incident.answered_by) == ("Ana", "Ana")
+        assert incident.stage == "answered", "the unit's word is enough; its state may come later"
 
     with_hub(tmp_path, play)
 
