@@ -45,7 +45,8 @@ async def measure(progress: Progress) -> list[Row]:
 
 @contextlib.asynccontextmanager
 async def ffmpeg(bench: Bench, directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """It does with each stream what record does: main into fragmented MP4 segments of the same lengths, sub read."""
+    """It does with each stream what record does: main into fragmented MP4 segments of the same lengths, sub to a
+    reader (as record serves sense)."""
     assert bench.camera is not None
     fragments = f"movflags=+empty_moov+default_base_moof:frag_duration={RING.fragment_ms * 1000}:flush_packets=1"
     command = ["ffmpeg", "-nostdin", "-loglevel", "error"]
@@ -53,14 +54,24 @@ async def ffmpeg(bench: Bench, directory: Path) -> AsyncIterator[asyncio.subproc
         command += ["-rtsp_transport", "tcp", "-i", bench.camera.urls[profile]]
     command += ["-map", "0:v", "-c", "copy", "-f", "segment", "-segment_time", f"{RING.segment_s:g}"]
     command += ["-segment_format", "mp4", "-segment_format_options", fragments, str(directory / "%05d.mp4")]
-    command += ["-map", "1:v", "-c", "copy", "-f", "null", "-"]
-    process = await asyncio.create_subprocess_exec(*bound_to_us(command), stdin=subprocess.DEVNULL)
+    command += ["-map", "1:v", "-c", "copy", "-f", "h264", "-flush_packets", "1", "pipe:1"]
+    process = await asyncio.create_subprocess_exec(
+        *bound_to_us(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
+    reader = asyncio.create_task(_drain(process))
     try:
         yield process
     finally:
+        reader.cancel()
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    while await process.stdout.read(65_536):
+        pass
 
 
 def _size(directory: Path) -> int:

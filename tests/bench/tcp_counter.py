@@ -62,6 +62,11 @@ class TcpCounter:
         every = [self._gone, *(received_on(each) for each in self._near)]
         return Sent(sum(each.segments for each in every), sum(each.stream_bytes for each in every))
 
+    @property
+    def open(self) -> int:
+        """Connections that are there now."""
+        return len(self._near)
+
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
