@@ -64,7 +64,7 @@ def decide(control: PictureControl, stats: LinkStats, now_s: float) -> PictureCo
         control = replace(control, probing=False, probe_after_s=FIRST_PROBE_S)
     if control.probing and (loss > PROBE_BAD_LOSS or round_trip_s > PROBE_BAD_ROUND_TRIP_S):
         return _down(control, now_s)
-    if now_s - control.stepped_s < HOLD_AFTER_STEP_S and loss <= TERRIBLE_LOSS:
+    if now_s - control.stepped_s < HOLD_AFTER_STEP_S and (loss <= TERRIBLE_LOSS or control.at > 0):
         return control
     if bad and control.at + 1 < len(control.steps):
         long_enough = control.bad_since_s is not None and now_s - control.bad_since_s >= BAD_FOR_S
