@@ -46,8 +46,10 @@ class StreamHub:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._handover: deque[SessionUnit] = deque()
+        self._handover_bytes = 0
         self._lock = threading.Lock()
         self._scheduled = False
+        self._hole = False
         self._gop: list[AccessUnit] = []
         self._gop_bytes = 0
         self._session: int | None = None
@@ -58,27 +60,42 @@ class StreamHub:
         self.late_drops = 0
 
     def put(self, item: SessionUnit) -> None:
-        """Hand over a unit; the oldest waiting are dropped, and counted, when the loop lags by HANDOVER_UNITS."""
+        """Hand over a unit. While nobody listens the loop is left asleep and only the current GOP is held.
+
+        When the loop lags by HANDOVER_UNITS what waits is dropped, and counted.
+        """
+        idle = not self.clients and not self.waiting
         with self._lock:
-            if len(self._handover) >= HANDOVER_UNITS:
+            if idle and item.unit.keyframe:
                 self._handover.clear()
-                self.late_drops += HANDOVER_UNITS
+                self._handover_bytes = 0
+            elif len(self._handover) >= HANDOVER_UNITS or self._handover_bytes > GOP_LIMIT_BYTES:
+                self.late_drops += 0 if idle else len(self._handover)
+                self._handover.clear()
+                self._handover_bytes = 0
+                self._hole = True
             self._handover.append(item)
-            if self._scheduled:
+            self._handover_bytes += len(item.unit.data)
+            if idle or self._scheduled:
                 return
             self._scheduled = True
         self._loop.call_soon_threadsafe(self._drain)
 
     async def ready(self, timeout_s: float) -> StreamInfo | None:
         """What the stream is, once a keyframe is in hand; None when that takes longer."""
+        self.waiting += 1
         try:
+            self._drain()
             await asyncio.wait_for(self._keyframe.wait(), timeout_s)
         except TimeoutError:
             return None
+        finally:
+            self.waiting -= 1
         return self.info
 
     def join(self, client: Client) -> None:
         """Begin with the GOP in hand."""
+        self._drain()
         self.clients.add(client)
         for unit in self._gop:
             client.offer(unit)
@@ -86,8 +103,14 @@ class StreamHub:
     def leave(self, client: Client) -> None:
         self.clients.discard(client)
 
-    def reset(self) -> None:
+    def end(self) -> None:
         """The stream has ended: every client's connection ends, and there is no GOP until the next session."""
+        with self._lock:
+            self._handover.clear()
+            self._handover_bytes = 0
+        self._reset()
+
+    def _reset(self) -> None:
         self._gop, self._gop_bytes, self._session, self.info = [], 0, None, None
         self._keyframe.clear()
         for client in self.clients:
@@ -98,13 +121,20 @@ class StreamHub:
         with self._lock:
             items = list(self._handover)
             self._handover.clear()
+            self._handover_bytes = 0
             self._scheduled = False
+            hole, self._hole = self._hole, False
+        if hole:
+            self._gop, self._gop_bytes = [], 0
+            self._keyframe.clear()
+            for client in self.clients:
+                client.skipping = True
         for item in items:
             self._publish(item)
 
     def _publish(self, item: SessionUnit) -> None:
         if item.session != self._session:
-            self.reset()
+            self._reset()
             self._session, self.info = item.session, item.info
         unit = item.unit
         if unit.keyframe:

@@ -127,13 +127,13 @@ class Recorder:
         now = time.monotonic()
         for stream, hub in ((camera.main, camera.main_hub), (camera.sub, camera.sub_hub)):
             stream.watch()
-            if hub.info is not None and stream.reading.session is None:
-                hub.reset()
+            if stream.reading.session is None:
+                hub.end()
         if camera.sub_hub.clients or camera.sub_hub.waiting:
             camera.sub_wanted_at = now
         elif camera.sub.running and now - camera.sub_wanted_at > SUB_LINGERS_S:
             camera.sub.stop()
-            camera.sub_hub.reset()
+            camera.sub_hub.end()
 
     def _make_room(self) -> None:
         with contextlib.suppress(OSError):  # what the disk refuses, the writers report

@@ -63,11 +63,7 @@ class MediaServer:
             await _refuse(writer, hub)
             return
         client = Client(writer.write, writer.transport.get_write_buffer_size)
-        hub.waiting += 1
-        try:
-            info = await hub.ready(STREAM_TIMEOUT_S)
-        finally:
-            hub.waiting -= 1
+        info = await hub.ready(STREAM_TIMEOUT_S)
         if info is None:
             await _refuse(writer, f"{request.camera}: no {request.profile} picture from the camera")
             return
