@@ -122,7 +122,7 @@ async def _received(view: View, _expected: words.Received, since_ns: int) -> int
     """The book holds it when the hub says so: its first showing on the console, or another press of an old one."""
     if view.operator is None:
         return None
-    fresh = [at_ns for at_ns in view.operator.incidents.values() if at_ns >= since_ns]
+    fresh = [at_ns for at_ns in view.operator.received.values() if at_ns >= since_ns]
     again = [at_ns for presses, at_ns in view.operator.presses.values() if presses > 1 and at_ns >= since_ns]
     return min([*fresh, *again], default=None)
 

@@ -24,15 +24,15 @@ class OperatorError(RuntimeError):
 class ScenarioOperator:
     """One operator at one console. `state` is the console's last picture; `peer` sees and hears (when `media`).
 
-    `stages[incident][stage]`, `clips[incident]` and `incidents[incident]` hold when this console first showed each
-    (CLOCK_MONOTONIC ns); `events` what the unit reported, with the same time.
+    `stages[incident][stage]`, `clips[incident]` and `received[incident]` (its alarm is in the book) hold when this
+    console first showed each (CLOCK_MONOTONIC ns); `events` what the unit reported, with the same time.
     """
 
     def __init__(self, room: ControlRoom, unit: str, *, media: bool) -> None:
         self._url = room.console_url.replace("http://", "ws://")
         self._unit = unit
         self.state: dict[str, Any] = {"incidents": [], "units": [], "events": []}
-        self.incidents: dict[str, int] = {}
+        self.received: dict[str, int] = {}
         self.stages: dict[str, dict[str, int]] = {}
         self.clips: dict[str, int] = {}
         self.presses: dict[str, tuple[int, int]] = {}
@@ -98,7 +98,8 @@ class ScenarioOperator:
     def _note(self, state: dict[str, Any], now_ns: int) -> None:
         for incident in state["incidents"]:
             identity = incident["incident_id"]
-            self.incidents.setdefault(identity, now_ns)
+            if incident["code"]:  # without it the hub knows only what the unit's state lists; the alarm is not here
+                self.received.setdefault(identity, now_ns)
             self.stages.setdefault(identity, {}).setdefault(incident["stage"], now_ns)
             if self.presses.get(identity, (0, 0))[0] != incident["presses"]:
                 self.presses[identity] = (incident["presses"], now_ns)
