@@ -137,7 +137,9 @@ class AtDialog:
             self._answer = asyncio.get_running_loop().create_future()
             try:
                 self._write(command.encode("ascii", "replace") + b"\r")
-                final = await asyncio.wait_for(self._answer, timeout_s)
+                # Not wait_for: up to Python 3.11 it swallows a cancellation that comes together with the answer.
+                async with asyncio.timeout(timeout_s):
+                    final = await self._answer
             except TimeoutError:
                 self._distrust = True
                 raise ModemSilentError(f"{command}: no answer within {timeout_s:g} s") from None
@@ -157,7 +159,8 @@ class AtDialog:
         while loop.time() < deadline_s:
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), self._quiet_s)
+                async with asyncio.timeout(self._quiet_s):
+                    await self._heard.wait()
             except TimeoutError:
                 break
         self._framer.clear()

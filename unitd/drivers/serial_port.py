@@ -22,7 +22,8 @@ from unitd.errors import DeviceError
 OPEN_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 1.5
 WRITE_TIMEOUT_S = 1.0
-READ_TIMEOUT_S = 0.2
+READ_TIMEOUT_S = 1.0
+"""How often an idle thread wakes; `end` wakes it at once."""
 SAME_DEVICE_CHECK_S = 1.0
 QUEUE_WRITES = 32
 UNREAD_BYTES = 64 * 1024
@@ -62,7 +63,8 @@ class SerialPort:
             raise DeviceError(f"{self.stuck} earlier attempts still hang; unplug it or cut its supply")
         self._now = opening = _Opening(self.path, self._baud, self._arrived, self._drop)
         try:
-            await asyncio.wait_for(asyncio.shield(opening.opened), OPEN_TIMEOUT_S)
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await asyncio.shield(opening.opened)
         except TimeoutError:
             await self.close(timeout_s=0)
             raise DeviceError("opening it hangs") from None
@@ -89,7 +91,8 @@ class SerialPort:
             return
         opening.end()
         try:
-            await asyncio.wait_for(asyncio.shield(opening.closed), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.shield(opening.closed)
         except TimeoutError:
             self._stuck.add(opening)
 
@@ -140,6 +143,9 @@ class _Opening:
         with contextlib.suppress(queue.Full):
             self._writes.put_nowait(None)  # after what is queued, so a last stop still leaves
         self._ended.set()
+        if self._port is not None:
+            with contextlib.suppress(OSError, TypeError):  # closed by its thread in this very moment
+                self._port.cancel_read()
 
     def _deliver(self) -> None:
         with self._lock:
@@ -172,6 +178,8 @@ class _Opening:
         except (OSError, ValueError, TypeError) as failure:  # TypeError: pyserial reading a port that is being closed
             self._lose(_plain(failure))
         self._ended.set()
+        with contextlib.suppress(queue.Full):
+            self._writes.put_nowait(None)
         self._writer.join(WRITE_TIMEOUT_S * 2)
         with contextlib.suppress(OSError, ValueError):
             self._port.close()

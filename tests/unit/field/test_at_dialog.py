@@ -167,3 +167,16 @@ def test_no_bytes_raise_past_it(chunks: list[bytes]) -> None:
             assert isinstance(await asking, list)
 
     talk({}, conversation, quiet_s=0.001)
+
+
+def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
+    async def conversation(line: Line) -> None:
+        asking = asyncio.create_task(line.at.ask("AT", 30))
+        while not line.written:
+            await asyncio.sleep(0.01)
+        line.at.feed(b"OK\r\n")
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    talk({}, conversation)
