@@ -20,6 +20,7 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
 from hw_sim.operator.hearing import Ear
+from hw_sim.operator.jitter import hurry
 from hw_sim.operator.voice import VoiceTrack
 from hw_sim.world.timecode import age_ms, read_time_code
 
@@ -136,6 +137,10 @@ class OperatorPeer:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         consume = self._watch if track.kind == "video" else self._listen
+        if track.kind == "video" and self._pc is not None:
+            for transceiver in self._pc.getTransceivers():
+                if transceiver.receiver.track is track:
+                    hurry(transceiver.receiver)
         task = asyncio.create_task(_until_end(consume, track))
         self._consumers.add(task)
         task.add_done_callback(self._consumers.discard)

@@ -24,6 +24,7 @@ from aiohttp import web
 from hw_sim.control_room.relay import Relay
 from hw_sim.control_room.tls import server_context
 from hw_sim.pki import Pki
+from hw_sim.world.network import Link
 from hw_sim.world.timecode import draw_time_code
 from unitd.messages.workers import CallWanted, Desired, Event, FromWorker, Health, OpenIncident, SoundWanted
 
@@ -177,6 +178,7 @@ class RelayEnd:
     """The control room's relay on free loopback ports."""
 
     def __init__(self, pki: Pki) -> None:
+        self.link: Link | None = None
         self.relay = Relay()
         self._pki = pki
         self._runners: list[web.AppRunner] = []
@@ -184,7 +186,7 @@ class RelayEnd:
         self.peer_port = free_port()
 
     async def start(self) -> None:
-        self.relay = Relay()
+        self.relay = Relay(self.link)
         for handler, port, tls in (
             (self.relay.handle_unit, self.unit_port, server_context(self._pki.control_room)),
             (self.relay.handle_peer, self.peer_port, None),
@@ -305,9 +307,12 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(directory: Path, *, record: bool = True, relay: bool = True) -> AsyncIterator[Rig]:
+async def rig(
+    directory: Path, *, record: bool = True, relay: bool = True, link: Link | None = None
+) -> AsyncIterator[Rig]:
     """A rig with core, record and relay up; the process is started by the test and always stopped here."""
     made = Rig(directory)
+    made.relay.link = link
     await made.core.start()
     if record:
         await made.record.start()

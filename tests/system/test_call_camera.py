@@ -20,7 +20,7 @@ pytestmark = pytest.mark.system
 async def camera(*arguments: str) -> AsyncIterator[dict[str, str]]:
     """A simulated camera as a process; its URLs."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hw_sim.devices.camera", "--main", "640x360@20", "--sub", "320x180@10",
+        sys.executable, "-m", "hw_sim.devices.camera", "--main", "640x360@20", "--sub", "320x180@10:150000",
         "--exit-with-parent", *arguments, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from hw_sim.operator.peer import OperatorPeer
+from hw_sim.world.network import Link
 from tests.system.call_rig import INCIDENT, rig, until
+from tests.system.test_call_camera import camera
 from unitd.messages.workers import CallWanted
 
 pytestmark = pytest.mark.system
@@ -56,6 +58,52 @@ def test_a_lost_relay_is_dialled_again_and_the_call_is_made_again(tmp_path: Path
             await until(lambda: peer.offers > offers, 10, "offered again")
             peer.forget()
             await until(lambda: peer.frames > 20, 10, "picture again")
+            await peer.close()
+
+    asyncio.run(play())
+
+
+def test_a_cut_link_comes_back_with_picture_and_voice_and_at_full_size(tmp_path: Path) -> None:
+    async def play() -> None:
+        link = Link(1)
+        async with rig(tmp_path, link=link) as made:
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await made.start_call()
+            made.core.want(made.call())
+            await until(lambda: peer.frames > 20, 10, "picture")
+            link.cut()
+            dropped = link.up.dropped
+            await until(lambda: link.up.dropped > dropped + 250, 10, "four seconds of packets are lost")
+            link.restore()
+            frames, heard = peer.frames, peer.ear.heard_samples
+            await until(lambda: peer.frames > frames + 20, 6, "picture again")
+            await until(lambda: peer.ear.heard_samples > heard + 48_000, 6, "voice again")
+            await until(
+                lambda: len(peer.latencies_ms) > 20 and max(list(peer.latencies_ms)[-10:]) < 300, 6, "live again"
+            )
+            assert peer.picture_size == (640, 360)
+            assert made.core.names() == ["call_offered", "call_connected"]
+            await peer.close()
+
+    asyncio.run(play())
+
+
+def test_a_link_too_slow_for_the_main_stream_gets_the_sub_stream(tmp_path: Path) -> None:
+    async def play() -> None:
+        link = Link(1)
+        async with camera("--main", "640x360@20:1500000") as urls, rig(tmp_path, record=False, link=link) as made:
+            made.camera_urls = urls
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await made.start_call()
+            made.core.want(made.call())
+            await until(lambda: peer.frames > 40, 15, "picture")
+            link.slow(kbit_s=500, delay_ms=60, jitter_ms=5, loss=0.0)
+            await until(lambda: peer.picture_size == (320, 180), 20, "the sub stream")
+            heard, frames = peer.ear.heard_samples, peer.frames
+            await until(lambda: peer.frames > frames + 30, 8, "it moves")
+            assert peer.ear.heard_samples > heard + 48_000
             await peer.close()
 
     asyncio.run(play())

@@ -12,11 +12,11 @@ from unitd.call.linkstats import LinkStats
 Step = Literal["main", "sub", "off"]
 
 BAD_LOSS = 0.08
-TERRIBLE_LOSS = 0.25
+TERRIBLE_LOSS = 0.15
 BAD_ROUND_TRIP_S = 0.6
 GOOD_LOSS = 0.02
 GOOD_ROUND_TRIP_S = 0.3
-BAD_FOR_S = 2.0
+BAD_FOR_S = 1.0
 HOLD_AFTER_STEP_S = 3.0
 """Reports of before the step are still arriving."""
 FIRST_PROBE_S = 30.0

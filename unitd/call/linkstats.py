@@ -15,6 +15,8 @@ class LinkStats:
     picture_loss: float | None = None
     voice_loss: float | None = None
     round_trip_s: float | None = None
+    heard: int = 0
+    """Packets of the far end's voice so far; the same twice: nothing came in between (silence is sent, too)."""
 
 
 def read_stats(reply: Any) -> LinkStats | None:
@@ -31,7 +33,10 @@ def read_stats(reply: Any) -> LinkStats | None:
             kinds[entry.get_uint("ssrc")[1]] = (entry.get_string("mime-type") or "").split("/")[0]
     losses: dict[str, float] = {}
     round_trip_s: float | None = None
+    heard = 0
     for entry in entries:
+        if entry.get_name() == "inbound-rtp":
+            heard += entry.get_uint64("packets-received")[1]
         if entry.get_name() != "remote-inbound-rtp":
             continue
         found, loss = entry.get_double("fraction-lost")
@@ -40,7 +45,7 @@ def read_stats(reply: Any) -> LinkStats | None:
         found, seconds = entry.get_double("round-trip-time")
         if found and seconds > 0:
             round_trip_s = max(seconds, round_trip_s or 0.0)
-    return LinkStats(losses.get("video"), losses.get("audio"), round_trip_s)
+    return LinkStats(losses.get("video"), losses.get("audio"), round_trip_s, heard)
 
 
 def _entries(reply: Any) -> Iterator[Any]:

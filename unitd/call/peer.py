@@ -17,6 +17,10 @@ from unitd.runtime.logs import Logger
 
 CONNECT_TIMEOUT_S = 15.0
 DISCONNECTED_FOR_S = 5.0
+SILENT_AFTER_S = 15.0
+"""Without a packet from the far end the session is given up; a link that comes back sooner goes on as it was."""
+OUTAGE_S = 2.5
+OUTAGE_REPORTS_S = 3.0
 TICK_S = 1.0
 KEYFRAME_REPLAY_S = 1.0
 FIRST_PAUSE_S = 0.3
@@ -54,6 +58,8 @@ class Peer:
         self._control: PictureControl = control_for(port.has_sub, 0.0)
         self._feed: Feed | None = None
         self._replayed_s = 0.0
+        self._heard_s = 0.0
+        self._outage_until_s = 0.0
         self.stats = LinkStats()
         self.sessions = 0
 
@@ -139,6 +145,7 @@ class Peer:
         match state:
             case "connected":
                 self._bad_since_s = None
+                self._heard_s = time.monotonic()
                 if self._feed is None:
                     self._control = control_for(self._port.has_sub, time.monotonic())
                     self._port.report("call_connected", self.peer)
@@ -157,9 +164,21 @@ class Peer:
     # --- picture ----------------------------------------------------------------------------------------------------
 
     def _judge(self, stats: LinkStats) -> None:
+        now_s = time.monotonic()
+        silent_s = now_s - self._heard_s
+        if stats.heard > self.stats.heard:  # fewer: a source of before was forgotten
+            self._heard_s = now_s
+            if silent_s > OUTAGE_S:
+                self._log.info("link back", after_s=round(silent_s, 1))
+                self._outage_until_s = now_s + OUTAGE_REPORTS_S
+        elif silent_s > SILENT_AFTER_S:
+            self._log.warning("peer silent", for_s=round(silent_s, 1))
+            self._over.set()
         self.stats = stats
+        if silent_s > OUTAGE_S or now_s < self._outage_until_s:
+            return  # what an outage lost says nothing about what the link can carry
         before = self._control.step
-        self._control = decide(self._control, stats, time.monotonic())
+        self._control = decide(self._control, stats, now_s)
         if self._control.step != before:
             self._log.info(
                 "picture step",

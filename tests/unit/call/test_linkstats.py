@@ -12,13 +12,14 @@ REPLY = (
     ' round-trip-time=(double)0.08;",'
     ' e=(structure)"remote-inbound-rtp, ssrc=(uint)22, kind=(string)audio, fraction-lost=(double)0.01,'
     ' round-trip-time=(double)0.02;",'
-    " f=(double)1.5;"
+    ' f=(structure)"inbound-rtp, ssrc=(uint)33, packets-received=(guint64)7;",'
+    " g=(double)1.5;"
 )
 
 
 def test_losses_are_told_apart_by_ssrc_because_kind_is_wrong_in_a_bundle() -> None:
     structure, _ = Gst.Structure.from_string(REPLY)
-    assert read_stats(structure) == LinkStats(picture_loss=0.25, voice_loss=0.01, round_trip_s=0.08)
+    assert read_stats(structure) == LinkStats(0.25, 0.01, 0.08, heard=7)
 
 
 def test_no_report_yet_is_no_figure() -> None:
