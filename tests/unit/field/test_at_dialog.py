@@ -18,12 +18,14 @@ class Line:
     def __init__(self, answers: dict[str, bytes], quiet_s: float) -> None:
         self.answers = answers
         self.written: list[str] = []
+        self.wrote = asyncio.Event()
         self.reports: list[str] = []
         self.at = AtDialog(self.write, self.reports.append, quiet_s=quiet_s)
 
     def write(self, data: bytes) -> None:
         command = data.decode().rstrip("\r")
         self.written.append(command)
+        self.wrote.set()
         answer = self.answers.get(command, b"")
         asyncio.get_running_loop().call_soon(self.at.feed, answer)
 
@@ -172,8 +174,7 @@ def test_no_bytes_raise_past_it(chunks: list[bytes]) -> None:
 def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
     async def conversation(line: Line) -> None:
         asking = asyncio.create_task(line.at.ask("AT", 30))
-        while not line.written:
-            await asyncio.sleep(0.01)
+        await line.wrote.wait()
         line.at.feed(b"OK\r\n")
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
