@@ -94,8 +94,10 @@ def test_a_whole_call_by_keyboard() -> None:
     async def play(room: Room) -> None:
         page = await room.console(permissions=["microphone"])
         errors = collect_errors(page)
+        assert await page.is_hidden("#sound-on")
         room.unit.press()
         async with room.calling():
+            await until(page, "document.getElementById('announce').textContent.includes('Market Square')")
             await until(page, "document.getElementById('picture').videoWidth > 0")
             assert await page.evaluate("document.title.includes('Market Square') || document.title.includes('CALL')")
             await page.keyboard.press("a")

@@ -1,10 +1,10 @@
 // The operator's console. The server pushes whole states; this page shows the newest and sends commands.
 
 import { DomePad, typing } from "./dome.js";
+import { Gauges } from "./gauges.js";
 import { Hub } from "./hub.js";
 import { Line } from "./line.js";
 import { callRow, faultList, keep, make, pastRow, say, unitRow } from "./lists.js";
-import { Quality } from "./quality.js";
 import { Ring } from "./ring.js";
 import { clockTime, CLOCKS, dayAndTime, duration, KINDS, position, STAGES, timeOfDay, title } from "./words.js";
 
@@ -14,12 +14,12 @@ const $ = (id) => document.getElementById(id);
 
 const context = new AudioContext();
 const ring = new Ring(context);
-const quality = new Quality();
+const gauges = new Gauges(context, () => line, cameraWorks);
 let state = { units: [], incidents: [], events: [], broker: false };
 let server = false;
 let chosen = null;
 let line = null;
-let levels = null;
+let microphone = "unknown";
 
 const hub = new Hub("/api/ws", (fresh) => { state = fresh; stamp(); show(); }, (up) => { server = up; show(); });
 
@@ -56,10 +56,19 @@ function show() {
   showConnection();
   const ringing = open.some((each) => RINGING.includes(each.stage));
   ring.set(ringing);
-  $("ring-on").hidden = ring.allowed;
+  $("sound-on").hidden = ring.allowed && microphone !== "prompt";
+  announce(open);
   show.ringing = ringing;
   tick();
 }
+
+/** Say a new call once to whoever does not look at the screen. */
+function announce(open) {
+  const fresh = open.filter((each) => RINGING.includes(each.stage) && !announce.said.has(each.incident_id));
+  for (const each of fresh) announce.said.add(each.incident_id);
+  if (fresh.length) say($("announce"), `Incoming call: ${KINDS[fresh[0].kind]}, ${fresh[0].site?.name ?? fresh[0].unit}`);
+}
+announce.said = new Set();
 
 function showConnection() {
   const good = server && state.broker;
@@ -170,7 +179,7 @@ function tick() {
 function follow(incident) {
   if (line && (!incident || line.incident_id !== incident.incident_id)) {
     line.close();
-    line = levels = null;
+    line = null;
   }
   if (incident && !line) {
     line = new Line(incident.unit, { video: $("picture"), audio: $("caller") }, context, () => { show(); });
@@ -178,45 +187,8 @@ function follow(incident) {
   }
 }
 
-async function lookAtQuality() {
-  const mine = line;
-  if (!mine) return;
-  const { bars, words, figures } = await quality.look(mine.connection, mine.phase, cameraWorks());
-  if (mine !== line) return;
-  $("link").dataset.bars = String(bars);
-  say($("link-words"), words);
-  say($("link-figures"), figures);
-  const moving = mine.phase === "connected" && $("picture").videoWidth > 0;
-  const live = moving && !words.startsWith("No picture") && bars > 1;
-  $("picture-live").hidden = !live;
-  $("picture-wait").hidden = live;
-  say($("picture-wait"), mine.phase === "refused" ? mine.refused : words);
-}
-
-function level(analyser) {
-  const data = new Float32Array(analyser.fftSize);
-  analyser.getFloatTimeDomainData(data);
-  return Math.min(1, 3 * Math.sqrt(data.reduce((sum, each) => sum + each * each, 0) / data.length));
-}
-
 function cameraWorks() {
   return !(unitOf(current())?.faults ?? []).some((each) => each.code.startsWith("camera_"));
-}
-
-/** Meters for both voices; they are rebuilt when a stream has changed. */
-function lookAtLevels() {
-  if (!line?.voices) return;
-  const streams = { caller: $("caller").srcObject, own: line.microphone };
-  levels ??= {};
-  for (const [who, stream] of Object.entries(streams)) {
-    if (stream && levels[who]?.stream !== stream) {
-      const analyser = context.createAnalyser();
-      analyser.fftSize = 1024;
-      context.createMediaStreamSource(stream).connect(analyser);
-      levels[who] = { stream, analyser };
-    }
-    if (levels[who]) $(`${who}-level`).value = level(levels[who].analyser);
-  }
 }
 
 // --- what the operator does -------------------------------------------------------------------------------------------
@@ -292,6 +264,29 @@ function askToClose() {
   $("close-dialog").showModal();
 }
 
+/** Before the first call: let the ring tone sound, and ask for the microphone, so that Answer need not wait for it. */
+async function soundOn() {
+  await context.resume();
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    for (const track of stream.getTracks()) track.stop();
+  } catch {
+    notice("Without a microphone you will hear callers but cannot speak.");
+  }
+  await lookAtMicrophone();
+}
+
+async function lookAtMicrophone() {
+  try {
+    const permission = await navigator.permissions.query({ name: "microphone" });
+    microphone = permission.state;
+    permission.onchange = lookAtMicrophone;
+  } catch {
+    microphone = "unknown"; // this browser does not tell
+  }
+  show();
+}
+
 function play(incident) {
   say($("clip-title"), incident.site?.name ?? incident.unit);
   say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · ${shortSum(incident.clip)}`);
@@ -320,7 +315,7 @@ $("close-form").addEventListener("submit", () => {
 });
 $("clip-close").addEventListener("click", () => $("clip-dialog").close());
 $("clip-dialog").addEventListener("close", () => { $("clip").pause(); $("clip").removeAttribute("src"); $("clip").load(); });
-$("ring-on").addEventListener("click", () => context.resume().then(show));
+$("sound-on").addEventListener("click", soundOn);
 addEventListener("pointerdown", () => context.state === "suspended" && context.resume().then(show), { capture: true });
 context.addEventListener("statechange", show);
 
@@ -345,9 +340,8 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("keyup", (event) => event.key === " " && hold(false));
 
+lookAtMicrophone();
 setInterval(tick, 250);
-setInterval(lookAtQuality, 1000);
-setInterval(lookAtLevels, 100);
 show();
 
 // For the browser test and for whoever looks under the bonnet.
