@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hw_sim.devices.disk import can_mount, enter_namespace
 from hw_sim.faults import Faults
 from hw_sim.logtail import LogTail
 from hw_sim.pki import Credentials
@@ -131,3 +132,20 @@ def test_a_report_has_every_step_of_the_chain() -> None:
     plain = json.loads(report.as_json())
     assert list(plain["chain_ms"]) == list(CHAIN)
     assert plain["steps"][0]["text"] == "press"
+
+
+def test_fail__where_namespaces_are_refused_it_is_said_plainly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HW_SIM_NAMESPACE", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "unshare" in (enter_namespace(["true"]) or "")
+    refusing = tmp_path / "unshare"
+    refusing.write_text("#!/bin/sh\necho 'Operation not permitted' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    assert enter_namespace(["true"]) == "this system refuses a mount namespace: Operation not permitted"
+    assert not can_mount()
+
+
+def test_ok__inside_a_namespace_nothing_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HW_SIM_NAMESPACE", "1")
+    assert enter_namespace(["false"]) is None
+    assert can_mount()
