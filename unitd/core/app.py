@@ -62,7 +62,6 @@ class Core:
         self._panel = Panel(*self._lamps())
         self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
         self._unit = Unit(self._settings(), self._snapshot, self._clock, self._log)
-        self._unit.reconcile_with(lambda levels: self._panel.show(levels.lamps, levels.sounder))
         self._watch: PressWatch | None = None
         self._button_error = ""
         self._early: list[Felt] = []
@@ -195,8 +194,9 @@ class Core:
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
             lambda: self._snapshot.disk_failed or self._locks.failed, self._button_error, recovered.quarantined,
         )  # fmt: skip
-        unit.reconcile_with(
+        unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
             self._alarms.reconcile,
+            lambda levels: self._panel.show(levels.lamps, levels.sounder),
             self._workers.reconcile,
             self._locks.reconcile,
             lambda levels: self._control_room.state_changed(),

@@ -18,7 +18,7 @@ LONGEST_SLEEP_NS = 1_000_000_000
 
 
 class Unit:
-    """Runs on the loop; `apply` never blocks. Reconcilers are called in the order given, lamps first."""
+    """Runs on the loop; `apply` never blocks. Reconcilers are called in the order given."""
 
     def __init__(self, settings: Settings, snapshot: Snapshot, clock: Clock, log: Logger) -> None:
         self.state = State()
@@ -48,13 +48,14 @@ class Unit:
         self.apply(ev.Tick())
 
     def apply(self, event: ev.Event) -> None:
-        """Take one event: step, snapshot, reconcile; only then tell of stages: an alarm is the first on the wire."""
+        """Take one event: step, reconcile, snapshot; only then tell of stages.
+
+        The alarm is the first on the wire. A crash before the snapshot loses nothing: the latch holds the press.
+        """
         now_ns = self._clock.mono_ns()
         before = self.state
         after = self.state = step(before, event, now_ns, self.settings)
         changed = after is not before and after != before
-        if changed:
-            self._snapshot.save_volatile(after)
         levels = outputs(after, now_ns, self.settings)
         for reconcile in self._reconcilers:
             try:
@@ -62,6 +63,7 @@ class Unit:
             except Exception:  # noqa: BLE001 - one output that fails must not keep the others dark
                 self._log.exception("output failed", output=getattr(reconcile, "__qualname__", "?"))
         if changed:
+            self._snapshot.save_volatile(after)
             self._transitions(before, after, now_ns)
         self._wake.set()
 
