@@ -218,7 +218,8 @@ class PeerSession:
         if pad.direction != Gst.PadDirection.SRC or self._closed:
             return
         caps = pad.get_current_caps() or pad.query_caps(None)
-        if caps.get_structure(0).get_string("media") != "audio":
+        # As text: from GStreamer 1.26 on, Python gets another kind of structure than before.
+        if "media=(string)audio" not in caps.to_string():
             return
         ear = Gst.parse_bin_from_description(VOICE_IN, True)
         hear = self._hear
