@@ -18,6 +18,7 @@ from unitd.model.outputs import Outputs
 from unitd.model.timetable import resend_after_ns
 from unitd.ports import Clock, Uplink
 from unitd.runtime.logs import Logger, chain
+from unitd.runtime.waiting import set_within
 from unitd.store.outbox import Entry, Outbox
 
 PERSIST_AGAIN_S = 5.0
@@ -119,11 +120,8 @@ class AlarmDesk:
             now_ns = self._clock.mono_ns()
             due_ns = min((each.next_ns for each in self._waiting.values()), default=None)
             wait_s = PERSIST_AGAIN_S if due_ns is None else min(max(0.0, (due_ns - now_ns) / 1e9), PERSIST_AGAIN_S)
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+            if await set_within(self._wake, wait_s):
                 continue
-            except TimeoutError:
-                pass
             now_ns = self._clock.mono_ns()
             for press_id in list(self._unremoved):
                 self._task(self._remove(press_id))

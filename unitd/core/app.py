@@ -70,8 +70,9 @@ class Core:
     async def run(self) -> int:
         """Arm, recover, serve."""
         self._loop = asyncio.get_running_loop()
+        left = self._latch.pending(self._boot_id)  # before the button is watched: what is latched later is our own
         self._arm()
-        recovered = await recover(self._disk, self._run_dir, self._state_dir, self._snapshot, self._latch, self._log)
+        recovered = await recover(self._disk, self._run_dir, self._state_dir, self._snapshot, left, self._log)
         self._wire(recovered)
         status = await self._serve()
         self._panel.close()

@@ -57,6 +57,7 @@ class PressWatch:
         self._filter = press.Filter()
         self._stuck = False
         self._making: Felt | None = None
+        self._minting = threading.Lock()
         self._edges: queue.Queue[tuple[int, bool]] = queue.Queue(EDGES_PENDING)
         self._alive_ns = time.monotonic_ns()
         self.dropped_edges = 0
@@ -75,8 +76,9 @@ class PressWatch:
 
     def _edge(self, mono_ns: int, closed: bool) -> None:
         """On the GPIO thread: latch and light first, then let the press thread judge."""
-        if closed and self._making is None and not self._filter.fired:
-            self._making = self._answer(mono_ns)
+        with self._minting:  # `start` may find the contact closed by the very edge that the driver reports now
+            if closed and self._making is None and not self._filter.fired:
+                self._making = self._answer(mono_ns)
         try:
             self._edges.put_nowait((mono_ns, closed))
         except queue.Full:
@@ -119,7 +121,7 @@ class PressWatch:
         felt, self._making = self._making, None
         if felt is None:  # the contact was closed again while its release was still bouncing
             felt = self._answer(accepted.edge_ns)
-        self._on_press(felt._replace(accepted_ns=accepted.accepted_ns))
+        self._on_press(felt._replace(accepted_ns=time.monotonic_ns()))
 
     def _is_glitch(self) -> bool:
         """A press in the making that the filter has let go of. Its age excludes one whose edge is still queued."""

@@ -13,6 +13,7 @@ from unitd.model import events as ev
 from unitd.ports import Clock, Uplink, UplinkHandlers, Will
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service
+from unitd.runtime.waiting import set_within
 
 EVENTS_KEPT = 256
 STATE_SETTLE_S = 0.3
@@ -161,11 +162,7 @@ class ControlRoomDesk:
     async def _tell(self) -> None:
         """Publish the state when anything but its clocks has changed; facts alone only now and then."""
         while True:
-            try:
-                await asyncio.wait_for(self._changed.wait(), 5.0)
-            except TimeoutError:
-                pass
-            else:
+            if await set_within(self._changed, 5.0):
                 await asyncio.sleep(STATE_SETTLE_S)
             self._changed.clear()
             state = self._state()

@@ -29,7 +29,8 @@ class DiskThread:
         self._pending += 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, call)
         future.add_done_callback(self._done)
-        return await asyncio.wait_for(asyncio.shield(future), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await asyncio.shield(future)
 
     def _done(self, future: "asyncio.Future[T]") -> None:
         self._pending -= 1

@@ -10,6 +10,7 @@ from unitd.core.disk_thread import DiskThread
 from unitd.model.incident import Lock
 from unitd.model.outputs import Outputs
 from unitd.runtime.logs import Logger
+from unitd.runtime.waiting import set_within
 from unitd.store import disk
 
 AGAIN_S = 5.0
@@ -56,10 +57,7 @@ class LockDesk:
                     self.failed = True
                     break
             self._written = {key: lock for key, lock in self._written.items() if key in self._wanted}
-            try:
-                await asyncio.wait_for(self._wake.wait(), AGAIN_S if self.failed else None)
-            except TimeoutError:
-                continue
+            await set_within(self._wake, AGAIN_S if self.failed else None)
 
     def _write(self, path: Path, data: bytes) -> None:
         disk.make_dirs(self._directory)

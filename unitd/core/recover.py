@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitd.core.disk_thread import DiskThread
-from unitd.core.latch import Latch
+from unitd.core.latch import Latched
 from unitd.core.session import next_session
 from unitd.core.snapshot import Snapshot
 from unitd.errors import StoreError
@@ -37,9 +37,12 @@ def boot_id() -> str:
 
 
 async def recover(
-    disk: DiskThread, run_dir: Path, state_dir: Path, snapshot: Snapshot, latch: Latch, log: Logger
+    disk: DiskThread, run_dir: Path, state_dir: Path, snapshot: Snapshot, left: list[Latched], log: Logger
 ) -> Recovered:
-    """Gather it all. A disk that refuses or takes longer than WITHIN_S is logged and done without."""
+    """Gather it all, with the presses that were `left` latched.
+
+    A disk that refuses or takes longer than WITHIN_S is logged and done without.
+    """
 
     def read_disk() -> tuple[Recovered, State | None]:
         read = Recovered()
@@ -73,7 +76,7 @@ async def recover(
         if entry.press_id not in known:
             known.add(entry.press_id)
             found.presses.append(_event_of(entry))
-    for latched in latch.pending(boot_id()):
+    for latched in left:
         if latched.press_id not in known:
             known.add(latched.press_id)
             found.presses.append(

@@ -12,6 +12,7 @@ from unitd.model.outputs import Outputs, next_change_ns, outputs
 from unitd.model.step import step
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger, chain
+from unitd.runtime.waiting import set_within
 
 Reconciler = Callable[[Outputs], None]
 LONGEST_SLEEP_NS = 1_000_000_000
@@ -74,11 +75,9 @@ class Unit:
             next_ns = next_change_ns(self.state, now_ns, self.settings)
             wait_ns = LONGEST_SLEEP_NS if next_ns is None else min(next_ns - now_ns, LONGEST_SLEEP_NS)
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait_ns / 1e9)
-            except TimeoutError:
-                if next_ns is not None and self._clock.mono_ns() >= next_ns:
-                    self.apply(ev.Tick())
+            woken = await set_within(self._wake, wait_ns / 1e9)
+            if not woken and next_ns is not None and self._clock.mono_ns() >= next_ns:
+                self.apply(ev.Tick())
             beat()
 
     def _transitions(self, before: State, after: State, now_ns: int) -> None:

@@ -16,6 +16,7 @@ from unitd.runtime.logs import Logger
 HEALTH_KEPT_S = 15.0
 WORKERS: tuple[wire.Worker, ...] = ("field", "record", "call", "sense")
 MAX_CONNECTIONS = 16
+CONVERSE_S = 5.0
 UNSENT_LIMIT_BYTES = 1024 * 1024
 
 
@@ -147,12 +148,14 @@ class WorkerDesk:
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hello = msgspec.json.decode(await asyncio.wait_for(reader.readline(), 5.0), type=wire.FromWorker)
+        async with asyncio.timeout(CONVERSE_S):
+            hello = msgspec.json.decode(await reader.readline(), type=wire.FromWorker)
         if not isinstance(hello, wire.Hello):
             raise ValueError("the first line must be a hello")
         if hello.who == "status":
             writer.write(msgspec.json.encode(self._status()) + b"\n")
-            await asyncio.wait_for(writer.drain(), 5.0)
+            async with asyncio.timeout(CONVERSE_S):
+                await writer.drain()
             return
         name: wire.Worker = hello.who
         seen = self._seen[name]

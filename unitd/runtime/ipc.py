@@ -20,6 +20,7 @@ from unitd.messages.workers import (
     Worker,
 )
 from unitd.runtime.logs import Logger
+from unitd.runtime.waiting import set_within
 
 KEEP_WITHOUT_CORE_S = 60.0
 HEALTH_PERIOD_S = 4.0
@@ -143,7 +144,4 @@ class CoreLink:
             self._wake.clear()
             if self._events or self._health != sent:
                 continue
-            try:
-                await asyncio.wait_for(self._wake.wait(), HEALTH_PERIOD_S)
-            except TimeoutError:
-                continue
+            await set_within(self._wake, HEALTH_PERIOD_S)
