@@ -1,7 +1,7 @@
 """Waiting with a limit.
 
-`asyncio.wait_for` is not used: on Python 3.11 it can swallow a cancellation that comes together with the result, and the
-process then does not end at SIGTERM (https://github.com/python/cpython/issues/86296).
+`asyncio.wait_for` is not used: on Python 3.11 it can swallow a cancellation that comes together with the result, and
+the process then does not end at SIGTERM (https://github.com/python/cpython/issues/86296).
 """
 
 import asyncio
