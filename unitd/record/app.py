@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unitd.config import Config
-from unitd.drivers.camera_rtsp import RtspStream
+from unitd.drivers.camera import CameraOpener
 from unitd.drivers.tls import client_context
 from unitd.record.recorder import Recorder
 from unitd.record.server import MediaServer
@@ -19,7 +19,7 @@ def main(config: Config) -> int:
 
 def build(frame: Frame) -> list[Service]:
     """The services of this process, on its running loop."""
-    recorder = Recorder(frame, RtspStream)
+    recorder = Recorder(frame, CameraOpener().open)
     server = MediaServer(Path(frame.config.paths.run_dir) / "record.sock", recorder.find, frame.log)
     tls = frame.config.upload
     uploads = Uploads(

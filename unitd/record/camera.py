@@ -25,11 +25,19 @@ State = Literal["opening", "streaming", "stalled", "lost", "idle"]
 
 
 class Source(Protocol):
-    """One session with a camera, as unitd/drivers/camera_rtsp.py offers it; blocking, one thread."""
+    """One session with a camera, as unitd/drivers/camera.py opens it; blocking, one thread."""
 
     info: StreamInfo
-    mended_times: int
-    damaged_units: int
+
+    @property
+    def mended_times(self) -> int:
+        """How many units came with a time that stood still or stepped back."""
+        ...
+
+    @property
+    def damaged_units(self) -> int:
+        """How many units came incomplete."""
+        ...
 
     def units(self) -> Iterator[AccessUnit]:
         """Access units from a keyframe on, until DeviceError."""
