@@ -16,7 +16,8 @@ class LinkStats:
     voice_loss: float | None = None
     round_trip_s: float | None = None
     heard: int = 0
-    """Packets of the far end's voice so far; the same twice: nothing came in between (silence is sent, too)."""
+    """Rises with every packet of the far end's voice and every report of what it has got of ours; the same twice:
+    nothing came in between. A console without a microphone sends no voice at all, so voice alone would not do."""
 
 
 def read_stats(reply: Any) -> LinkStats | None:
@@ -39,6 +40,9 @@ def read_stats(reply: Any) -> LinkStats | None:
             heard += entry.get_uint64("packets-received")[1]
         if entry.get_name() != "remote-inbound-rtp":
             continue
+        report = entry.get_value("gst-rtpsource-stats") if entry.has_field("gst-rtpsource-stats") else None
+        if report is not None:
+            heard += report.get_uint("rb-exthighestseq")[1]
         found, loss = entry.get_double("fraction-lost")
         if found:
             losses[kinds.get(entry.get_uint("ssrc")[1], "")] = loss

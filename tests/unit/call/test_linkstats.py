@@ -25,3 +25,18 @@ def test_losses_are_told_apart_by_ssrc_because_kind_is_wrong_in_a_bundle() -> No
 def test_no_report_yet_is_no_figure() -> None:
     assert read_stats(None) is None
     assert read_stats(Gst.Structure.new_empty("application/x-webrtc-stats")) == LinkStats()
+
+
+def test_a_console_without_a_microphone_is_heard_by_its_reports() -> None:
+    def reading(confirmed: int) -> LinkStats | None:
+        report, _ = Gst.Structure.from_string(f"application/x-rtp-source-stats, rb-exthighestseq=(uint){confirmed};")
+        entry, _ = Gst.Structure.from_string("remote-inbound-rtp, ssrc=(uint)11;")
+        entry.set_value("gst-rtpsource-stats", report)
+        reply = Gst.Structure.new_empty("application/x-webrtc-stats")
+        reply.set_value("d", entry)
+        return read_stats(reply)
+
+    before, after = reading(70_000), reading(70_025)
+    assert before is not None
+    assert after is not None
+    assert after.heard == before.heard + 25
