@@ -95,7 +95,7 @@ export class Line {
   #track() {
     const own = this.voices ? this.#mic?.getAudioTracks()[0] : null;
     if (own) return own;
-    this.#silence ??= this.context.createMediaStreamDestination().stream.getAudioTracks()[0];
+    this.#silence ??= silentTrack(this.context);
     return this.#silence;
   }
 
@@ -210,4 +210,15 @@ export class Line {
     this.phase = phase;
     this.onChange();
   }
+}
+
+/** A track of silence that really sends: a destination without a source would send nothing, and a unit takes a console
+ * from which nothing comes for a dead one. */
+function silentTrack(context) {
+  const source = context.createConstantSource();
+  source.offset.value = 0;
+  const destination = context.createMediaStreamDestination();
+  source.connect(destination);
+  source.start();
+  return destination.stream.getAudioTracks()[0];
 }
