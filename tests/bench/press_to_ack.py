@@ -29,6 +29,9 @@ BARE_UNIT = "pole-0002"
 RATIO_CEILING = 2.0
 EDGE_CEILING_MS = 15.0
 WAIT_S = 10.0
+QUIET_S = 0.1
+"""The control room answers this long after the alarm, so that its work on the same machine does not count; the bare
+script gets no answer at all."""
 
 
 class Way(NamedTuple):
@@ -84,7 +87,10 @@ async def press_core(w: World, number: int) -> Way:
     before = len(w.room.alarms)
     w.gpio.press(BUTTON, HELD_MS)
     await w.until("alarm", lambda: len(w.room.alarms) > before, WAIT_S)
-    incident = w.room.alarms[-1].incident_id
+    await asyncio.sleep(QUIET_S)
+    alarm = w.room.alarms[-1]
+    incident = alarm.incident_id
+    w.room.send("received", wire.Received(press_ids=(alarm.press_id,)))
     w.command(wire.Close, number, incident_id=incident, outcome="test")
     await w.until("incident closed", lambda: "closed" in steps(w, incident), WAIT_S)
     at = steps(w, incident)
@@ -111,6 +117,7 @@ async def core_alone() -> AsyncIterator[World]:
         async with world(directory) as w:
             await w.start()
             await w.until("birth", lambda: any(state.online for state in w.room.states), WAIT_S)
+            w.room.confirms = False
             yield w
 
 
