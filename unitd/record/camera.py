@@ -17,7 +17,7 @@ LOST_AFTER_S = 3.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 HUNG_AFTER_S = 10.0
-"""An open and a read are both bounded well below this; a thread that is silent for longer never comes back."""
+"""An open and a read are bounded well below this, but a resolver that hangs is not: the thread gets a successor."""
 
 MAX_HUNG_THREADS = 3
 
@@ -82,7 +82,7 @@ class CameraStream:
         self._wake = threading.Event()
         self._generation = 0
         self._progress = 0.0
-        self._hung = 0
+        self._threads: list[threading.Thread] = []
         self._since = time.monotonic()
         self.running = False
 
@@ -119,9 +119,10 @@ class CameraStream:
         """Replace a thread that hangs. Raises CameraHungError past MAX_HUNG_THREADS. Call about each second."""
         if not self.running or time.monotonic() - self._progress < HUNG_AFTER_S:
             return
-        self._hung += 1
-        self._log.error("reading thread hangs and is replaced", after_s=HUNG_AFTER_S, hung=self._hung)
-        if self._hung > MAX_HUNG_THREADS:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        hung = len(self._threads)
+        self._log.error("reading thread hangs and is replaced", after_s=HUNG_AFTER_S, hung=hung)
+        if hung > MAX_HUNG_THREADS:
             raise CameraHungError(f"{self.camera.name}/{self.profile}")
         self._spawn()
 
@@ -130,7 +131,9 @@ class CameraStream:
         self._progress = time.monotonic()
         self._wake.clear()
         name = f"read {self.camera.name}/{self.profile}"
-        threading.Thread(target=self._run, args=(self._generation,), name=name, daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(self._generation,), name=name, daemon=True)
+        self._threads = [*(old for old in self._threads if old.is_alive()), thread]
+        thread.start()
 
     def _current(self, generation: int) -> bool:
         self._progress = time.monotonic() if generation == self._generation else self._progress

@@ -3,6 +3,7 @@
 Reads one ExportJob as JSON from stdin and writes one ExportResult as JSON to stdout.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -43,7 +44,8 @@ def run(job: ExportJob) -> ExportResult:
 
 
 def main() -> int:
-    os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # a service's sandbox may forbid it, and its CPU weight serves as well
+        os.nice(NICENESS)
     result = run(msgspec.json.decode(sys.stdin.buffer.read(), type=ExportJob))
     sys.stdout.buffer.write(msgspec.json.encode(result))
     return 0
