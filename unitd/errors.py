@@ -1,5 +1,7 @@
 """Every error that unitd raises on purpose: one small tree, each also a builtin error where one fits."""
 
+import re
+
 
 class UnitdError(Exception):
     """Root of the tree; the message is one line that an installer can act on."""
@@ -23,3 +25,17 @@ class DeviceError(UnitdError, OSError):
 
 class StoreError(UnitdError, OSError):
     """The disk refused; whoever was to persist goes on in memory and reports a fault."""
+
+
+class ModemSilentError(DeviceError):
+    """No answer in time."""
+
+
+class ModemRefusedError(DeviceError):
+    """The modem answered ERROR; `code` is its CME or CMS number, None for a plain ERROR."""
+
+    def __init__(self, command: str, answer: str) -> None:
+        super().__init__(f"{command}: {answer}")
+        number = re.search(r": *(\d{1,6})$", answer)
+        self.code = int(number[1]) if number else None
+        self.answer = answer

@@ -72,3 +72,44 @@ class Uplink(Protocol):
     async def run(self) -> None:
         """Connect and stay connected until cancelled."""
         ...
+
+
+class SerialLine(Protocol):
+    """A serial device that may come and go, opened and closed any number of times by one loop; nothing blocks."""
+
+    async def open(self) -> None:
+        """Raises DeviceError within a few seconds."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Queue `data`. Raises DeviceError when the line is not open or does not take what it has."""
+        ...
+
+    async def wait_lost(self) -> str:
+        """Wait until the open line is lost and return why."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class ModemDialog(Protocol):
+    """Commands and answers with a modem, one at a time; loop only."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what the modem said; never raises."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The line has gone: the outstanding command fails with DeviceError."""
+        ...
+
+    async def ask(self, command: str, timeout_s: float, answers: str | None = None) -> list[str]:
+        """The lines of the answer. Raises ModemSilentError, ModemRefusedError, DeviceError."""
+        ...
+
+
+MakeLine = Callable[[Callable[[bytes], None]], SerialLine]
+"""(called on the loop with what arrives) -> a line that is not open yet."""
+
+MakeDialog = Callable[[Callable[[bytes], None], Callable[[str], None]], ModemDialog]
+"""(write, called with each unsolicited line) -> a dialog."""

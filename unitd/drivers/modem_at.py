@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from unitd.errors import DeviceError
+from unitd.errors import DeviceError, ModemRefusedError, ModemSilentError
 
 LONGEST_LINE_BYTES = 2048
 LONGEST_ANSWER_LINES = 200
@@ -28,20 +28,6 @@ _REPORT_WORDS = (
     "SMS DONE",
 )
 _NAME = re.compile(r"^AT(\+[A-Z]+|[A-Z&]?)", re.IGNORECASE)
-
-
-class ModemSilentError(DeviceError):
-    """No answer in time."""
-
-
-class ModemRefusedError(DeviceError):
-    """The modem answered ERROR; `code` is its CME or CMS number, None for a plain ERROR."""
-
-    def __init__(self, command: str, answer: str) -> None:
-        super().__init__(f"{command}: {answer}")
-        number = re.search(r": *(\d{1,6})$", answer)
-        self.code = int(number[1]) if number else None
-        self.answer = answer
 
 
 class LineFramer:

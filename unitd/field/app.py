@@ -1,11 +1,18 @@
 """The process `field`: what hangs on a cable, the dome and the modem. A stuck port blocks nobody else."""
 
+from functools import partial
+
 from unitd.config import Config
+from unitd.drivers.dome_pelco_d import encode
+from unitd.drivers.modem_at import AtDialog
+from unitd.drivers.serial_port import SerialPort
 from unitd.field.dome import DomeService
 from unitd.field.health import Board
 from unitd.field.modem import ModemService
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
+
+MODEM_BAUD = 115200
 
 
 def main(config: Config) -> int:
@@ -17,10 +24,12 @@ def build(frame: Frame) -> list[Service]:
     """One service for each part that is fitted; none is vital, for a dead port is health and no reason to end."""
     board = Board(frame.core.set_health)
     services = []
-    if frame.config.dome is not None:
-        dome = DomeService(frame.config.dome, frame.core, board.part("dome"), frame.log)
+    if (fitted := frame.config.dome) is not None:
+        line = partial(SerialPort, fitted.port, fitted.baud)
+        dome = DomeService(fitted, frame.core, board.part("dome"), frame.log, line, encode)
         services.append(Service("dome", dome.run))
-    if frame.config.modem is not None:
-        modem = ModemService(frame.config.modem, board.part("modem"), frame.log)
+    if (modem_table := frame.config.modem) is not None:
+        line = partial(SerialPort, modem_table.port, MODEM_BAUD)
+        modem = ModemService(modem_table, board.part("modem"), frame.log, line, AtDialog)
         services.append(Service("modem", modem.run))
     return services

@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
 from unitd.config import DomeTable
-from unitd.drivers.dome_pelco_d import encode
-from unitd.drivers.serial_port import SerialPort
 from unitd.errors import DeviceError
 from unitd.field.health import Report
 from unitd.messages.workers import Fault
 from unitd.model.dome import AtPreset, DomePolicy, Goal, Order, Stopped
+from unitd.ports import MakeLine
 from unitd.runtime.ipc import CoreLink
 from unitd.runtime.logs import Logger
+
+Encode = Callable[[int, Order], bytes]
+"""(address, order) -> the frame in the dome's protocol; empty for what is only told."""
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
@@ -25,14 +28,17 @@ WATCH_MOVE_S = 0.1
 class DomeService:
     """Runs for ever; a lost port is a fault `dome_lost` and is opened again by its stable path, with back-off."""
 
-    def __init__(self, config: DomeTable, core: CoreLink, report: Report, log: Logger) -> None:
+    def __init__(
+        self, config: DomeTable, core: CoreLink, report: Report, log: Logger, line: MakeLine, encode: Encode
+    ) -> None:
         self._config = config
         self._core = core
         self._report = report
         self._log = log
         self._last_fault: Fault | None = None
         self._policy = DomePolicy(config.move_limit_s)
-        self._port = SerialPort(config.port, config.baud, lambda _answer: None)
+        self._port = line(lambda _answer: None)
+        self._encode = encode
 
     async def run(self) -> None:
         """Serve until cancelled; then the last orders (stops) are sent and the port is closed."""
@@ -54,7 +60,7 @@ class DomeService:
         finally:
             with contextlib.suppress(DeviceError):
                 for order in self._policy.last_orders():
-                    self._port.write(encode(self._config.address, order))
+                    self._port.write(self._encode(self._config.address, order))
             await self._port.close()
 
     def _lost(self, why: str) -> None:
@@ -96,7 +102,7 @@ class DomeService:
             case AtPreset(preset):
                 self._core.event("dome_at_preset", preset=preset)
             case _:
-                self._port.write(encode(self._config.address, order))
+                self._port.write(self._encode(self._config.address, order))
                 self._log.debug("dome order", order=str(order))
 
     async def _wait(self, lost: "asyncio.Task[str]", version: int) -> None:

@@ -6,15 +6,13 @@ import random
 import time
 
 from unitd.config import ModemTable
-from unitd.drivers.modem_at import AtDialog, ModemRefusedError, ModemSilentError
-from unitd.drivers.serial_port import SerialPort
-from unitd.errors import DeviceError
+from unitd.errors import DeviceError, ModemRefusedError, ModemSilentError
 from unitd.field.health import Facts, Report
 from unitd.messages.workers import Fault
 from unitd.model import modem as meaning
+from unitd.ports import MakeDialog, MakeLine
 from unitd.runtime.logs import Logger
 
-BAUD = 115200
 HUNG_AFTER = 3
 """Commands in a row without an answer."""
 FIRST_PAUSE_S = 0.5
@@ -37,12 +35,13 @@ class ModemService:
     all needs its supply cut, which is a person's or a relay's work.
     """
 
-    def __init__(self, config: ModemTable, report: Report, log: Logger) -> None:
+    def __init__(self, config: ModemTable, report: Report, log: Logger, line: MakeLine, dialog: MakeDialog) -> None:
         self._config = config
         self._report = report
         self._log = log
-        self._port = SerialPort(config.port, BAUD, self._heard)
-        self._at = AtDialog(self._port.write, self._on_report)
+        self._port = line(self._heard)
+        self._dialog = dialog
+        self._at = dialog(self._port.write, self._on_report)
         self._look_now = asyncio.Event()
         self._facts: Facts = {}
         self._sim: meaning.Sim = "unknown"
@@ -87,7 +86,7 @@ class ModemService:
 
     async def _serve(self) -> None:
         """Until the port is lost or the modem silent. Raises DeviceError, never returns."""
-        self._at = at = AtDialog(self._port.write, self._on_report)
+        self._at = at = self._dialog(self._port.write, self._on_report)
 
         async def tell_lost() -> str:
             why = await self._port.wait_lost()

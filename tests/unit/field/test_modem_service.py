@@ -5,12 +5,15 @@ import os
 import time
 import tty
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import structlog
 
 from unitd.config import ModemTable
+from unitd.drivers.modem_at import AtDialog
+from unitd.drivers.serial_port import SerialPort
 from unitd.field import modem as service_module
 from unitd.field.health import Facts
 from unitd.field.modem import ModemService
@@ -83,7 +86,9 @@ def with_service(work: Callable[[LeastModem, Told], Awaitable[Any]], **settings:
         least, told = LeastModem(), Told()
         table = ModemTable(port=least.port, poll_s=0.05, answer_timeout_s=0.05)
         table = msgspec.structs.replace(table, **settings)
-        running = asyncio.create_task(ModemService(table, told.take, structlog.get_logger()).run())
+        line = partial(SerialPort, table.port, 115200)
+        service = ModemService(table, told.take, structlog.get_logger(), line, AtDialog)
+        running = asyncio.create_task(service.run())
         try:
             await work(least, told)
         finally:
