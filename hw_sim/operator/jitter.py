@@ -16,7 +16,7 @@ PATIENCE_S = 0.3
 CAPACITY_PACKETS = 512
 
 
-class HastyBuffer(JitterBuffer):  # type: ignore[misc]
+class HastyBuffer(JitterBuffer):
     """Gives a gap PATIENCE_S, then starts afresh with the packet in hand and has a keyframe asked for."""
 
     def __init__(self) -> None:
@@ -44,8 +44,9 @@ class HastyBuffer(JitterBuffer):  # type: ignore[misc]
     def _has_gap(self) -> bool:
         """Whether a packet is missing before one that is here."""
         hole = False
+        origin = self._origin or 0
         for count in range(self.capacity):
-            if self._packets[(self._origin + count) % self.capacity] is None:
+            if self._packets[(origin + count) % self.capacity] is None:
                 hole = True
             elif hole:
                 return True

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import ssl
 import time
+from collections.abc import Callable
 
 from unitd.call.clips import clip_loader
 from unitd.call.conversation import Conversation
@@ -24,6 +25,7 @@ from unitd.runtime.worker import Frame, run_worker
 
 HEALTH_PERIOD_S = 1.0
 CALL_FAILED_AFTER_S = 5.0
+CALL_AGAIN_S = 1.0
 
 
 def main(config: Config) -> int:
@@ -139,21 +141,27 @@ class CallWorker:
         def report(name: Name, peer: str, endpoint: str | None) -> None:
             self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
 
-        conversation = self._conversation = Conversation(
-            self._config, incident_id, kind, self._mixer, self._trust, report, self._log
-        )
-        self._task = asyncio.create_task(self._keep(conversation), name="conversation")
+        def make() -> Conversation:
+            return Conversation(self._config, incident_id, kind, self._mixer, self._trust, report, self._log)
 
-    async def _keep(self, conversation: Conversation) -> None:
-        try:
-            await conversation.run()
-        except Exception as error:  # noqa: BLE001 - the call is made again
-            self._log.error("call failed", error=repr(error), exc_info=True)
-            self._conversation = None
+        self._conversation = make()
+        self._task = asyncio.create_task(self._keep(self._conversation, make), name="conversation")
+        self.microphone.listen(True)
+
+    async def _keep(self, conversation: Conversation, make: Callable[[], Conversation]) -> None:
+        """The call for as long as it is wanted, whatever breaks in it."""
+        while True:
+            try:
+                await conversation.run()
+            except Exception as error:  # noqa: BLE001 - the call is made again
+                self._log.error("call failed", error=repr(error), exc_info=True)
+            await asyncio.sleep(CALL_AGAIN_S)
+            conversation = self._conversation = make()
 
     async def _hang_up(self, reason: str) -> None:
         conversation, task = self._conversation, self._task
         self._conversation = self._task = None
+        self.microphone.listen(False)
         if conversation is None or task is None:
             return
         await conversation.say_bye(reason)

@@ -26,6 +26,7 @@ class Microphone:
         self._frames: deque[bytes] = deque(maxlen=WAITING_FRAMES)
         self._scheduled = False
         self._open = False
+        self._listened_to = asyncio.Event()
         self._last_s = 0.0
         self.dropped_frames = 0
         self.silence_frames = 0
@@ -35,6 +36,13 @@ class Microphone:
         self._open = is_open
         if not is_open:
             self._frames.clear()
+
+    def listen(self, is_listened_to: bool) -> None:
+        """Whether there is a call: without one there is no need of silence either; on the loop."""
+        if is_listened_to:
+            self._listened_to.set()
+        else:
+            self._listened_to.clear()
 
     def deliver(self, pcm: bytes) -> None:
         """Take a frame from the card; on any thread, never blocks. The oldest of WAITING_FRAMES goes when the loop is
@@ -63,6 +71,7 @@ class Microphone:
         """Fill in with silence, for ever."""
         due_s = time.monotonic()
         while True:
+            await self._listened_to.wait()
             due_s = max(due_s + FRAME_S, time.monotonic() - 5 * FRAME_S)
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             if time.monotonic() - self._last_s > MISSING_AFTER_S:

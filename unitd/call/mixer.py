@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from unitd.call.pcm import FRAME_SAMPLES, RATE_HZ, PcmRing
+from unitd.call.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE, PcmRing
 
 I16 = npt.NDArray[np.int16]
 F32 = npt.NDArray[np.float32]
@@ -96,6 +96,8 @@ class Mixer:
             prompt = self._prompt_frame()
             self._prompt_gain = _towards(self._prompt_gain, self._wanted_prompt_gain(warning))
             self._voice_gain = _towards(self._voice_gain, VOICE_UNDER_WARNING if warning is not None else 1.0)
+        if voice is None and warning is None and prompt is None:
+            return SILENCE
         mix = np.zeros(FRAME_SAMPLES, np.float32)
         for samples, gain in ((prompt, self._prompt_gain), (voice, self._voice_gain), (warning, 1.0)):
             if samples is not None:

@@ -70,6 +70,7 @@ def test_silence_fills_in_while_the_card_does_not_deliver_and_stops_while_it_doe
     async def check(microphone: Microphone, sent: list[bytes]) -> None:
         enough = asyncio.Event()
         microphone._send = lambda pcm: (sent.append(pcm), enough.set() if len(sent) == 5 else None)[0]
+        microphone.listen(True)
         work = asyncio.create_task(microphone.run())
         await asyncio.wait_for(enough.wait(), 2)
         assert set(sent) == {SILENCE}
