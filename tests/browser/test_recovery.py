@@ -56,3 +56,28 @@ async def _kill(page: Page, bench: Bench, process: str, back: str) -> None:
     await bench.faults.set("kill", process)
     await seen
     await until(page, back, 20)
+
+
+@pytest.mark.timeout(120)
+def test_a_console_that_nobody_has_clicked_keeps_one_picture() -> None:
+    """Without a click a browser lets no sound run, so not even silence is sent: the unit must not take it for dead."""
+    asyncio.run(_unclicked())
+
+
+async def _unclicked() -> None:
+    async with Bench(BenchOptions(sound=False)) as bench:
+        await bench.wait_ready()
+        assert bench.room is not None
+        async with chromium() as browser:
+            page = await browser.new_page(viewport=DESKTOP)
+            await page.goto(bench.room.console_url)
+            await page.evaluate("window.console_page.context.suspend()")  # as before a click
+            bench.press()
+            await until(page, LIVE)
+            bench.release()
+            assert await page.evaluate("window.console_page.context.state") == "suspended"
+            assert await page.is_visible("#sound-on")
+            await page.evaluate("window.first = window.console_page.line.connection")
+            # Longer than the unit's patience with a silent peer (15 s).
+            await until(page, "document.getElementById('picture').currentTime > 18", 40)
+            assert await page.evaluate("window.first === window.console_page.line.connection")
