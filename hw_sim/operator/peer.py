@@ -16,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import websockets
+from aioice import stun
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
@@ -29,6 +30,9 @@ HEARD_LEVEL = 200
 """Peak (of 32768) from which sound counts as the first audio: comfort noise of a codec stays below it."""
 
 
+CHECK_AGAIN_S = 0.1
+SET_UP_S = 3.0
+AIOICE_CHECK_AGAIN_S = 0.5
 BACKLOG_NS = 1_000_000_000
 """The first pictures are the group that the unit had in hand: old on purpose, and not counted as latency."""
 
@@ -111,6 +115,7 @@ class OperatorPeer:
     async def _answer(self, sdp: str) -> str:
         await self._drop_session()
         self.offers += 1
+        _check_as_quickly_as_a_browser()
         pc = self._pc = RTCPeerConnection()
         pc.on("track", self._on_track)
         pc.on("connectionstatechange", lambda: self._on_state(pc))
@@ -171,6 +176,15 @@ class OperatorPeer:
             if self.first_audio_mono_ns is None and int(np.abs(samples.astype(np.int32)).max(initial=0)) > HEARD_LEVEL:
                 self.first_audio_mono_ns = time.monotonic_ns()
             self.ear.hear(samples)
+
+
+def _check_as_quickly_as_a_browser() -> None:
+    """Repeat an unanswered connectivity check after 0.1 s, not 0.5 s, while a session is set up (browsers: 0.05 s).
+
+    Only then: aioice judges its later consent checks by the same figure, which a slow link would not meet.
+    """
+    stun.RETRY_RTO = CHECK_AGAIN_S
+    asyncio.get_running_loop().call_later(SET_UP_S, setattr, stun, "RETRY_RTO", AIOICE_CHECK_AGAIN_S)
 
 
 async def _until_end(consume: Any, track: MediaStreamTrack) -> None:
