@@ -107,6 +107,6 @@ class BrokerTransport:
         self._client.loop_stop()
 
 
-def _no_delay(_client: Any, _userdata: Any, opened: socket.socket) -> None:
+def _no_delay(_client: Any, _userdata: Any, opened: Any) -> None:
     """Or a `received` waits up to 40 ms behind the acknowledgement of its alarm (Nagle against delayed ACK)."""
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -154,5 +154,5 @@ async def world(directory: Path, extra: str = "") -> AsyncIterator[World]:
             built.process.kill()
             built.process.wait(5.0)
         room.close()
-        gpio.close()
+        built.gpio.close()
         await broker.stop()

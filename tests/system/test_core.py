@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hw_sim.devices.gpio_bench import GpioBench
 from tests.system.core_alone import BUTTON, GREEN, LOCATOR, UNIT, YELLOW, World, world
 from unitd.messages import control_room as wire
 
@@ -142,6 +143,25 @@ def test_a_stuck_button_is_a_fault_and_one_alarm_and_heals(tmp_path: Path) -> No
             assert len({alarm.press_id for alarm in w.room.alarms}) == 1
             w.gpio.press(BUTTON, 40)
             await w.until("second press", lambda: len({alarm.press_id for alarm in w.room.alarms}) == 2)
+
+    asyncio.run(run())
+
+
+def test_pins_that_come_late_are_watched_and_lit_when_they_come(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            w.gpio.close()
+            await w.start(armed=False)
+            await w.until(
+                "unarmed told", lambda: any(not state.armed and state.online for state in w.room.states), 20.0
+            )
+            assert any(fault.code == "button_lost" for fault in w.room.states[-1].faults)
+            w.gpio = GpioBench(tmp_path / "gpio.sock").start()
+            await w.until("armed", lambda: w.room.states[-1].armed)
+            await pressed(w)
+            await w.until("alarm", lambda: bool(w.room.alarms))
+            await w.shown(YELLOW, "steady")
+            assert not any(fault.code == "button_lost" for fault in w.room.states[-1].faults)
 
     asyncio.run(run())
 

@@ -25,7 +25,7 @@ from unitd.core.recover import Recovered, boot_id, recover
 from unitd.core.snapshot import Snapshot
 from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
-from unitd.drivers.gpio import GpioButton, GpioLamp
+from unitd.drivers.gpio import GpioButton, GpioLamp, check_pins
 from unitd.drivers.mqtt import MqttUplink
 from unitd.drivers.tls import client_context
 from unitd.messages import control_room as wire
@@ -39,6 +39,10 @@ from unitd.runtime.clock import SystemClock
 from unitd.runtime.supervise import Service, supervise
 from unitd.runtime.watchdog import Watchdog, notify
 from unitd.store.outbox import Outbox
+
+ARM_AGAIN_S = 1.0
+READY_UNARMED_S = 8.0
+"""How long systemd is kept waiting for a button that cannot be watched; less than its TimeoutStartSec."""
 
 
 def main(config: Config) -> int:
@@ -59,11 +63,11 @@ class Core:
         self._boot_id = boot_id()
         self._disk = DiskThread()
         self._latch = Latch(self._run_dir)
-        self._panel = Panel(*self._lamps())
+        self._panel = Panel()
         self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
         self._unit = Unit(self._settings(), self._snapshot, self._clock, self._log)
         self._watch: PressWatch | None = None
-        self._button_error = ""
+        self._button_error = "not tried yet"
         self._early: list[Felt] = []
         self._ready = False
 
@@ -91,35 +95,34 @@ class Core:
             dome_move_limit_ns=int((c.dome.move_limit_s if c.dome else 0) * 1e9),
         )
 
-    def _lamps(self) -> tuple[GpioLamp | None, GpioLamp | None, GpioLamp | None, GpioLamp | None]:
-        """The lamps whose pins can be had; one that cannot is logged, and the others still light."""
+    def _fit_lamps(self) -> None:
+        """Take the pins of lamps and sounder that are not held yet; one that cannot be had leaves the others lit."""
         c = self._config
+        pins = {
+            "yellow": c.lamps.yellow_pin,
+            "green": c.lamps.green_pin,
+            "locator": c.lamps.locator_pin,
+            "sounder": c.sounder.pin,
+        }
+        for name, pin in pins.items():
+            if pin is not None and not self._panel.fitted(name):
+                try:
+                    self._panel.fit(name, GpioLamp(pin))
+                except Exception as error:  # noqa: BLE001 - whatever a pin library raises, the other lamps still light
+                    self._log.error("lamp cannot be driven", lamp=name, pin=pin, error=repr(error))
 
-        def lamp(name: str, pin: int | None) -> GpioLamp | None:
-            if pin is None:
-                return None
-            try:
-                return GpioLamp(pin)
-            except Exception:  # noqa: BLE001 - whatever a pin library raises, the other lamps still light
-                self._log.exception("lamp cannot be driven", lamp=name, pin=pin)
-                return None
-
-        return (
-            lamp("yellow", c.lamps.yellow_pin),
-            lamp("green", c.lamps.green_pin),
-            lamp("locator", c.lamps.locator_pin),
-            lamp("sounder", c.sounder.pin),
-        )
-
-    def _arm(self) -> None:
-        """Watch the button, before the disk is so much as looked at. Presses until then wait in `_early`."""
+    def _arm(self) -> bool:
+        """Watch the button, before the disk is so much as looked at; whether it worked. Early presses wait."""
         table = self._config.button
         try:
+            check_pins()
+            self._fit_lamps()
             button = GpioButton(table.pin, table.closed_level)
         except Exception as error:  # noqa: BLE001 - whatever it raises, the unit still serves its other routes
+            if repr(error) != self._button_error:
+                self._log.exception("button cannot be watched", pin=table.pin)
             self._button_error = repr(error)
-            self._log.exception("button cannot be watched", pin=table.pin)
-            return
+            return False
         self._watch = PressWatch(
             button,
             self._panel,
@@ -131,7 +134,9 @@ class Core:
             on_stuck=lambda stuck: self._from_thread(self._stuck, stuck),
         )
         self._watch.start()
+        self._button_error = ""
         self._log.info("button watched", pin=table.pin)
+        return True
 
     def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended; the latch keeps the press
@@ -193,7 +198,8 @@ class Core:
         )
         self._health = HealthDesk(
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
-            lambda: self._snapshot.disk_failed or self._locks.failed, self._button_error, recovered.quarantined,
+            lambda: self._snapshot.disk_failed or self._locks.failed, lambda: self._button_error,
+            recovered.quarantined,
         )  # fmt: skip
         unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
             self._alarms.reconcile,
@@ -253,9 +259,15 @@ class Core:
             await self._unit.run(lambda: watchdog.beat("time"))
 
         async def press_thread() -> None:
-            """The press thread completes a cycle every second; its stamp is what is fresh, not this task."""
-            if self._watch is None:
-                await asyncio.Event().wait()
+            """Arm if that has not worked yet (a GPIO chip may come late at boot); then see that the thread lives.
+
+            It completes a cycle every second; its stamp is what is fresh, not this task.
+            """
+            while self._watch is None:
+                await asyncio.sleep(ARM_AGAIN_S)
+                if await asyncio.to_thread(self._arm):
+                    self._unit.apply(ev.ButtonState(True, False))
+                    notify("READY=1\nSTATUS=armed")
             watchdog.expect("press", within_s=4.0)
             while self._watch is not None:
                 if time.monotonic_ns() - self._watch.alive_ns < 3_000_000_000:
@@ -276,7 +288,10 @@ class Core:
         ]
         work = asyncio.create_task(supervise(services, self._log))
         stopping = asyncio.create_task(stop.wait())
-        notify("READY=1\nSTATUS=armed" if self._watch is not None else "READY=1\nSTATUS=button cannot be watched")
+        if self._watch is not None:
+            notify("READY=1\nSTATUS=armed")
+        else:  # a unit that cannot be armed must not be restarted for ever either: it has a fault to report
+            self._loop.call_later(READY_UNARMED_S, notify, "READY=1\nSTATUS=not armed: the button cannot be watched")
         self._log.info("armed" if self._unit.state.armed else "not armed", session=self._alarms.session)
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")

@@ -32,7 +32,7 @@ class HealthDesk:
         control_room: ControlRoomDesk,
         workers: WorkerDesk,
         disk_failed: Callable[[], bool],
-        button_error: str,
+        button_error: Callable[[], str],
         quarantined: list[str],
     ) -> None:
         self._config = config
@@ -52,8 +52,8 @@ class HealthDesk:
         """Everything wrong now, core's own first."""
         state, report = self._unit.state, wire.FaultReport
         found: list[wire.FaultReport] = []
-        if self._button_error:
-            found.append(report(code="button_lost", text=f"the button cannot be watched: {self._button_error}"))
+        if why := self._button_error():
+            found.append(report(code="button_lost", text=f"the button cannot be watched: {why}"))
         if state.button_stuck:
             found.append(report(code="button_stuck", text="the button's contact has been closed for too long"))
         if self._alarms.disk_failed:

@@ -9,12 +9,11 @@ from unitd.ports import Lamp
 class Panel:
     """Thread-safe. While a press is in the making (`first_light` .. `settle`) yellow is at least flashing and the
     sounder on, whatever the loop knows by then: the caller sees within milliseconds that the pole has felt the finger.
-    A lamp that is not fitted, or whose pin cannot be had, is None.
+    A lamp that is not fitted, or whose pin cannot be had, is left out.
     """
 
-    def __init__(self, yellow: Lamp | None, green: Lamp | None, locator: Lamp | None, sounder: Lamp | None) -> None:
-        self._lamps = (yellow, green, locator)
-        self._sounder = sounder
+    def __init__(self) -> None:
+        self._lamps: dict[str, Lamp] = {}
         self._lock = threading.Lock()
         self._wanted = Lamps("off", "off", "off")
         self._tone = False
@@ -24,6 +23,15 @@ class Panel:
     def levels(self) -> dict[str, str]:
         """What is shown, for status."""
         return {**self._wanted._asdict(), "sounder": "steady" if self._tone else "off"}
+
+    def fit(self, name: str, lamp: Lamp) -> None:
+        """Drive `lamp` as `yellow`, `green`, `locator` or `sounder` from now on; it takes its level at once."""
+        with self._lock:
+            self._lamps[name] = lamp
+            self._reconcile()
+
+    def fitted(self, name: str) -> bool:
+        return name in self._lamps
 
     def first_light(self) -> None:
         """A finger is on the button: answer at once, from the GPIO thread."""
@@ -46,16 +54,14 @@ class Panel:
     def close(self) -> None:
         """Let go of the pins."""
         with self._lock:
-            for lamp in (*self._lamps, self._sounder):
-                if lamp is not None:
-                    lamp.close()
+            for lamp in self._lamps.values():
+                lamp.close()
+            self._lamps.clear()
 
     def _reconcile(self) -> None:
         wanted = self._wanted
         if self._making and wanted.yellow == "off":
             wanted = wanted._replace(yellow="flashing")
-        for lamp, level in zip(self._lamps, wanted, strict=True):
-            if lamp is not None:
-                lamp.show(level)
-        if self._sounder is not None:
-            self._sounder.show("steady" if self._tone or self._making else "off")
+        levels = {**wanted._asdict(), "sounder": "steady" if self._tone or self._making else "off"}
+        for name, lamp in self._lamps.items():
+            lamp.show(levels[name])

@@ -10,6 +10,11 @@ FLASH_HALF_PERIOD_S = 0.5
 """1 Hz: within the 2 Hz limit for flashing lights near people with photosensitive epilepsy."""
 
 
+def check_pins() -> None:
+    """Raises gpiozero's BadPinFactory when the board's pins cannot be reached at all; may block for seconds."""
+    Device.ensure_pin_factory()
+
+
 class GpioButton:
     """A contact on a pin: every edge is reported, unfiltered, on gpiozero's thread.
 

@@ -164,6 +164,6 @@ class MqttUplink:
         self._down(reason)
 
 
-def _no_delay(_client: Any, _userdata: Any, opened: socket.socket) -> None:
+def _no_delay(_client: Any, _userdata: Any, opened: Any) -> None:
     """Or a reply waits 40 ms behind the acknowledgement of its command (Nagle against delayed ACK, measured)."""
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -42,7 +42,7 @@ class Watched:
         self.latches = directory / "latch"
         self.watch = PressWatch(
             button,
-            Panel(None, None, None, None),
+            Panel(),
             Latch(directory),
             SystemClock(directory / "synchronized"),
             "boot",

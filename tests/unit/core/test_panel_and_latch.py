@@ -20,13 +20,20 @@ class FakeLamp:
         self.level = "off"
 
 
+def panel_of(**lamps: FakeLamp) -> Panel:
+    panel = Panel()
+    for name, lamp in lamps.items():
+        panel.fit(name, lamp)
+    return panel
+
+
 def latched(number: int, boot_id: str = "b") -> Latched:
     return Latched(f"press-{number}", f"incident-{number}", number, 0, "unknown", boot_id)
 
 
 def test_first_light_holds_against_the_loop_until_settled() -> None:
     yellow, sounder = FakeLamp(), FakeLamp()
-    panel = Panel(yellow, None, None, sounder)
+    panel = panel_of(yellow=yellow, sounder=sounder)
     panel.first_light()
     panel.show(Lamps("off", "off", "steady"), False)
     assert (yellow.level, sounder.level) == ("flashing", "steady")
@@ -36,7 +43,7 @@ def test_first_light_holds_against_the_loop_until_settled() -> None:
 
 def test_first_light_never_dims_a_registered_call() -> None:
     yellow = FakeLamp()
-    panel = Panel(yellow, FakeLamp(), FakeLamp(), FakeLamp())
+    panel = panel_of(yellow=yellow, green=FakeLamp())
     panel.show(Lamps("steady", "steady", "steady"), False)
     panel.first_light()
     assert yellow.level == "steady"
@@ -73,3 +80,11 @@ def test_latches_are_bounded(tmp_path: Path) -> None:
     for number in range(MAX_LATCHES + 10):
         latch.set(latched(number))
     assert latch.failed == 10
+
+
+def test_a_lamp_fitted_late_takes_its_level() -> None:
+    panel = Panel()
+    panel.show(Lamps("steady", "off", "off"), False)
+    yellow = FakeLamp()
+    panel.fit("yellow", yellow)
+    assert yellow.level == "steady"
