@@ -158,6 +158,7 @@ async def real_pictures(browser: Browser) -> None:
         await until(console, "document.getElementById('picture').videoWidth > 0")
         await asyncio.sleep(4)
         await shoot({"console": console, "pole": pole}, "real-ringing")
+        await for_readme(console, "console")
         ages = []
         for _ in range(40):
             frame = await grab(console)
@@ -168,10 +169,13 @@ async def real_pictures(browser: Browser) -> None:
         await until(console, "document.getElementById('call-stage').textContent.startsWith('Answered')")
         await asyncio.sleep(4)
         await shoot({"console": console, "pole": pole}, "real-answered")
-        for name, page in (("console", console), ("pole", pole)):
-            await page.screenshot(path=OUT / f"readme-{name}.png")
-            small(OUT / f"readme-{name}.png", Path("docs/images") / f"{name}.png")
+        await for_readme(pole, "pole")
         await server.stop()
+
+
+async def for_readme(page: Page, name: str) -> None:
+    await page.screenshot(path=OUT / f"readme-{name}.png")
+    small(OUT / f"readme-{name}.png", Path("docs/images") / f"{name}.png")
 
 
 def small(source: Path, target: Path) -> None:
