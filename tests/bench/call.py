@@ -54,11 +54,13 @@ async def measure(progress: Progress) -> list[Row]:
             await operator.stop()
     if len(ages) < LEAST_PICTURES:
         raise RuntimeError(f"only {len(ages)} pictures with a time code in {WATCH_S:.0f} s")
-    note = f"median of {CALLS}, slowest {max(first):.2f} s; each call set up afresh"
+    cold, later = first[0], first[1:]
+    note = f"median of {len(later)}, slowest {max(later):.2f} s; each call set up afresh"
     seen = f"{len(ages)} pictures of {size[0]}x{size[1]} in {WATCH_S:.0f} s"
     p50, p95 = percentile(ages, 50), percentile(ages, 95)
     return [
-        Row("press to the operator's first picture", median(first), "s", FIRST_FRAME_CEILING_S, note),
+        Row("press to the operator's first picture", median(later), "s", FIRST_FRAME_CEILING_S, note),
+        Row("the same, pressed as soon as the unit is up", cold, "s", FIRST_FRAME_CEILING_S, "one call"),
         Row("glass to glass, median", p50, "ms", GLASS_CEILINGS_MS[0], seen, 0),
         Row("glass to glass, 95th percentile", p95, "ms", GLASS_CEILINGS_MS[1], f"worst {max(ages):.0f} ms", 0),
         *memory,
