@@ -128,6 +128,9 @@ class PeerSession:
     def _build(self) -> None:
         pipeline = self._pipeline = Gst.parse_launch(PIPELINE)
         rtc = self._rtc = pipeline.get_by_name("rtc")
+        # Reports carry the monotonic clock: when the wall clock steps from 1970 to today in the middle of a call, the
+        # round trip would else be hours for one reading after another and the picture given up.
+        rtc.get_by_name("rtpbin").set_property("ntp-time-source", "clock-time")
         self._picture = pipeline.get_by_name("picture")
         self._voice = pipeline.get_by_name("voice")
         for index, name in enumerate(("picture", "voice")):
