@@ -35,6 +35,7 @@ class Room:
         self.events: list[wire.Event] = []
         self.replies: list[wire.Reply] = []
         self.confirms = True
+        self.alarm_at_s = 0.0
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id="control-room", protocol=MQTTProtocolVersion.MQTTv5
         )
@@ -58,6 +59,7 @@ class Room:
         if kind == "alarm":
             alarm = msgspec.json.decode(message.payload, type=wire.Alarm)
             self.alarms.append(alarm)
+            self.alarm_at_s = time.monotonic()
             if self.confirms:
                 self.send("received", wire.Received(press_ids=(alarm.press_id,)))
         elif kind == "state":
@@ -116,6 +118,9 @@ class World:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(10.0)
+
+    def seconds_since_alarm(self) -> float:
+        return time.monotonic() - self.room.alarm_at_s
 
     def log(self) -> list[dict[str, Any]]:
         lines = (self.directory / f"core-{self._starts}.log").read_text().splitlines()

@@ -166,6 +166,25 @@ def test_pins_that_come_late_are_watched_and_lit_when_they_come(tmp_path: Path) 
     asyncio.run(run())
 
 
+def test_an_alarm_that_only_the_broker_took_is_sent_again_when_the_hub_speaks(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            w.room.confirms = False
+            await w.start()
+            await w.until("birth", lambda: any(state.online for state in w.room.states))
+            await pressed(w)
+            # 2, 4 and 8 s after one another: past the third, the next would be due only in 8 s
+            await w.until("third sending", lambda: len(w.room.alarms) >= 3, 15.0)
+            w.room.confirms = True
+            await asyncio.to_thread(w.gpio.wait_output, YELLOW, True, 3.0)
+            await w.until("a second on", lambda: w.seconds_since_alarm() > 1.1)
+            w.room.send("received", wire.Received())
+            await w.until("sent again at once", lambda: len(w.room.alarms) >= 4, 2.0)
+            await w.shown(YELLOW, "steady")
+
+    asyncio.run(run())
+
+
 def test_commands_are_judged_and_answered(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as w:

@@ -22,6 +22,8 @@ from unitd.runtime.waiting import set_within
 from unitd.store.outbox import Entry, Outbox
 
 PERSIST_AGAIN_S = 5.0
+CONFIRM_WITHIN_NS = 1_000_000_000
+"""A system that listens confirms well within this; it bounds what a talkative one can make us send."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class _Waiting:
     press: Press
     attempt: int = 0
     next_ns: int = 0
+    sent_ns: int = 0
     durable: bool = False
     persisting: bool = False
     acked: set[str] = field(default_factory=set)
@@ -113,6 +116,14 @@ class AlarmDesk:
             self._send(waiting, now_ns)
         self._wake.set()
 
+    def hub_heard(self) -> None:
+        """The control room's system speaks and has not confirmed everything: a broker may have taken an alarm while
+        nobody listened. Send again what it had time to confirm."""
+        now_ns = self._clock.mono_ns()
+        for waiting in list(self._waiting.values()):
+            if now_ns - waiting.sent_ns >= CONFIRM_WITHIN_NS:
+                self._send(waiting, now_ns)
+
     async def run(self) -> None:
         """Send again what is due, and offer to the disk again what it refused."""
         while True:
@@ -133,6 +144,7 @@ class AlarmDesk:
 
     def _send(self, waiting: _Waiting, now_ns: int) -> None:
         waiting.attempt += 1
+        waiting.sent_ns = now_ns
         waiting.next_ns = now_ns + resend_after_ns(waiting.attempt)
         press, incident = waiting.press, waiting.incident
         alarm = Alarm(

@@ -185,7 +185,8 @@ class Core:
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
-            self._alarms.acked, self._alarms.broker_connected, self._make_uplink,
+            self._alarms.acked, self._alarms.broker_connected, self._alarms.hub_heard,
+            self._make_uplink,
         )  # fmt: skip
         self._alarms.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries])

@@ -40,6 +40,7 @@ class ControlRoomDesk:
         apply: Callable[[ev.Event], None],
         alarm_acked: Callable[[str, str, int], None],
         broker_connected: Callable[[], None],
+        hub_heard: Callable[[], None],
         make_uplink: MakeUplink,
     ) -> None:
         self._unit = config.unit.id
@@ -51,6 +52,7 @@ class ControlRoomDesk:
         self._apply = apply
         self._alarm_acked = alarm_acked
         self._broker_connected = broker_connected
+        self._hub_heard = hub_heard
         self._beat_s = config.heartbeat.period_s
         self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
         self._told: wire.State | None = None
@@ -146,6 +148,7 @@ class ControlRoomDesk:
             self._log.warning("malformed message", topic="received", error=str(error))
             return
         self._apply(ev.AlarmReceived(tuple(received.press_ids)) if received.press_ids else ev.Heard())
+        self._hub_heard()
 
     def _publish_state(self, link: Uplink, state: wire.State) -> None:
         link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
