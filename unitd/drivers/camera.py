@@ -1,26 +1,167 @@
-"""Opens a camera's stream with the driver that understands it."""
+"""Opens a camera's stream with the client and the transport that work with it."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
 
 from unitd.config import CameraTable
+from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError
 from unitd.drivers.camera_libav import LibavStream
 from unitd.drivers.camera_rtsp import RtspStream
-from unitd.drivers.rtsp_session import UnsupportedStreamError
-from unitd.messages.media import Profile
+from unitd.errors import DeviceError
+from unitd.messages.media import AccessUnit, Profile, StreamInfo
+
+Transport = Literal["tcp", "udp"]
+
+SHORT_SESSION_S = 100.0
+"""Longer than the time after which cameras drop a client whose keep-alive they do not understand (60 s mostly)."""
+
+SHORT_SESSIONS = 3
+STRIKES = 2
+_UNKNOWN = (0, 1, 0, 1, 2, 3)
+_KNOWN = (0, 1, 0, 1, 0, 2, 0, 3)
+"""Numbers of ways in the order of trying, and the same counted from the one that worked (exclusive or)."""
+
+_OTHER: dict[Transport, Transport] = {"tcp": "udp", "udp": "tcp"}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A client and a transport."""
+
+    client: Literal["own", "ffmpeg"]
+    transport: Transport
+
+    def __str__(self) -> str:
+        return f"{self.client}/{self.transport}"
+
+
+@dataclass
+class WayFinder:
+    """Which way is tried next for one stream. Pure; not thread-safe.
+
+    Ours and FFmpeg's client in turn, now and then both with the other transport; once a way has worked, every second
+    attempt is that. No connection at all does not count. The first way, 50 ms earlier than FFmpeg's, gets a second
+    chance when another one worked: a camera that was still starting may have refused it.
+    """
+
+    transport: Transport
+    worked: int | None = None
+    failures: int = 0
+    strikes: list[int] = field(default_factory=lambda: [0] * 4)
+    short: int = 0
+    words: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        first, other = self.transport, _OTHER[self.transport]
+        self.ways = (Way("own", first), Way("ffmpeg", first), Way("own", other), Way("ffmpeg", other))
+
+    def choose(self) -> int:
+        if self.worked is None:
+            return _UNKNOWN[self.failures % len(_UNKNOWN)]
+        if self.worked != 0 and self.failures == 0 and self.strikes[0] < STRIKES:
+            return 0
+        return self.worked ^ _KNOWN[self.failures % len(_KNOWN)]
+
+    def failed(self, way: int, words: str, *, hopeless: bool) -> None:
+        """No picture came. `hopeless`: none will ever come this way."""
+        if hopeless:
+            self.strikes[way] = STRIKES
+        elif self.failures == 0:
+            self.strikes[way] += 1
+        self.failures += 1
+        self.words[way] = words
+
+    def began(self, way: int) -> None:
+        """The first picture is there."""
+        self.worked, self.failures = way, 0
+        self.strikes[way] = 0
+        self.words.clear()
+
+    def ended(self, way: int, lasted_s: float, *, hopeless: bool) -> None:
+        """A session with pictures is over. Of short ones in a row another client may get more."""
+        self.short = 0 if lasted_s > SHORT_SESSION_S else self.short + 1
+        if hopeless or self.short >= SHORT_SESSIONS:
+            self.strikes[way] = STRIKES
+            self.short, self.worked = 0, way ^ 1
+
+    def told(self) -> str:
+        """What is wrong, in the same words however the attempts take turns; ours first."""
+        return "; ".join(dict.fromkeys(words for _, words in sorted(self.words.items())))
+
+
+class CameraSession:
+    """An open stream. Not thread-safe; used and closed by the thread that opened it."""
+
+    def __init__(self, opener: "CameraOpener", finder: WayFinder, way: int, stream: RtspStream | LibavStream) -> None:
+        self._opener, self._finder, self._way, self._stream = opener, finder, way, stream
+        self.client = str(finder.ways[way])
+        self.info: StreamInfo = stream.info
+
+    @property
+    def mended_times(self) -> int:
+        return self._stream.mended_times
+
+    @property
+    def damaged_units(self) -> int:
+        return self._stream.damaged_units
+
+    def units(self) -> Iterator[AccessUnit]:
+        """Access units from a keyframe on. Raises DeviceError when the stream stalls, ends or breaks."""
+        units = self._stream.units()
+        try:
+            first = next(units)
+        except DeviceError as error:
+            raise self._opener.note_failure(self._finder, self._way, error) from None
+        self._opener.note_start(self._finder, self._way)
+        began = time.monotonic()
+        try:
+            yield first
+            yield from units
+        except DeviceError as error:
+            self._opener.note_end(self._finder, self._way, time.monotonic() - began, error)
+            raise
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class CameraOpener:
-    """Our own RTSP client first; for a stream that it does not understand FFmpeg's, from then on. Thread-safe."""
+    """Remembers for each stream what works. Thread-safe."""
 
     def __init__(self) -> None:
-        self._libav: set[tuple[str, Profile]] = set()
+        self._lock = threading.Lock()
+        self._finders: dict[tuple[str, Profile], WayFinder] = {}
 
-    def open(self, camera: CameraTable, profile: Profile) -> RtspStream | LibavStream:
-        """A session with the camera; blocks up to a few seconds. Raises DeviceError."""
-        if (camera.name, profile) not in self._libav:
-            try:
-                stream = RtspStream(camera, profile)
-            except UnsupportedStreamError:
-                self._libav.add((camera.name, profile))
-            else:
-                stream.on_unsupported = lambda: self._libav.add((camera.name, profile))
-                return stream
-        return LibavStream(camera, profile)
+    def open(self, camera: CameraTable, profile: Profile) -> CameraSession:
+        """A session with the camera; blocks up to 9 s. Raises DeviceError, its words stable while nothing changes."""
+        with self._lock:
+            finder = self._finders.setdefault((camera.name, profile), WayFinder(camera.transport))
+            number = finder.choose()
+        way = finder.ways[number]
+        driver = RtspStream if way.client == "own" else LibavStream
+        try:
+            stream = driver(msgspec.structs.replace(camera, transport=way.transport), profile)
+        except DeviceError as error:
+            raise self.note_failure(finder, number, error) from None
+        return CameraSession(self, finder, number, stream)
+
+    def note_failure(self, finder: WayFinder, way: int, error: DeviceError) -> DeviceError:
+        """Count an attempt without a picture; returns what is to be said of it."""
+        if isinstance(error, CameraAwayError):
+            return error
+        with self._lock:
+            finder.failed(way, str(error), hopeless=isinstance(error, NotUnderstoodError))
+            return DeviceError(finder.told())
+
+    def note_start(self, finder: WayFinder, way: int) -> None:
+        with self._lock:
+            finder.began(way)
+
+    def note_end(self, finder: WayFinder, way: int, lasted_s: float, error: DeviceError) -> None:
+        with self._lock:
+            finder.ended(way, lasted_s, hopeless=isinstance(error, NotUnderstoodError))

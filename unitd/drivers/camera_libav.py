@@ -9,8 +9,9 @@ instead of 1.8; `fflags=nobuffer` would throw the first GOP away. FFmpeg hands a
 so each is late by one picture interval (50 ms at 20 fps, measured).
 """
 
+import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import av
 
 from unitd.config import CameraTable
+from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError
 from unitd.errors import DeviceError
 from unitd.messages.media import CLOCK_RATE_HZ, AccessUnit, Profile, StreamInfo
 
@@ -29,8 +31,12 @@ READ_TIMEOUT_S = 1.1
 UNTIMED_PACKETS = 8
 """FFmpeg gives the first packet of a session no time until the second has come; more than this is damage."""
 
+NO_KEYFRAME_S = 5.0
+"""With the opening still below the time after which `record` takes the reading thread for hung."""
+
+CODECS = ("h264", "hevc")
+_AWAY = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN)
 _START_CODE = b"\x00\x00\x01"
-_SPS = 7
 _HEAD_BYTES = 512
 
 
@@ -53,7 +59,9 @@ class LibavStream:
                 _with_credentials(url, camera), options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise DeviceError(f"{camera.name}: cannot open the {profile} stream ({_plain(error)})") from None
+            away = isinstance(error, OSError) and error.errno in _AWAY
+            kind = CameraAwayError if away else DeviceError
+            raise kind(f"{camera.name}: cannot open the {profile} stream ({_plain(error)})") from None
         try:
             self._stream = self._container.streams.video[0]
             context = self._stream.codec_context
@@ -61,6 +69,12 @@ class LibavStream:
         except (IndexError, AttributeError, av.error.FFmpegError) as error:
             self.close()
             raise DeviceError(f"{camera.name}: no usable video in the {profile} stream ({_plain(error)})") from None
+        if self.info.codec not in CODECS:
+            self.close()
+            raise NotUnderstoodError(
+                f"{camera.name}: the {profile} stream is {self.info.codec}; set the camera to H.264"
+            )
+        self._is_set = _CODEC_SETS[self.info.codec]
         self._name = f"{camera.name}/{profile}"
         self._last_dts = -(1 << 62)
         scale = (self._stream.time_base or 0) * CLOCK_RATE_HZ
@@ -74,7 +88,7 @@ class LibavStream:
         Raises DeviceError when the stream stalls, ends or breaks.
         """
         untimed: list[tuple[Any, int]] = []
-        waiting = True
+        waiting, opened = True, time.monotonic()
         try:
             for packet in self._container.demux(self._stream):
                 arrival_ns = time.monotonic_ns()
@@ -83,6 +97,8 @@ class LibavStream:
                 if packet.is_corrupt:
                     self.damaged_units += 1
                 if waiting and not packet.is_keyframe:
+                    if time.monotonic() - opened > NO_KEYFRAME_S:
+                        raise DeviceError(f"{self._name}: no keyframe within {NO_KEYFRAME_S:g} s")
                     continue
                 waiting = False
                 untimed.append((packet, arrival_ns))
@@ -91,6 +107,8 @@ class LibavStream:
                 for number, (held, held_ns) in enumerate(untimed):
                     yield self._unit(held, held_ns, self._guess(packet, len(untimed) - 1 - number))
                 untimed.clear()
+        except DeviceError:
+            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise DeviceError(f"{self._name}: {_plain(error)}") from None
         raise DeviceError(f"{self._name}: the camera ended the stream")
@@ -102,7 +120,7 @@ class LibavStream:
     def _unit(self, packet: Any, arrival_ns: int, guess: int) -> AccessUnit:
         data = bytes(packet)
         keyframe = bool(packet.is_keyframe)
-        if keyframe and not _has_parameter_sets(data):
+        if keyframe and not _has_parameter_sets(data, self._is_set):
             data = self.info.extradata + data
         dts, pts = self._times(packet, guess)
         return AccessUnit(data, keyframe, pts, dts, arrival_ns)
@@ -143,11 +161,22 @@ def _plain(error: BaseException) -> str:
     return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _has_parameter_sets(data: bytes) -> bool:
+def _is_h264_sps(head: int) -> bool:
+    return head & 0x1F == 7
+
+
+def _is_hevc_sps(head: int) -> bool:
+    return head >> 1 & 0x3F == 33
+
+
+_CODEC_SETS = {"h264": _is_h264_sps, "hevc": _is_hevc_sps}
+
+
+def _has_parameter_sets(data: bytes, is_sps: Callable[[int], bool]) -> bool:
     """Whether an SPS stands near the start of this Annex B access unit."""
     at = data.find(_START_CODE, 0, _HEAD_BYTES)
     while at >= 0 and at + 3 < len(data):
-        if data[at + 3] & 0x1F == _SPS:
+        if is_sps(data[at + 3]):
             return True
         at = data.find(_START_CODE, at + 3, _HEAD_BYTES)
     return False

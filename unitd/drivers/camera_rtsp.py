@@ -1,56 +1,62 @@
 """A camera's H.264 stream by RTSP, by our own client: a picture is handed on when its last packet is there.
 
 Measured beside FFmpeg's client (camera_libav.py) on the same camera: a picture interval earlier (50 ms at 20 fps) and
-less than half the CPU. What it does not understand (B-frames, other codecs, redirects) goes to the other one.
+less than half the CPU. What it does not understand (B-frames, other codecs, interlaced pictures) goes to the other one.
 """
 
-import contextlib
-import select
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from unitd.config import CameraTable
-from unitd.drivers.rtp_h264 import SPS, Depacketizer, ReorderedError, picture_size
-from unitd.drivers.rtsp_session import RtspError, RtspSession, UnsupportedStreamError
+from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError
+from unitd.drivers.h264_sps import picture_size
+from unitd.drivers.rtp_h264 import SPS, Depacketizer, ReorderedError
+from unitd.drivers.rtp_udp import UdpPair
+from unitd.drivers.rtsp_session import NoConnectionError, RtspSession, plain
+from unitd.drivers.rtsp_wire import RtspError, UnsupportedStreamError
 from unitd.errors import DeviceError
 from unitd.messages.media import AccessUnit, Profile, StreamInfo
 
-OPEN_TIMEOUT_S = 4.0
+OPEN_TIMEOUT_S = 5.0
+"""From the first packet to the answer to PLAY; a resolver may take longer."""
+
 STALL_S = 2.0
 """A stream without a picture for this long is stalled; the slowest camera of use sends a picture a second."""
 
 POLL_S = 0.5
-NO_KEYFRAME_S = 12.0
-UDP_BUFFER_BYTES = 1024 * 1024
-REORDER_PACKETS = 32
-_DATAGRAM_BYTES = 65_536
-_HALF = 0x8000
+NO_KEYFRAME_S = 4.0
+"""So long after PLAY a keyframe is waited for; cameras of this class send one every 1 to 4 s, most of them at PLAY."""
 
 
 class RtspStream:
     """One session with one profile of a camera. Not thread-safe; used and closed by the thread that opened it."""
 
     def __init__(self, camera: CameraTable, profile: Profile) -> None:
-        """Open the stream; blocks up to a few seconds. Raises UnsupportedStreamError, or DeviceError (no secrets)."""
+        """Open the stream and wait for its first keyframe; blocks up to OPEN_TIMEOUT_S + NO_KEYFRAME_S.
+
+        Raises DeviceError (no secrets in it): CameraAwayError, NotUnderstoodError, or itself for all else.
+        """
         self._name = f"{camera.name}/{profile}"
         self._session: RtspSession | None = None
-        self._udp: _UdpPair | None = None
+        self._udp: UdpPair | None = None
         self._units: list[AccessUnit] = []
-        self.on_unsupported: Callable[[], None] = lambda: None
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:
             raise DeviceError(f"{camera.name} has no {profile} stream")
+        words = f"{camera.name}: cannot open the {profile} stream"
         try:
             self._open(url, camera)
-            self.info = self._info()
-        except UnsupportedStreamError:
+            self.info = self._first()
+        except NoConnectionError as error:
             self.close()
-            raise
+            raise CameraAwayError(f"{words} ({error})") from None
+        except (UnsupportedStreamError, ReorderedError) as error:
+            self.close()
+            raise NotUnderstoodError(f"{words} ({error})") from None
         except (RtspError, OSError, ValueError) as error:
             self.close()
-            raise DeviceError(f"{camera.name}: cannot open the {profile} stream ({_plain(error)})") from None
+            raise DeviceError(f"{words} ({plain(error)})") from None
 
     @property
     def mended_times(self) -> int:
@@ -61,30 +67,27 @@ class RtspStream:
         return self._depacketizer.damaged_units
 
     def units(self) -> Iterator[AccessUnit]:
-        """Yield access units from the first keyframe on, each as it comes; blocks up to STALL_S.
+        """Yield access units from the first keyframe on, each as it comes; blocks up to STALL_S + POLL_S.
 
-        Raises DeviceError when the stream stalls, ends or breaks; before that calls `on_unsupported` when another
+        Raises DeviceError when the stream stalls, ends, breaks or changes its size: NotUnderstoodError when another
         driver may understand it.
         """
-        waiting, opened = True, time.monotonic()
-        last = opened
+        last, changes = time.monotonic(), self._depacketizer.sps_changes
         try:
             while True:
                 for unit in self._units or self._more():
                     last = time.monotonic()
-                    waiting = waiting and not unit.keyframe
-                    if not waiting:
-                        yield unit
+                    if changes != self._depacketizer.sps_changes:
+                        changes = self._depacketizer.sps_changes
+                        self._same_size()
+                    yield unit
                 self._units = []
                 if time.monotonic() - last > STALL_S:
                     raise RtspError(f"no picture for {STALL_S:g} s")
-                if waiting and time.monotonic() - opened > NO_KEYFRAME_S:
-                    raise UnsupportedStreamError("no keyframe")
         except (UnsupportedStreamError, ReorderedError) as error:
-            self.on_unsupported()
-            raise DeviceError(f"{self._name}: {error}; trying the other driver") from None
+            raise NotUnderstoodError(f"{self._name}: {error}") from None
         except (RtspError, OSError, ValueError) as error:
-            raise DeviceError(f"{self._name}: {_plain(error)}") from None
+            raise DeviceError(f"{self._name}: {plain(error)}") from None
 
     def close(self) -> None:
         """End the session; does not wait for the camera. May be called again."""
@@ -100,114 +103,56 @@ class RtspStream:
         session = self._session = RtspSession(url, camera.username, password, OPEN_TIMEOUT_S)
         video = session.describe()
         if camera.transport == "udp":
-            self._udp = _UdpPair(session.socket.family)
+            self._udp = UdpPair(session.socket.family)
         session.set_up(video, self._udp.ports if self._udp is not None else None)
         if self._udp is not None:
-            self._udp.open_the_way(session.host, session.server_port)
+            self._udp.open_the_way(session)
         self._depacketizer = Depacketizer(video.payload_type, list(video.parameter_sets))
         session.play()
         session.socket.settimeout(POLL_S)
 
-    def _info(self) -> StreamInfo:
-        """What the stream is, from its description, or else from its first SPS."""
-        deadline = time.monotonic() + OPEN_TIMEOUT_S
-        while not (sets := [one for one in self._depacketizer.parameter_sets if one]):
+    def _first(self) -> StreamInfo:
+        """Wait for the first keyframe. What the stream is says its own SPS: descriptions are out of date at times."""
+        deadline, kept = time.monotonic() + NO_KEYFRAME_S, False
+        while not kept:
             if time.monotonic() > deadline:
-                raise UnsupportedStreamError("no parameter sets")
-            self._units += self._more()
-        sps = next((one for one in sets if one[0] & 0x1F == SPS), None)
-        try:
-            width, height = picture_size(sps or b"")
-        except (ValueError, IndexError) as error:
-            raise UnsupportedStreamError(f"its SPS: {error}") from None
+                raise RtspError(f"no keyframe within {NO_KEYFRAME_S:g} s")
+            for unit in self._more():
+                kept = kept or unit.keyframe
+                if kept:
+                    self._units.append(unit)
+        width, height = self._size()
+        sets = self._depacketizer.parameter_sets
         return StreamInfo("h264", width, height, b"".join(b"\x00\x00\x00\x01" + one for one in sets))
+
+    def _sps(self) -> bytes:
+        return next((one for one in self._depacketizer.parameter_sets if one[0] & 0x1F == SPS), b"")
+
+    def _size(self) -> tuple[int, int]:
+        try:
+            return picture_size(self._sps())
+        except ValueError as error:
+            raise UnsupportedStreamError(f"its SPS: {error}") from None
+
+    def _same_size(self) -> None:
+        """A segment has one size: with another a new session begins."""
+        width, height = self._size()
+        if (width, height) != (self.info.width, self.info.height):
+            raise RtspError(f"the picture is now {width}x{height}")
 
     def _more(self) -> list[AccessUnit]:
         """The units that the next read brings, perhaps none."""
         if self._session is None:
             raise RtspError("closed")
-        self._session.keep_alive()
+        report = self._session.keep_alive()
         try:
-            packets = self._session.packets() if self._udp is None else self._udp.packets(self._session)
+            if self._udp is None:
+                packets: list[memoryview] | list[bytes] = self._session.packets()
+            else:
+                if report is not None:
+                    self._udp.report(self._session, report)
+                packets = self._udp.packets(self._session, POLL_S)
         except TimeoutError:
             return []
         arrival_ns = time.monotonic_ns()
         return [unit for packet in packets for unit in self._depacketizer.push(packet, arrival_ns)]
-
-
-class _UdpPair:
-    """An even port for RTP, the odd one after it for RTCP; puts packets back into order."""
-
-    def __init__(self, family: int) -> None:
-        self._rtp, self._rtcp = _bind_pair(family)
-        self.ports = (self._rtp.getsockname()[1], self._rtcp.getsockname()[1])
-        self._held: dict[int, bytes] = {}
-        self._next: int | None = None
-
-    def open_the_way(self, host: str, port: int) -> None:
-        """A datagram towards the camera, so that a firewall or NAT in between lets its packets in."""
-        if port:
-            with contextlib.suppress(OSError):
-                self._rtp.sendto(b"\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", (host, port))
-
-    def packets(self, session: RtspSession) -> list[bytes]:
-        """What has come, in order; watches the RTSP connection too. Waits up to POLL_S."""
-        ready, _, _ = select.select([self._rtp, session.socket], [], [], POLL_S)
-        if session.socket in ready:
-            session.packets()
-        if self._rtp in ready:
-            with contextlib.suppress(BlockingIOError):
-                while len(self._held) < REORDER_PACKETS:
-                    packet = self._rtp.recv(_DATAGRAM_BYTES)
-                    number = int.from_bytes(packet[2:4], "big")
-                    late = self._next is not None and (number - self._next) & 0xFFFF > _HALF
-                    if len(packet) >= 12 and not late:
-                        self._held[number] = packet
-        return list(self._in_order())
-
-    def close(self) -> None:
-        self._rtp.close()
-        self._rtcp.close()
-
-    def _in_order(self) -> Iterator[bytes]:
-        """Packets from the expected one on; past REORDER_PACKETS what is missing is given up."""
-        if self._next is None and self._held:
-            self._next = min(self._held)
-        while self._held and self._next is not None:
-            packet = self._held.pop(self._next, None)
-            if packet is None:
-                if len(self._held) < REORDER_PACKETS:
-                    return
-                expected = self._next
-                self._next = min(self._held, key=lambda number: (number - expected) & 0xFFFF)
-                continue
-            self._next = (self._next + 1) & 0xFFFF
-            yield packet
-
-
-def _bind_pair(family: int) -> tuple[socket.socket, socket.socket]:
-    """Two neighbouring UDP ports, the first even (RFC 3550, 11)."""
-    for _ in range(50):
-        rtp = socket.socket(family, socket.SOCK_DGRAM)
-        rtcp = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            rtp.bind(("", 0))
-            port = rtp.getsockname()[1]
-            if port % 2 == 0:
-                rtcp.bind(("", port + 1))
-                rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER_BYTES)
-                rtp.setblocking(False)
-                return rtp, rtcp
-        except OSError:
-            pass
-        rtp.close()
-        rtcp.close()
-    raise OSError("no pair of free UDP ports")
-
-
-def _plain(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return str(error)

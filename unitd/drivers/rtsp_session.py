@@ -1,113 +1,139 @@
 """RTSP 1.0 (RFC 2326) as far as a camera needs it: describe, set up one video stream, play, keep alive, tear down.
 
-Blocking, one thread. Every wait is bounded by the socket's time-out, so a frozen camera is noticed exactly then.
+Blocking, one thread. All answers up to PLAY's have one deadline, however they drip in; a read of packets waits as long
+as the socket's time-out, so a frozen camera is noticed exactly then.
 """
 
-import base64
 import contextlib
-import hashlib
 import re
-import secrets
 import socket
+import struct
 import time
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
 
-MAX_MESSAGE_BYTES = 64 * 1024
+from unitd.drivers.rtsp_auth import Challenge, authorization, parse_challenges
+from unitd.drivers.rtsp_wire import Incoming, Message, Packet, RtspError, UnsupportedStreamError
+from unitd.drivers.sdp import Video, is_absolute, parse_sdp, resolve
+from unitd.errors import DeviceError
+
 RECEIVE_BYTES = 256 * 1024
 USER_AGENT = "unitd"
-_INTERLEAVED = 0x24
-_PARAMETER = re.compile(r'(\w+)=(?:"([^"]*)"|([^",\s]+))')
+DEFAULT_SESSION_S = 60
+LONGEST_KEEP_ALIVE_S = 20.0
+RECEIVER_REPORT_S = 5.0
+"""Cameras that judge a client by its RTCP give it up after 10 s or more [vendors' knowledge]."""
+
+_REDIRECTS = (301, 302, 303, 305, 307, 308)
+_REPORT = struct.pack(">BBHI", 0x80, 201, 1, 0x756E6974) + struct.pack(
+    ">BBHIBB5sB", 0x81, 202, 3, 0x756E6974, 1, 5, b"unitd", 0
+)
+"""An empty receiver report and our name (RFC 3550, 6.4.2 and 6.5)."""
 
 
-class RtspError(Exception):
-    """The camera refused, broke the protocol or closed."""
-
-
-class UnsupportedStreamError(RtspError):
-    """A stream that this driver does not understand and another may."""
-
-
-@dataclass(frozen=True)
-class Video:
-    """The video stream of a session description (RFC 4566, RFC 6184)."""
-
-    control: str
-    payload_type: int
-    parameter_sets: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class Response:
-    status: int
-    reason: str
-    headers: dict[str, str]
-    body: bytes
+class NoConnectionError(RtspError):
+    """The camera's port cannot be reached, or refuses."""
 
 
 class RtspSession:
     """One TCP connection to a camera. Raises RtspError or OSError (TimeoutError among them)."""
 
     def __init__(self, url: str, username: str | None, password: str, timeout_s: float) -> None:
+        """Connect; blocks up to `timeout_s`, within which PLAY is to be answered as well. Raises NoConnectionError."""
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 554
-        self._username = username if username is not None else parts.username
-        self._password = password if username is not None else (parts.password or "")
-        query = f"?{parts.query}" if parts.query else ""
-        shown = f"[{host}]" if ":" in host else host
-        self._url = f"rtsp://{shown}:{port}{parts.path}{query}"
-        self._base = self._url
+        if parts.scheme.lower() not in ("rtsp", "rtspt"):
+            raise UnsupportedStreamError(f"{parts.scheme[:10]} is not rtsp")
+        self._username = username if username is not None else (unquote(parts.username) if parts.username else None)
+        self._password = password if username is not None else unquote(parts.password or "")
+        self._deadline = time.monotonic() + timeout_s
         self._sequence = 0
         self._session = ""
         self._count = 0
-        self._challenge: dict[str, str] | None = None
-        self._buffer = bytearray()
-        self._keep_alive_s = 20.0
-        self._alive_at = time.monotonic()
-        self.host = host
+        self._challenge: Challenge | None = None
+        self._basic_allowed = True
+        self._keep_alive_s = DEFAULT_SESSION_S / 3
+        self._keep_alive_method = "OPTIONS"
+        self._keep_alive_renewed = False
+        self._alive_at = self._report_at = time.monotonic()
+        self._messages: list[Message] = []
+        self._packets: list[memoryview] = []
+        self._url = self._base = self._aggregate = ""
+        self._interleaved = False
         self.rtp_channel = 0
-        self.server_port = 0
-        self.socket = socket.create_connection((host, port), timeout_s)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.server_port = self.server_rtcp_port = 0
+        self._connect(url)
 
     def describe(self) -> Video:
         """The camera's H.264 stream. Raises UnsupportedStreamError when it has none."""
-        response = self._ask("DESCRIBE", self._url, {"Accept": "application/sdp"})
-        headers = response.headers
-        self._base = headers.get("content-base") or headers.get("content-location") or self._url
-        return parse_sdp(response.body.decode("utf-8", "replace"))
+        options = self._exchange("OPTIONS", self._url, {})
+        if "GET_PARAMETER" in options.headers.get("public", "").upper():
+            self._keep_alive_method = "GET_PARAMETER"
+        response = self._exchange("DESCRIBE", self._url, {"Accept": "application/sdp"})
+        if response.status in _REDIRECTS:
+            self._follow(response)
+            response = self._exchange("DESCRIBE", self._url, {"Accept": "application/sdp"})
+        _demand("DESCRIBE", response)
+        for name in ("content-base", "content-location"):
+            if is_absolute(response.headers.get(name, "")):
+                self._base = response.headers[name]
+                break
+        video = parse_sdp(response.body.decode("utf-8", "replace"))
+        self._aggregate = resolve(self._base, video.session_control)
+        return video
 
     def set_up(self, video: Video, udp_ports: tuple[int, int] | None) -> None:
         """Set the stream up: interleaved in this connection, or to two UDP ports of ours."""
         transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
         if udp_ports is not None:
             transport = f"RTP/AVP;unicast;client_port={udp_ports[0]}-{udp_ports[1]}"
-        response = self._ask("SETUP", self._under(video.control), {"Transport": transport})
+        url = resolve(self._base, video.control or video.session_control)
+        response = self._exchange("SETUP", url, {"Transport": transport})
+        _demand("SETUP", response)
         self._session, _, rest = response.headers.get("session", "").partition(";")
-        if limit := re.search(r"timeout\s*=\s*(\d+)", rest):
-            self._keep_alive_s = max(1.0, int(limit[1]) / 3)
+        self._session = self._session.strip()
+        if limit := re.search(r"timeout\s*=\s*(\d{1,6})", rest, re.ASCII):
+            self._keep_alive_s = min(max(1.0, int(limit[1]) / 3), LONGEST_KEEP_ALIVE_S)
         answer = response.headers.get("transport", "")
-        if channel := re.search(r"interleaved=(\d+)", answer):
-            self.rtp_channel = int(channel[1])
-        if port := re.search(r"server_port=(\d+)", answer):
-            self.server_port = int(port[1])
+        channel = re.search(r"interleaved\s*=\s*(\d{1,3})", answer, re.ASCII)
+        if udp_ports is None:
+            if channel is None and "tcp" not in answer.lower():
+                raise UnsupportedStreamError("SETUP: the camera does not send over TCP")
+            self._interleaved = True
+            self.rtp_channel = int(channel[1]) if channel else 0
+        elif channel is not None:
+            raise UnsupportedStreamError("SETUP: the camera does not send over UDP")
+        if ports := re.search(r"server_port\s*=\s*(\d{1,5})(?:-(\d{1,5}))?", answer, re.ASCII):
+            self.server_port = min(int(ports[1]), 65_535)
+            self.server_rtcp_port = min(int(ports[2] or 0), 65_535)
 
     def play(self) -> None:
-        self._ask("PLAY", self._base, {"Range": "npt=0.000-"})
+        _demand("PLAY", self._exchange("PLAY", self._aggregate, {"Range": "npt=0.000-"}))
+        self._alive_at = time.monotonic()
 
-    def keep_alive(self) -> None:
-        """Tell the camera now and then that we are there; its answers are skipped by `messages`."""
+    def keep_alive(self) -> bytes | None:
+        """Tell the camera now and then that we are there; what it answers is seen to by `packets`.
+
+        Returns a receiver report when one is due by UDP, for the caller to send.
+        """
         now = time.monotonic()
         if now - self._alive_at > self._keep_alive_s:
-            self._alive_at = now
-            self._send("GET_PARAMETER", self._base, {})
+            self._alive_at, self._keep_alive_renewed = now, False
+            self._send(self._keep_alive_method, self._aggregate, {})
+        if now - self._report_at > RECEIVER_REPORT_S:
+            self._report_at = now
+            if not self._interleaved:
+                return _REPORT
+            self.socket.sendall(struct.pack(">BBH", 0x24, (self.rtp_channel + 1) & 0xFF, len(_REPORT)) + _REPORT)
+        return None
 
     def packets(self) -> list[memoryview]:
         """The RTP packets that have come, at least one read's worth; waits up to the socket's time-out for them."""
-        found = self._parse()
-        if not found:
+        if not self._packets:
             self._receive()
-            found = self._parse()
+        found, self._packets = self._packets, []
+        messages, self._messages = self._messages, []
+        for message in messages:
+            self._while_playing(message)
         return found
 
     def close(self) -> None:
@@ -115,66 +141,75 @@ class RtspSession:
         if self._session:
             with contextlib.suppress(OSError):
                 self.socket.settimeout(0.2)
-                self._send("TEARDOWN", self._base, {})
+                self._send("TEARDOWN", self._aggregate, {})
         self.socket.close()
 
-    def _receive(self) -> None:
+    def _connect(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.host, port = parts.hostname or "", parts.port or 554
+        if not self.host:
+            raise ValueError("an address without a host")
+        shown = f"[{self.host}]" if ":" in self.host else self.host
+        query = f"?{parts.query}" if parts.query else ""
+        self._url = self._base = self._aggregate = f"rtsp://{shown}:{port}{parts.path}{query}"
+        self._incoming = Incoming()
+        try:
+            self.socket = socket.create_connection((self.host, port), max(0.1, self._deadline - time.monotonic()))
+        except OSError as error:
+            raise NoConnectionError(plain(error)) from None
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _follow(self, response: Message) -> None:
+        """Go where the camera sends us, once. A password in clear goes to no other host than the configured one."""
+        target = response.headers.get("location", "")
+        if not target.lower().startswith("rtsp://"):
+            raise UnsupportedStreamError("DESCRIBE: redirected to nowhere")
+        self.socket.close()
+        before = self.host
+        self._challenge, self._messages, self._packets = None, [], []
+        self._connect(target)
+        self._basic_allowed = self.host == before
+
+    def _receive(self, deadline: float | None = None) -> None:
+        if deadline is not None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self.socket.settimeout(left_s)
         data = self.socket.recv(RECEIVE_BYTES)
         if not data:
             raise RtspError("the camera closed the connection")
-        self._buffer += data
-
-    def _parse(self) -> list[memoryview]:
-        """Take the whole interleaved RTP packets out of the buffer; answers in between are skipped."""
-        whole = memoryview(bytes(self._buffer))
-        found: list[memoryview] = []
-        at, end = 0, len(whole)
-        while end - at >= 4:
-            if whole[at] == _INTERLEAVED:
-                size = whole[at + 2] << 8 | whole[at + 3]
-                if end - at < 4 + size:
-                    break
-                if whole[at + 1] == self.rtp_channel:
-                    found.append(whole[at + 4 : at + 4 + size])
-                at += 4 + size
+        self._incoming.feed(data)
+        for item in self._incoming.take():
+            if isinstance(item, Packet):
+                if item.channel == self.rtp_channel:
+                    self._packets.append(item.data)
             else:
-                length = self._message_bytes(at)
-                if length is None:
-                    break
-                at += length
-        del self._buffer[:at]
-        return found
+                self._messages.append(item)
 
-    def _message_bytes(self, at: int) -> int | None:
-        stop = self._buffer.find(b"\r\n\r\n", at, at + MAX_MESSAGE_BYTES)
-        if stop < 0:
-            if len(self._buffer) - at > MAX_MESSAGE_BYTES:
-                raise RtspError("not RTSP: a message without an end")
-            return None
-        size = re.search(rb"(?i)\r\ncontent-length:\s*(\d+)", self._buffer[at:stop])
-        length = stop + 4 - at + (int(size[1]) if size else 0)
-        return length if len(self._buffer) - at >= length else None
-
-    def _under(self, control: str) -> str:
-        if control.startswith("rtsp://"):
-            return control
-        if control in ("", "*"):
-            return self._base
-        return self._base.rstrip("/") + "/" + control.lstrip("/")
-
-    def _ask(self, method: str, url: str, headers: dict[str, str]) -> Response:
-        for attempt in (1, 2):
+    def _exchange(self, method: str, url: str, headers: dict[str, str]) -> Message:
+        """Ask, with credentials once they are wanted, and again with a new nonce. Any status is an answer."""
+        for _ in range(3):
             self._send(method, url, headers)
             response = self._answer()
-            if response.status == 401 and attempt == 1 and self._username is not None:
-                self._challenge, self._count = _challenge(response.headers.get("www-authenticate", "")), 0
-                continue
-            break
-        if 300 <= response.status < 400:
-            raise UnsupportedStreamError(f"{method}: redirected")
-        if response.status != 200:
-            raise RtspError(f"{method}: {response.status} {response.reason}")
+            if response.status != 401 or not self._take_challenge(response):
+                break
         return response
+
+    def _take_challenge(self, response: Message) -> bool:
+        """Whether it makes sense to ask again: with credentials where none were sent, another nonce or another scheme."""
+        if self._username is None:
+            return False
+        before = self._challenge
+        offered = parse_challenges(response.headers.get("www-authenticate", ""))
+        if before is not None and not any(one.stale for one in offered):
+            # The same again was refused; a scheme that comes later in the list may still do.
+            offered = [one for one in offered if one.scheme != before.scheme and before.scheme == "digest"]
+        offered = [one for one in offered if one.scheme != "basic" or self._basic_allowed]
+        if not offered:
+            return False
+        self._challenge, self._count = offered[0], 0
+        return True
 
     def _send(self, method: str, url: str, headers: dict[str, str]) -> None:
         self._sequence += 1
@@ -182,101 +217,61 @@ class RtspSession:
         if self._session:
             lines.append(f"Session: {self._session}")
         if self._challenge is not None:
-            lines.append(f"Authorization: {self._authorization(method, url)}")
+            self._count += 1
+            proof = authorization(self._challenge, self._username or "", self._password, method, url, self._count)
+            lines.append(f"Authorization: {proof}")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
 
-    def _answer(self) -> Response:
-        """The next answer; packets that come before it stay in the buffer."""
+    def _answer(self) -> Message:
+        """The answer to the last request; packets that come before it are kept."""
         while True:
-            at = 0
-            while len(self._buffer) - at >= 4 and self._buffer[at] == _INTERLEAVED:
-                at += 4 + int.from_bytes(self._buffer[at + 2 : at + 4], "big")
-            length = self._message_bytes(at) if at < len(self._buffer) else None
-            if length is None:
-                self._receive()
-                continue
-            message = bytes(self._buffer[at : at + length])
-            del self._buffer[at : at + length]
-            response = _parse_response(message)
-            if response.headers.get("cseq", str(self._sequence)) == str(self._sequence):
-                return response
+            for message in self._drain():
+                if message.method:
+                    self._serve(message)
+                elif message.headers.get("cseq", str(self._sequence)) == str(self._sequence) and message.status >= 200:
+                    return message
+            self._receive(self._deadline)
 
-    def _authorization(self, method: str, url: str) -> str:
-        challenge = self._challenge or {}
-        username, password = self._username or "", self._password
-        if challenge.get("scheme") == "basic":
-            return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._count += 1
-        return _digest(challenge, username, password, method, url, self._count)
+    def _drain(self) -> Iterator[Message]:
+        while self._messages:
+            yield self._messages.pop(0)
 
+    def _while_playing(self, message: Message) -> None:
+        """An answer to a keep-alive, or a request of the camera's."""
+        if message.method:
+            self._serve(message)
+        elif message.status == 454:
+            raise RtspError("the camera has forgotten the session")
+        elif message.status == 401:
+            if not self._keep_alive_renewed and self._take_challenge(message):
+                self._keep_alive_renewed = True
+                self._send(self._keep_alive_method, self._aggregate, {})
+        elif message.status >= 400 and self._keep_alive_method != "OPTIONS":
+            self._keep_alive_method = "OPTIONS"
+            self._send(self._keep_alive_method, self._aggregate, {})
 
-def parse_sdp(text: str) -> Video:
-    """The first H.264 video stream. Raises UnsupportedStreamError when there is none."""
-    section: list[str] = []
-    for block in re.split(r"(?m)^m=", text)[1:]:
-        if block.startswith("video"):
-            section = block.splitlines()
-            break
-    attributes = [line[2:].strip() for line in section if line.startswith("a=")]
-    for attribute in attributes:
-        if mapped := re.match(r"rtpmap:(\d+)\s+H264/90000", attribute, re.IGNORECASE):
-            number = mapped[1]
-            control = next((a[8:] for a in attributes if a.startswith("control:")), "")
-            formats = next((a for a in attributes if a.startswith(f"fmtp:{number}")), "")
-            if re.search(r"packetization-mode=2", formats):
-                raise UnsupportedStreamError("H.264 in interleaved mode")
-            sets = re.search(r"sprop-parameter-sets=([^;\s]+)", formats)
-            return Video(control, int(number), _parameter_sets(sets[1] if sets else ""))
-    raise UnsupportedStreamError("no H.264 video in the description")
+    def _serve(self, request: Message) -> None:
+        """Cameras ask OPTIONS or send ANNOUNCE; an answer keeps them content."""
+        known = request.method in ("OPTIONS", "ANNOUNCE", "GET_PARAMETER", "SET_PARAMETER")
+        status = "200 OK" if known else "501 Not Implemented"
+        number = re.sub(r"[^\w.-]", "", request.headers.get("cseq", "0"))[:20]
+        self.socket.sendall(f"RTSP/1.0 {status}\r\nCSeq: {number}\r\n\r\n".encode())
+        if request.method in ("TEARDOWN", "REDIRECT"):
+            raise RtspError("the camera ended the session")
 
 
-def _parameter_sets(text: str) -> tuple[bytes, ...]:
-    try:
-        return tuple(base64.b64decode(part) for part in text.split(",") if part)
-    except ValueError:
-        return ()
+def plain(error: BaseException) -> str:
+    """The reason in a few words, without addresses or secrets."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and not isinstance(error, DeviceError):
+        return error.strerror or type(error).__name__
+    return str(error)
 
 
-def _parse_response(message: bytes) -> Response:
-    head, _, body = message.partition(b"\r\n\r\n")
-    first, *lines = head.decode("utf-8", "replace").split("\r\n")
-    words = first.split(" ", 2)
-    if len(words) < 2 or not words[0].startswith("RTSP/") or not words[1].isdigit():
-        raise RtspError("not an RTSP answer")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        # Of several challenges the digest is taken, whichever comes first.
-        if name.strip().lower() == "www-authenticate" and headers.get("www-authenticate", "").startswith("Digest"):
-            continue
-        headers[name.strip().lower()] = value.strip()
-    return Response(int(words[1]), words[2] if len(words) > 2 else "", headers, body)
-
-
-def _challenge(header: str) -> dict[str, str]:
-    scheme, _, rest = header.partition(" ")
-    found = {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(rest)}
-    return found | {"scheme": scheme.lower()}
-
-
-def _digest(challenge: dict[str, str], username: str, password: str, method: str, url: str, count: int) -> str:
-    """RFC 7616, and RFC 2069 when the camera names no qop."""
-    sha256 = challenge.get("algorithm", "").upper() == "SHA-256"
-
-    def hashed(text: str) -> str:
-        data = text.encode()
-        return hashlib.sha256(data).hexdigest() if sha256 else hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-    realm, nonce = challenge.get("realm", ""), challenge.get("nonce", "")
-    secret, what = hashed(f"{username}:{realm}:{password}"), hashed(f"{method}:{url}")
-    fields = f'Digest username="{username}", realm="{realm}", nonce="{nonce}", uri="{url}"'
-    if "auth" in challenge.get("qop", "").split(","):
-        mine = secrets.token_hex(8)
-        proof = hashed(f"{secret}:{nonce}:{count:08x}:{mine}:auth:{what}")
-        fields += f', qop=auth, nc={count:08x}, cnonce="{mine}"'
-    else:
-        proof = hashed(f"{secret}:{nonce}:{what}")
-    if "opaque" in challenge:
-        fields += f', opaque="{challenge["opaque"]}"'
-    return fields + f', response="{proof}"' + (", algorithm=SHA-256" if sha256 else "")
+def _demand(method: str, response: Message) -> None:
+    if response.status in _REDIRECTS:
+        raise UnsupportedStreamError(f"{method}: redirected")
+    if response.status != 200:
+        raise RtspError(f"{method}: {response.status} {response.reason[:40]}")

@@ -28,6 +28,7 @@ class Source(Protocol):
     """One session with a camera, as unitd/drivers/camera.py opens it; blocking, one thread."""
 
     info: StreamInfo
+    client: str
 
     @property
     def mended_times(self) -> int:
@@ -64,6 +65,7 @@ class Reading:
     mended_times: int = 0
     damaged_units: int = 0
     error: str = ""
+    client: str = ""
     session: int | None = None
     broken: bool = False
     last_unit: float = 0.0
@@ -173,7 +175,14 @@ class CameraStream:
                 if reading.session != session:
                     reading.sessions += 1
                     reading.session, reading.error, reading.broken = session, "", False
-                    self._log.info("camera stream opened", codec=info.codec, width=info.width, height=info.height)
+                    reading.client = source.client
+                    self._log.info(
+                        "camera stream opened",
+                        client=source.client,
+                        codec=info.codec,
+                        width=info.width,
+                        height=info.height,
+                    )
                 reading.units += 1
                 reading.bytes += len(unit.data)
                 reading.last_unit = time.monotonic()

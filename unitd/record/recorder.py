@@ -191,6 +191,7 @@ class Recorder:
             reading = camera.main.reading
             facts[f"{name}.fps"] = round((reading.units - camera.units_seen) / period_s, 1)
             facts[f"{name}.kbit_s"] = round((reading.bytes - camera.bytes_seen) / period_s / 125)
+            facts[f"{name}.client"] = reading.client
             facts[f"{name}.segments"] = camera.writer.report.segments
             facts[f"{name}.dropped"] = camera.writer.backlog.dropped
             camera.units_seen, camera.bytes_seen = reading.units, reading.bytes

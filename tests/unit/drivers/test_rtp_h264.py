@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.record.samples import HEIGHT, WIDTH, coded_second
-from unitd.drivers.rtp_h264 import Depacketizer, ReorderedError, picture_size
-from unitd.drivers.rtsp_session import RtspError, Video, parse_sdp
+from unitd.drivers.h264_sps import picture_size
+from unitd.drivers.rtp_h264 import Depacketizer, ReorderedError
+from unitd.drivers.rtsp_wire import RtspError
+from unitd.drivers.sdp import Video, parse_sdp
 from unitd.messages.media import AccessUnit
 
 TYPE = 96
@@ -130,7 +132,7 @@ def test_the_video_of_a_description_is_found_among_others() -> None:
         "a=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0IAHg==,aM4=;profile-level-id=42001e\r\n"
         "a=control:trackID=2\r\n"
     )
-    assert parse_sdp(text) == Video("trackID=2", 96, (b"\x67\x42\x00\x1e", b"\x68\xce"))
+    assert parse_sdp(text) == Video("trackID=2", 96, (b"\x67\x42\x00\x1e", b"\x68\xce"), "*")
 
 
 @given(st.text(alphabet="mva=io:96 H264/90000fmtp;,rol\r\n", max_size=200))

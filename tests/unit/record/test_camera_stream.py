@@ -41,6 +41,7 @@ class Script:
 
 class Session:
     info = INFO
+    client = "own/tcp"
     mended_times = 0
     damaged_units = 0
 

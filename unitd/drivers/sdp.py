@@ -1,0 +1,83 @@
+"""The H.264 stream in a camera's session description (RFC 4566, RFC 6184). Pure."""
+
+import base64
+import re
+from dataclasses import dataclass
+
+from unitd.drivers.rtsp_wire import UnsupportedStreamError
+
+_SPS, _PPS = 7, 8
+_ABSOLUTE = re.compile(r"(?i)rtspu?s?://")
+
+
+@dataclass(frozen=True)
+class Video:
+    """Where the stream is asked for and how it comes; `session_control` is the whole session's, often "" or "*"."""
+
+    control: str
+    payload_type: int
+    parameter_sets: tuple[bytes, ...]
+    session_control: str = ""
+
+
+def parse_sdp(text: str) -> Video:
+    """The first H.264 stream. Raises UnsupportedStreamError when there is none that our own client reads."""
+    head, *blocks = re.split(r"(?m)^\s*m=", text.replace("\r\n", "\n").replace("\r", "\n"))
+    other = ""
+    for block in blocks:
+        if not block.lower().startswith("video"):
+            continue
+        attributes = _attributes(block)
+        for attribute in attributes:
+            mapped = re.match(r"(?i)rtpmap:\s*(\d{1,3})\s+([\w.-]+)(?:/(\d+))?", attribute, re.ASCII)
+            if mapped is None:
+                continue
+            if mapped[2].upper() != "H264" or mapped[3] != "90000":
+                other = mapped[2]
+                continue
+            formats = " ".join(a for a in attributes if re.match(rf"(?i)fmtp:\s*{mapped[1]}\b", a))
+            if re.search(r"(?i)packetization-mode\s*=\s*[2-9]", formats):
+                raise UnsupportedStreamError("H.264 in interleaved mode")
+            sets = re.search(r"(?i)sprop-parameter-sets\s*=\s*([^;\s]+)", formats)
+            return Video(
+                _control(attributes),
+                int(mapped[1]),
+                _parameter_sets(sets[1] if sets else ""),
+                _control(_attributes(head)),
+            )
+    raise UnsupportedStreamError(f"the video is {other[:20]}" if other else "no H.264 video in the description")
+
+
+def resolve(base: str, control: str) -> str:
+    """The address that a control attribute means, as cameras mean it: appended, not resolved (RFC 2326, C.1.1)."""
+    if _ABSOLUTE.match(control):
+        return control
+    if control in ("", "*"):
+        return base
+    return base + ("" if base.endswith("/") else "/") + control.lstrip("/")
+
+
+def is_absolute(url: str) -> bool:
+    return _ABSOLUTE.match(url) is not None
+
+
+def _attributes(block: str) -> list[str]:
+    return [line.strip()[2:].strip() for line in block.split("\n") if line.strip().startswith("a=")]
+
+
+def _control(attributes: list[str]) -> str:
+    return next((a[8:].strip() for a in attributes if a.lower().startswith("control:")), "")
+
+
+def _parameter_sets(text: str) -> tuple[bytes, ...]:
+    """The sets, without start codes and without the padding that some cameras leave out or put in."""
+    found = []
+    for part in text.split(","):
+        try:
+            data = base64.b64decode(part.rstrip("=") + "=" * (-len(part.rstrip("=")) % 4), validate=True)
+        except ValueError:
+            continue
+        unit = data.lstrip(b"\x00")[1:] if data[:3] == b"\x00\x00\x00" or data[:3] == b"\x00\x00\x01" else data
+        if unit and unit[0] & 0x1F in (_SPS, _PPS):
+            found.append(unit)
+    return tuple(found)
