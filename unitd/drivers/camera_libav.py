@@ -69,6 +69,9 @@ class LibavStream:
         except (IndexError, AttributeError, av.error.FFmpegError) as error:
             self.close()
             raise DeviceError(f"{camera.name}: no usable video in the {profile} stream ({_plain(error)})") from None
+        if not self.info.width or not self.info.height:
+            self.close()
+            raise DeviceError(f"{camera.name}: no picture size found in the {profile} stream")
         if self.info.codec not in CODECS:
             self.close()
             raise NotUnderstoodError(

@@ -197,7 +197,7 @@ class RtspSession:
         return response
 
     def _take_challenge(self, response: Message) -> bool:
-        """Whether it makes sense to ask again: with credentials where none were sent, another nonce or another scheme."""
+        """Whether to ask again: with credentials where none were sent, with another nonce or another scheme."""
         if self._username is None:
             return False
         before = self._challenge
