@@ -49,5 +49,6 @@ async def _keep(service: Service, log: Logger) -> None:
         failures = 1 if time.monotonic() - started > HEALTHY_AFTER_S else failures + 1
         if service.vital and failures > VITAL_RESTARTS:
             raise VitalServiceLostError(service.name)
-        pause_s = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
+        doublings = min(failures - 1, 16)  # or a service that fails all night ends the process by an OverflowError
+        pause_s = min(FIRST_PAUSE_S * 2**doublings, LONGEST_PAUSE_S)
         await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
