@@ -1,5 +1,6 @@
 """Lamps and sounder, reconciled to levels from two threads: the loop's outputs and the GPIO thread's first light."""
 
+import contextlib
 import threading
 
 from unitd.model.lamps import Lamps
@@ -9,7 +10,8 @@ from unitd.ports import Lamp
 class Panel:
     """Thread-safe. While a press is in the making (`first_light` .. `settle`) yellow is at least flashing and the
     sounder on, whatever the loop knows by then: the caller sees within milliseconds that the pole has felt the finger.
-    A lamp that is not fitted, or whose pin cannot be had, is left out.
+    A lamp that is not fitted, or whose pin cannot be had, is left out; one that fails is counted in `failed` and told its
+    level again at the next change. No call raises: on the GPIO thread an exception here would cost the press.
     """
 
     def __init__(self) -> None:
@@ -18,6 +20,7 @@ class Panel:
         self._wanted = Lamps("off", "off", "off")
         self._tone = False
         self._making = False
+        self.failed = 0
 
     @property
     def levels(self) -> dict[str, str]:
@@ -55,7 +58,8 @@ class Panel:
         """Let go of the pins."""
         with self._lock:
             for lamp in self._lamps.values():
-                lamp.close()
+                with contextlib.suppress(Exception):  # the others are let go of too
+                    lamp.close()
             self._lamps.clear()
 
     def _reconcile(self) -> None:
@@ -64,4 +68,7 @@ class Panel:
             wanted = wanted._replace(yellow="flashing")
         levels = {**wanted._asdict(), "sounder": "steady" if self._tone or self._making else "off"}
         for name, lamp in self._lamps.items():
-            lamp.show(levels[name])
+            try:
+                lamp.show(levels[name])
+            except Exception:  # noqa: BLE001 - whatever a pin library raises
+                self.failed += 1

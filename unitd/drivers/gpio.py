@@ -57,13 +57,14 @@ class GpioLamp:
     def show(self, level: str) -> None:
         if level == self._level:
             return
-        self._level = level
+        self._level = ""  # until the pin has taken it: one that fails is tried again
         if level == "flashing":
             self._led.blink(FLASH_HALF_PERIOD_S, FLASH_HALF_PERIOD_S)
         elif level == "steady":
             self._led.on()
         else:
             self._led.off()
+        self._level = level
 
     def close(self) -> None:
         self._led.close()

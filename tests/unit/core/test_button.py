@@ -19,30 +19,37 @@ class FakeButton:
     def __init__(self, closed: bool = False, at_watch: bool | None = None) -> None:
         self._closed = closed
         self._at_watch = at_watch
-        self.edge: Callable[[int, bool], None] = lambda _at, _closed: None
+        self._told: Callable[[int, bool], None] = lambda _at, _closed: None
+
+    def edge(self, at_ns: int, closed: bool, lost: bool = False) -> None:
+        self._closed = closed
+        if not lost:
+            self._told(at_ns, closed)
 
     def closed(self) -> bool:
         return self._closed
 
     def watch(self, on_edge: Callable[[int, bool], None]) -> None:
-        self.edge = on_edge
+        self._told = on_edge
         if self._at_watch is not None:
             on_edge(time.monotonic_ns(), self._at_watch)
 
     def close(self) -> None:
-        self.edge = lambda _at, _closed: None
+        self._told = lambda _at, _closed: None
 
 
 class Watched:
     """A press watch on a fake contact; what it tells is kept in queues."""
 
-    def __init__(self, directory: Path, button: FakeButton, stuck_after_s: float = 60.0) -> None:
+    def __init__(
+        self, directory: Path, button: FakeButton, stuck_after_s: float = 60.0, panel: Panel | None = None
+    ) -> None:
         self.presses: queue.Queue[Felt] = queue.Queue()
         self.stuck: queue.Queue[bool] = queue.Queue()
         self.latches = directory / "latch"
         self.watch = PressWatch(
             button,
-            Panel(),
+            panel or Panel(),
             Latch(directory),
             SystemClock(directory / "synchronized"),
             "boot",
@@ -107,3 +114,37 @@ def test_a_press_after_a_restart_is_not_its_predecessors(tmp_path: Path) -> None
     watched.presses.get(timeout=WITHIN_S)
     assert left == []
     assert len(latch.pending("boot")) == 1
+
+
+def test_a_press_whose_edge_was_lost_is_found_by_the_contact_itself(tmp_path: Path) -> None:
+    button = FakeButton()
+    watched = Watched(tmp_path, button)
+    button.edge(time.monotonic_ns(), True, lost=True)
+    watched.presses.get(timeout=WITHIN_S)
+    assert watched.latched() == 1
+    button.edge(time.monotonic_ns(), False, lost=True)
+    seen_ns = watched.watch.alive_ns + 1_500_000_000
+    watched.until(lambda: watched.watch.alive_ns > seen_ns)
+    button.edge(time.monotonic_ns(), True)
+    watched.presses.get(timeout=WITHIN_S)
+
+
+class BrokenLamp:
+    """A pin that has gone."""
+
+    def show(self, _level: str) -> None:
+        raise OSError("no such line")
+
+    def close(self) -> None:
+        raise OSError("no such line")
+
+
+def test_a_lamp_that_fails_costs_no_press(tmp_path: Path) -> None:
+    panel = Panel()
+    panel.fit("yellow", BrokenLamp())
+    button = FakeButton()
+    watched = Watched(tmp_path, button, panel=panel)
+    button.edge(time.monotonic_ns(), True)
+    watched.presses.get(timeout=WITHIN_S)
+    assert panel.failed
+    panel.close()
