@@ -233,7 +233,9 @@ def _read(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(str(file), "file", "there is no such file", "name a TOML file with --config") from None
     except (OSError, ValueError) as error:
-        raise ConfigError(str(file), "file", f"cannot be read ({error})", "check its owner and encoding") from None
+        raise ConfigError(
+            str(file), "file", f"cannot be read ({_why_not(error)})", "check its owner and encoding"
+        ) from None
     if len(content) > BIGGEST_FILE_BYTES:
         raise ConfigError(str(file), "file", f"more than {BIGGEST_FILE_BYTES} bytes", "name a TOML file with --config")
     try:
@@ -241,6 +243,15 @@ def _read(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError, OverflowError) as error:
         words = str(error) if isinstance(error, tomllib.TOMLDecodeError) else f"not TOML ({type(error).__name__})"
         raise ConfigError(str(file), "syntax", words, "mend the TOML at that line") from None
+
+
+def _why_not(error: OSError | ValueError) -> str:
+    """In a person's words; the file is named already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 at byte {error.start + 1}"
+    return str(error)
 
 
 def _merge(into: dict[str, Any], table: dict[str, Any], origin: dict[str, str], file: str, at: str = "") -> None:
@@ -269,7 +280,7 @@ def _note(value: Any, origin: dict[str, str], file: str, here: str) -> None:
 
 def _checked(raw: dict[str, Any], origin: dict[str, str], file: str) -> Config:
     if type(raw.get("schema")) is not int or raw["schema"] != SCHEMA:
-        seen = repr(raw["schema"])[:80] if "schema" in raw else "missing"
+        seen = f"saw {raw['schema']!r}"[:80] if "schema" in raw else "missing"
         raise ConfigError(origin.get("schema", file), "schema", seen, f"write `schema = {SCHEMA}` at the top")
     raw = _without_none_words(raw, Config)
     try:

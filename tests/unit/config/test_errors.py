@@ -86,7 +86,11 @@ def test_fail__one_line_with_file_key_value_and_remedy(
 
 
 def test_fail__file_that_cannot_be_read(tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "no.toml", "no such file"), (tmp_path, "cannot be read"), (Path("a\0b"), "cannot")):
+    for path, words in (
+        (tmp_path / "no.toml", "no such file"),
+        (tmp_path, r"cannot be read \(Is a directory\)"),
+        (Path("a\0b"), "cannot"),
+    ):
         with pytest.raises(ConfigError, match=words):
             load(path)
 
@@ -94,7 +98,7 @@ def test_fail__file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_fail__not_text_or_too_big(tmp_path: Path) -> None:
     file = tmp_path / "unit.toml"
     file.write_bytes(b"schema = 1\n\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="not UTF-8 at byte 12"):
         load(file)
     file.write_bytes(b"# " + b"x" * 2_000_000)
     with pytest.raises(ConfigError, match="more than"):
