@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--port-pole", type=int, default=0, metavar="N", help="port of the pole's page (default: a free one)"
     )
-    up.add_argument("--port-console", type=int, default=0, metavar="N", help="port of the operator's console")
+    up.add_argument(
+        "--port-console", type=int, default=0, metavar="N", help="port of the operator's console (default: a free one)"
+    )
     up.add_argument("--seed", type=int, default=1, metavar="N", help="which street, which loss (default 1)")
     up.add_argument("--keep", type=Path, metavar="DIR", help="leave configuration, ring and logs there")
     up.add_argument("--small", action="store_true", help="a small, cheap picture (what the tests use)")
@@ -48,8 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 def _list() -> int:
     from hw_sim.scenario import load, shipped
 
+    width = max(shutil.get_terminal_size().columns, 60)
     for name, file in shipped().items():
-        print(f"{name:<20} {load(file).title}")
+        print(textwrap.fill(f"{name:<18} {load(file).title}", width, subsequent_indent=" " * 19))
     return 0
 
 

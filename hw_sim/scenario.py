@@ -67,7 +67,7 @@ def find(name_or_file: str) -> Path:
     path = Path(name_or_file)
     if path.suffix == ".toml" or path.exists():
         return path
-    near = difflib.get_close_matches(name_or_file, known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name_or_file, known, n=1, cutoff=0.7)
     remedy = f"did you mean {near[0]!r}?" if near else "`hw-sim list` names them"
     raise ScenarioError(f"{name_or_file}: scenario: there is no such name; {remedy}")
 
@@ -100,7 +100,7 @@ def _step(raw: dict[str, Any], number: int, file: str) -> Action | Expectation:
     kinds = {str(kind.__struct_config__.tag): kind for kind in get_args(union)}
     kind = kinds.get(str(raw[tag]))
     if kind is None:
-        near = difflib.get_close_matches(str(raw[tag]), kinds, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(str(raw[tag]), kinds, n=1, cutoff=0.7)
         remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(kinds)}"
         raise ScenarioError(f"{file}: {where}.{tag}: saw {raw[tag]!r}; {remedy}")
     step: Action | Expectation = _convert(raw, kind, file, where)
