@@ -69,9 +69,11 @@ def _whole(value: Any) -> Any:
 
 def lines(s: Status) -> Iterator[str]:
     """The lines that a person reads; pure."""
-    yield f"{s.unit}: {'armed' if s.armed else 'NOT ARMED'}, up {_long(s.uptime_s)}, clock {_clock(s.clock)}"
+    yield f"{s.unit}: {'armed' if s.armed else 'NOT ARMED'}, machine up {_long(s.uptime_s)}, clock {_clock(s.clock)}"
     if not s.brokers:
         yield "control room: none configured; this unit stands alone"
+    elif s.control_room_heard and not any(s.brokers.values()):
+        yield "control room: heard lately, NOT CONNECTED now; a press is kept and sent as soon as there is a way"
     elif s.control_room_heard:
         yield "control room: heard within its time"
     else:
@@ -107,11 +109,10 @@ def _facts(s: Status) -> Iterator[str]:
     field = s.facts.get("field", {})
     if any(key.startswith("modem.") for key in field):
         dbm = field.get("modem.signal_dbm")
-        words = [f"signal {signal_words(dbm)}" if isinstance(dbm, int | float) else "signal unknown"]
-        words += [
-            str(field[key]) for key in ("modem.registration", "modem.operator", "modem.technology") if field.get(key)
-        ]
-        yield "modem: " + ", ".join(words)
+        words = [f"signal {signal_words(dbm)}"] if isinstance(dbm, int | float) else []
+        known = [str(field.get(f"modem.{name}") or "unknown") for name in ("registration", "operator", "technology")]
+        words += [word for word in known if word != "unknown"]
+        yield "modem: " + (", ".join(words) or "tells nothing now")
     record = s.facts.get("record", {})
     used = record.get("ring.used_percent")
     if isinstance(used, int | float):

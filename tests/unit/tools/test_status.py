@@ -100,7 +100,7 @@ def test_ok__all_well(config: Path, cores: list[FakeCore], capsys: pytest.Captur
     cores.append(FakeCore(config.parent, msgspec.json.encode(WELL) + b"\n"))
     assert main(["status", "--config", str(config)]) == 0
     out = capsys.readouterr().out
-    assert "pole-1: armed, up 1 d 1 h, clock right" in out
+    assert "pole-1: armed, machine up 1 d 1 h, clock right" in out
     assert "control room: heard" in out
     assert "main connected" in out
     assert "signal fair (-92 dBm), home, Example, 4G" in out
@@ -133,6 +133,17 @@ def test_ok__stand_alone_hears_no_control_room_and_that_is_no_complaint() -> Non
     text = "\n".join(tool.lines(alone))
     assert "stands alone" in text
     assert "NOT HEARD" not in text
+
+
+def test_ok__heard_lately_but_no_broker_is_connected() -> None:
+    text = "\n".join(tool.lines(msgspec.structs.replace(WELL, brokers={"main": False, "spare": False})))
+    assert "heard lately, NOT CONNECTED now" in text
+    assert "heard within its time" not in text
+
+
+def test_ok__a_modem_that_does_not_answer_tells_nothing() -> None:
+    silent = {"field": {"modem.registration": "unknown"}}
+    assert "modem: tells nothing now" in tool.lines(msgspec.structs.replace(WELL, facts=silent))
 
 
 def test_ok__a_remedy_is_told_once_for_each_code() -> None:
