@@ -70,16 +70,20 @@ function announce(open) {
 }
 announce.said = new Set();
 
+/** Why nothing reaches this page now, or "". */
+function cutOff() {
+  return !server ? "This page has lost its server" : state.broker ? "" : "The message broker is down";
+}
+
 function showConnection() {
-  const good = server && state.broker;
-  say($("connection"), !server ? "This page has lost its server" : state.broker ? "Connected" : "The message broker is down");
-  $("connection").className = `status ${good ? "good" : "bad"}`;
+  say($("connection"), cutOff() || "Connected");
+  $("connection").className = `status ${cutOff() ? "bad" : "good"}`;
 }
 
 function showNone() {
   const heard = state.units.filter((each) => each.online && each.armed && each.silent_s < 90).length;
   const all = state.units.length;
-  say($("none-more"), all === 0 ? "No unit has reported yet."
+  say($("none-more"), cutOff() ? `${cutOff()}: no call can reach this page.` : all === 0 ? "No unit has reported yet."
     : heard === all ? `${all === 1 ? "The unit is" : `All ${all} units are`} armed and heard.`
       : `${heard} of ${all} units ${heard === 1 ? "is" : "are"} armed and heard.`);
 }
@@ -89,7 +93,7 @@ function showLists(open) {
   const row = ({ incident_id, stage, kind, site, unit, since_ms }) => ({ incident_id, stage, kind, site, unit, since_ms, current: incident_id === chosen });
   keep($("calls"), open.map(row), (each) => each.incident_id, (each) => callRow(each, each.current, choose));
   say($("units-count"), state.units.length > 1 ? String(state.units.length) : "");
-  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, signal: signalWords(each) }));
+  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, signal: signalWords(each), cut_off: Boolean(cutOff()) }));
   keep($("units"), units, (each) => each.unit, unitRow);
   const past = state.incidents.filter((each) => !each.open).reverse().slice(0, 50);
   $("past-none").hidden = past.length > 0;
@@ -100,7 +104,7 @@ function showLists(open) {
 function signalWords(unit) {
   const dbm = unit.facts?.field?.["modem.signal_dbm"];
   if (typeof dbm !== "number") return "";
-  const words = dbm > -75 ? "strong" : dbm > -90 ? "good" : dbm > -105 ? "fair" : "weak";
+  const words = dbm >= -80 ? "very good" : dbm >= -90 ? "good" : dbm >= -100 ? "fair" : dbm >= -110 ? "weak" : "very weak"; // as `unitd status`
   return `${words} signal`;
 }
 
@@ -135,7 +139,7 @@ function showActions(incident, unit) {
   const here = Boolean(unit?.online) && server;
   const voices = line?.voices ?? false;
   $("accept").disabled = !here || !RINGING.includes(incident.stage);
-  $("accept").hidden = voices;
+  $("accept").hidden = voices || incident.stage === "answered";
   $("answer").hidden = voices;
   $("answer").disabled = !here;
   say($("answer-words"), incident.stage === "answered" ? "Join the voices" : "Answer");

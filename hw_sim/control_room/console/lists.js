@@ -61,8 +61,8 @@ export function callRow(incident, current, choose) {
 
 export function unitRow(unit) {
   const heard = unit.silent_s < 90;
-  const good = unit.online && heard && unit.armed;
-  const words = !unit.online ? "Not connected" : !heard ? "Silent" : unit.armed ? "Armed and heard" : "Connected, not armed";
+  const good = unit.online && heard && unit.armed && !unit.cut_off;
+  const words = unit.cut_off ? "Cannot be heard from here now" : !unit.online ? "Not connected" : !heard ? "Silent" : unit.armed ? "Armed and heard" : "Connected, not armed";
   const row = make("li", { class: "unit" },
     make("b", {}, unit.site?.name ?? unit.unit),
     make("small", {}, [unit.unit, unit.signal].filter(Boolean).join(" · ")),

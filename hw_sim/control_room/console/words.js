@@ -36,10 +36,12 @@ const FAULTS = {
   dome_lost: () => "The dome does not obey: the camera cannot be turned",
   broker_lost: (s) => `One way of reporting is down${s ? ` (${s})` : ""}`,
   worker_lost: (s) => `Part of the unit is not running${s ? `: ${s}` : ""}`,
+  button_lost: () => "The button cannot be read: a press would not be noticed",
   button_stuck: () => "The button is stuck",
   clock_unknown: () => "The unit does not know the time",
   control_room_silent: () => "The unit has not heard this control room for a while",
   outbox_memory_only: () => "Alarms are held in memory only: a power cut would lose them",
+  outbox_quarantine: () => "An alarm on the unit's disk could not be read; it is kept for an engineer",
 };
 
 export function faultWords(fault) {
