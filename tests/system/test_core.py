@@ -11,7 +11,9 @@ import pytest
 
 from hw_sim.devices.gpio_bench import GpioBench
 from tests.system.core_alone import BUTTON, GREEN, LOCATOR, UNIT, YELLOW, World, world
+from unitd.core.recover import boot_id
 from unitd.messages import control_room as wire
+from unitd.model.step import KEPT_PRESSES
 
 pytestmark = pytest.mark.system
 
@@ -242,3 +244,65 @@ def test_core_loads_no_media_and_opens_no_serial_port() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     forbidden = {"av", "cv2", "numpy", "serial", "pyaudio", "gi", "websockets", "rich", "hw_sim"}
     assert not forbidden & {name.split(".")[0] for name in loaded}
+
+
+def latches(directory: Path) -> list[Path]:
+    return list((directory / "run" / "latch").glob("*.json"))
+
+
+def test_presses_beyond_those_sent_one_by_one_leave_no_latch(tmp_path: Path) -> None:
+    """What stayed latched would be a call of nobody at some later start of core."""
+
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            await w.start()
+            await w.until("birth", lambda: bool(w.room.states))
+            for _ in range(KEPT_PRESSES + 3):
+                w.gpio.press(BUTTON, 15)
+                await asyncio.sleep(0.08)  # the finger's own pace
+            await w.until("all counted", lambda: sum(e.name == "pressed" for e in w.room.events) == KEPT_PRESSES + 3)
+            await w.until("confirmed", lambda: len({a.press_id for a in w.room.alarms}) == KEPT_PRESSES, 20.0)
+            await w.until("no latch", lambda: not latches(tmp_path))
+
+    asyncio.run(run())
+
+
+def test_a_confirmed_press_that_was_never_tidied_up_is_not_a_call_of_nobody(tmp_path: Path) -> None:
+    """Core dies between the state's `received` and the end of latch and outbox entry; the incident is closed later."""
+
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            await w.start()
+            w.room.confirms = False
+            await pressed(w)
+            await w.until("alarm", lambda: bool(w.room.alarms))
+            await w.until("persisted", lambda: len(list((tmp_path / "state" / "outbox").glob("*.json"))) == 1)
+            [entry] = (tmp_path / "state" / "outbox").glob("*.json")
+            kept = entry.read_bytes()
+            w.room.send("received", wire.Received(press_ids=(w.room.alarms[0].press_id,)))
+            await w.until("removed", lambda: not entry.exists())
+            w.end(signal.SIGKILL)
+            entry.write_bytes(kept)
+            raw = json.loads(kept)
+            latched = {key: raw[key] for key in ("press_id", "incident_id", "mono_ns", "utc_us", "clock")}
+            latch = tmp_path / "run" / "latch" / f"{raw['press_id']}.json"
+            latch.write_text(json.dumps({**latched, "boot_id": boot_id()}))
+            await w.start()
+            await w.shown(YELLOW, "steady")
+            await w.until("tidied up", lambda: not entry.exists() and not latch.exists())
+
+    asyncio.run(run())
+
+
+def test_a_button_freed_while_core_was_dead_is_armed_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with world(tmp_path, "[button]\nstuck_after_s = 1") as w:
+            await w.start()
+            w.gpio.press(BUTTON)
+            await w.until("fault", lambda: bool(w.room.states) and not w.room.states[-1].armed, 10.0)
+            w.end(signal.SIGKILL)
+            w.gpio.release(BUTTON)
+            await w.start()
+            await w.until("armed", lambda: w.room.states[-1].online and w.room.states[-1].armed)
+
+    asyncio.run(run())

@@ -84,6 +84,14 @@ class AlarmDesk:
         """These are in the outbox already (found at start)."""
         self._on_disk.update(press_ids)
 
+    def settle(self, press_ids: list[str]) -> None:
+        """Forget what latch and outbox hold of these, unless they wait to be received: already received, or presses
+        beyond those that are sent one by one. What stayed would be taken for a new press by some later start of core.
+        """
+        for press_id in press_ids:
+            if press_id not in self._waiting:
+                self._task(self._remove(press_id))
+
     def reconcile(self, levels: Outputs) -> None:
         """Take up new alarms at once, drop confirmed ones."""
         now_ns = self._clock.mono_ns()

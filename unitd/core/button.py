@@ -126,7 +126,7 @@ class PressWatch:
             self._alive_ns = time.monotonic_ns()
 
     def _compare(self) -> None:
-        """A quiet second: the contact itself is right, whatever edges were dropped here, in a driver or in the kernel."""
+        """A quiet second: the contact itself is right, whatever edges a queue or the kernel dropped."""
         with contextlib.suppress(Exception):  # a pin that cannot be read now is read again in a second
             closed = self._button.closed()
             if closed != self._filter.closed and self._edges.empty():

@@ -10,8 +10,8 @@ from unitd.ports import Lamp
 class Panel:
     """Thread-safe. While a press is in the making (`first_light` .. `settle`) yellow is at least flashing and the
     sounder on, whatever the loop knows by then: the caller sees within milliseconds that the pole has felt the finger.
-    A lamp that is not fitted, or whose pin cannot be had, is left out; one that fails is counted in `failed` and told its
-    level again at the next change. No call raises: on the GPIO thread an exception here would cost the press.
+    A lamp that is not fitted, or whose pin cannot be had, is left out; one that fails is counted in `failed` and told
+    its level again at the next change. No call raises: on the GPIO thread an exception here would cost the press.
     """
 
     def __init__(self) -> None:

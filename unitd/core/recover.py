@@ -29,6 +29,8 @@ class Recovered:
     entries: list[Entry] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     presses: list[ev.Pressed | ev.Raised] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    """Ids of all presses in outbox and latch, known to the state or not."""
 
 
 def boot_id() -> str:
@@ -68,6 +70,7 @@ async def recover(
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
     # tmpfs is written at every step and cannot be of another boot: it is never behind the disk
     state = volatile or durable or State()
+    found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]
     found.state = rebooted(state, found.boot, 0 if volatile else _now_ns())
     known = {press.press_id for incident in found.state.incidents for press in incident.presses}
     for name in found.quarantined:
