@@ -117,26 +117,33 @@ class Core:
         try:
             check_pins()
             self._fit_lamps()
-            button = GpioButton(table.pin, table.closed_level)
+            self._watch = self._watched(GpioButton(table.pin, table.closed_level))
         except Exception as error:  # noqa: BLE001 - whatever it raises, the unit still serves its other routes
             if repr(error) != self._button_error:
                 self._log.exception("button cannot be watched", pin=table.pin)
             self._button_error = repr(error)
             return False
-        self._watch = PressWatch(
+        self._button_error = ""
+        self._log.info("button watched", pin=table.pin)
+        return True
+
+    def _watched(self, button: GpioButton) -> PressWatch:
+        watch = PressWatch(
             button,
             self._panel,
             self._latch,
             self._clock,
             self._boot_id,
-            table.stuck_after_s,
+            self._config.button.stuck_after_s,
             on_press=lambda felt: self._from_thread(self._pressed, felt),
             on_stuck=lambda stuck: self._from_thread(self._stuck, stuck),
         )
-        self._watch.start()
-        self._button_error = ""
-        self._log.info("button watched", pin=table.pin)
-        return True
+        try:
+            watch.start()
+        except Exception:
+            button.close()  # or the pin is in use when it is tried again
+            raise
+        return watch
 
     def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended; the latch keeps the press
@@ -150,6 +157,7 @@ class Core:
         event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
         self._unit.apply(event)
         self._panel.settle()
+        self._alarms.settle([latched.press_id])
         incident = next(
             (
                 each
@@ -163,7 +171,9 @@ class Core:
         logs.chain(self._log, "lamp", incident_id, felt.light_ns)
         logs.chain(self._log, "latched", incident_id, felt.latched_ns)
         logs.chain(self._log, "pressed", incident_id, felt.accepted_ns)
-        self._control_room.event("pressed", incident_id=incident_id, mono_ns=latched.mono_ns, press=latched.press_id)
+        self._control_room.event(
+            "pressed", incident_id=incident_id, mono_ns=latched.mono_ns, data={"press": latched.press_id}
+        )
 
     def _stuck(self, stuck: bool) -> None:
         self._log.warning("button stuck" if stuck else "button free again")
@@ -211,11 +221,13 @@ class Core:
         )
         unit.on_stage(self._stage)
         unit.restore(recovered.state)
-        unit.apply(ev.ButtonState(self._watch is not None, unit.state.button_stuck))
+        # not the predecessor's word: the contact may have come free while nobody watched
+        unit.apply(ev.ButtonState(self._watch is not None, self._watch is not None and self._watch.stuck))
         self._ready = True
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)
             unit.apply(press)
+        self._alarms.settle(recovered.found)
         for felt in self._early:
             self._pressed(felt)
         self._early.clear()
@@ -237,16 +249,20 @@ class Core:
     def _stage(self, incident: Incident) -> None:
         by = {"accepted": incident.accepted_by, "answered": incident.answered_by}.get(incident.stage)
         self._control_room.event(
-            f"incident_{incident.stage}", incident_id=incident.incident_id, kind=incident.kind, by=by,
-            outcome=incident.outcome, presses=incident.count,
-        )  # fmt: skip
+            f"incident_{incident.stage}",
+            incident_id=incident.incident_id,
+            data={"kind": incident.kind, "by": by, "outcome": incident.outcome, "presses": incident.count},
+        )
 
     def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
         if event.name == "upload_done":
             self._unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
         if event.name != "segment_closed":
             self._control_room.event(
-                event.name, incident_id=event.incident_id, mono_ns=event.mono_ns, worker=worker, **event.data
+                event.name,
+                incident_id=event.incident_id,
+                mono_ns=event.mono_ns,
+                data={**event.data, "worker": worker},
             )
 
     async def _serve(self) -> int:
@@ -266,8 +282,8 @@ class Core:
             """
             while self._watch is None:
                 await asyncio.sleep(ARM_AGAIN_S)
-                if await asyncio.to_thread(self._arm):
-                    self._unit.apply(ev.ButtonState(True, False))
+                if await asyncio.to_thread(self._arm) and self._watch is not None:
+                    self._unit.apply(ev.ButtonState(True, self._watch.stuck))
                     notify("READY=1\nSTATUS=armed")
             watchdog.expect("press", within_s=4.0)
             while self._watch is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -74,10 +74,17 @@ class ControlRoomDesk:
         """Something of the state may have changed: tell it soon."""
         self._changed.set()
 
-    def event(self, name: str, *, incident_id: str | None = None, mono_ns: int | None = None, **data: object) -> None:
+    def event(
+        self,
+        name: str,
+        *,
+        incident_id: str | None = None,
+        mono_ns: int | None = None,
+        data: Mapping[str, object] | None = None,
+    ) -> None:
         """Tell the control room that something happened once; kept (the newest 256) while no broker is connected."""
         stamp = self._clock.stamp(mono_ns)
-        event = wire.Event(name=name, at=stamp, session=self.session, incident_id=incident_id, data=data)  # type: ignore[arg-type]
+        event = wire.Event(name=name, at=stamp, session=self.session, incident_id=incident_id, data=dict(data or {}))  # type: ignore[arg-type]
         if len(self._events) == EVENTS_KEPT:
             self.dropped_events += 1
         self._events.append(event)

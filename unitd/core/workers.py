@@ -50,7 +50,7 @@ class WorkerDesk:
         self._desired = wire.Desired(session=session, number=0)
         self._line = b""
         self._seen: dict[wire.Worker, _Seen] = {name: _Seen() for name in WORKERS}
-        self._connections = 0
+        self._writers: set[asyncio.StreamWriter] = set()
         self.refused = 0
 
     def reconcile(self, levels: Outputs) -> None:
@@ -92,8 +92,13 @@ class WorkerDesk:
             self._path.unlink()
         server = await asyncio.start_unix_server(self._serve, str(self._path), limit=wire.MAX_LINE_BYTES)
         self._path.chmod(0o660)
-        async with server:
-            await server.serve_forever()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # not `async with server`: from Python 3.12 on that waits for every connection to end by itself
+            server.close()
+            for writer in self._writers:
+                writer.transport.abort()
 
     def _wanted(self, levels: Outputs, number: int) -> wire.Desired:
         served = levels.served
@@ -134,17 +139,19 @@ class WorkerDesk:
         writer.write(self._line)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= MAX_CONNECTIONS:
+        if len(self._writers) >= MAX_CONNECTIONS:
             self.refused += 1
             writer.close()
             return
-        self._connections += 1
+        self._writers.add(writer)
         try:
             await self._converse(reader, writer)
         except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
             self._log.warning("connection ended", error=repr(error))
+        except Exception:  # noqa: BLE001 - the one boundary for workers' bytes
+            self._log.exception("connection ended")
         finally:
-            self._connections -= 1
+            self._writers.discard(writer)
             writer.close()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,6 +179,7 @@ class WorkerDesk:
                     seen.health = message
                 elif isinstance(message, wire.Event):
                     self._on_event(name, message)
+                await asyncio.sleep(0)  # a line at a time: a worker that floods does not keep the loop from a press
         finally:
             if seen.writer is writer:
                 seen.writer = None
