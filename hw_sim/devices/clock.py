@@ -5,6 +5,7 @@ Nothing in the product knows of it. Debian packages the library as `faketime`.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -32,9 +33,9 @@ class WrongClock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What to add to a process's environment. Raises RuntimeError when libfaketime is not installed."""
+        """What to add to a process's environment. Raises RuntimeError when libfaketime or a C compiler is missing."""
         return {
-            "LD_PRELOAD": str(_library()),
+            "LD_PRELOAD": f"{_shim(self._file.parent)} {_library()}",
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -51,6 +52,19 @@ class WrongClock:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(offset + "\n")
         fresh.replace(self._file)
+
+
+def _shim(directory: Path) -> Path:
+    """monotonic_sleep.c, which says why, compiled into `directory`."""
+    library = directory / "monotonic_sleep.so"
+    if not library.exists():
+        source = Path(__file__).with_name("monotonic_sleep.c")
+        command = ["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise RuntimeError(f"the wrong clock needs a C compiler (cc): {error}") from error
+    return library
 
 
 def _library() -> Path:
