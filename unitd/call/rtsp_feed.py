@@ -103,9 +103,12 @@ async def rtsp_units(camera: CameraTable, profile: Profile, executor: Executor) 
         await loop.run_in_executor(executor, reader.play)
         while True:
             try:
-                yield await asyncio.wait_for(reader.units.get(), ERROR_POLL_S)
+                async with asyncio.timeout(ERROR_POLL_S):
+                    unit = await reader.units.get()
             except TimeoutError:
                 if (trouble := reader.error()) is not None:
                     raise DeviceError(f"{camera.name}: {trouble}") from None
+                continue
+            yield unit
     finally:
         await loop.run_in_executor(executor, reader.stop)

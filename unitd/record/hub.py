@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from unitd.messages.media import AccessUnit, StreamInfo, pack_header
 from unitd.record.backlog import SessionUnit
+from unitd.runtime.waiting import set_within
 
 HANDOVER_UNITS = 256
 GOP_LIMIT_BYTES = 6 * 1024 * 1024
@@ -86,9 +87,8 @@ class StreamHub:
         self.waiting += 1
         try:
             self._drain()
-            await asyncio.wait_for(self._keyframe.wait(), timeout_s)
-        except TimeoutError:
-            return None
+            if not await set_within(self._keyframe, timeout_s):
+                return None
         finally:
             self.waiting -= 1
         return self.info

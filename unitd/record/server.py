@@ -35,8 +35,10 @@ class MediaServer:
         server = await asyncio.start_unix_server(self._serve, str(self._path), limit=MAX_REQUEST_BYTES)
         self._path.chmod(0o660)
         try:
-            await server.serve_forever()
+            await asyncio.Event().wait()
         finally:
+            # not serve_forever: its end waits, from Python 3.12 on, for every client to leave by itself
+            server.close()
             with contextlib.suppress(OSError):
                 self._path.unlink()
 
@@ -46,7 +48,8 @@ class MediaServer:
             if self._connections > MAX_CLIENTS:
                 await _refuse(writer, "too many clients")
                 return
-            line = await asyncio.wait_for(reader.readline(), REQUEST_TIMEOUT_S)
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                line = await reader.readline()
             request = decode_request(line)
             await self._feed(request, reader, writer)
         except WireError as error:

@@ -130,7 +130,8 @@ class Uploads:
             stdout=asyncio.subprocess.PIPE,
         )
         try:
-            out, _ = await asyncio.wait_for(child.communicate(msgspec.json.encode(job)), EXPORT_TIMEOUT_S)
+            async with asyncio.timeout(EXPORT_TIMEOUT_S):
+                out, _ = await child.communicate(msgspec.json.encode(job))
             result = msgspec.json.decode(out, type=_Result)
         except TimeoutError:
             raise ExportFailedError(f"the export took longer than {EXPORT_TIMEOUT_S:.0f} s") from None
