@@ -21,6 +21,7 @@ export class Quality {
     if (connection !== this.#connection) {
       this.#connection = connection;
       this.#last = null;
+      this.#picture_at_ms = performance.now();
     }
     const now = readings(await connection.getStats());
     const last = this.#last;
