@@ -51,15 +51,15 @@ class Faults:
             ),
             "link": _Fault(
                 "4G link",
-                {"cut": "cut", "slow": "slow (400 kbit/s, 80 ms, 1 % loss)"},
+                {"cut": "cut", "slow": "slow"},
                 "Cut: nothing passes and nobody is told; a press waits on disk and goes out when the link is back. "
-                "Slow: the picture steps down, the voice stays.",
+                "Slow (400 kbit/s, 80 ms, 1 % loss): the picture steps down, the voice stays.",
                 self._link,
             ),
             "modem": _Fault(
                 "Modem",
                 {"hung": "does not answer", "unplugged": "unplugged"},
-                "Health says modem_hung or modem_lost; button and alarm do not wait for it.",
+                "The unit says so; button and alarm do not wait for it.",
                 self._modem,
                 "" if bench.modem else "this bench has no modem",
             ),
@@ -73,28 +73,30 @@ class Faults:
             "disk": _Fault(
                 "Disk",
                 {"full": "full"},
-                "The alarm goes out from memory; health says so. Recording resumes when there is room again.",
+                "The alarm goes out from memory; the unit says so. Recording resumes when there is room again.",
                 self._disk,
                 "" if bench.disk else "this system refuses a disk of limited size (no mount namespace)",
             ),
             "sound": _Fault(
                 "Sound card",
                 {"lost": "gone"},
-                "Picture and alarm go on; health says sound_lost; the voices come back with the card.",
+                "Picture and alarm go on; the unit says so; the voices come back with the card.",
                 self._sound,
                 "" if bench.sound else "this bench has no sound",
             ),
             "kill": _Fault(
                 "Kill a process",
                 {name: name for name in bench.options.processes},
-                "It is back in about a second, in the same incident.",
+                "It is back in about a second, in the same incident. While core is gone, only a button that is still "
+                "held when it comes back is noticed.",
                 self._kill,
                 momentary=True,
             ),
             "hang": _Fault(
                 "Hang a process",
                 {name: name for name in bench.options.processes},
-                "Its watchdog kills it (core after 10 s, the others after 30 s) and it starts afresh.",
+                "Its watchdog kills it (core after 10 s, the others after 30 s) and it starts afresh. While core is "
+                "still, only a button that is still held when it comes back is noticed.",
                 self._hang,
                 momentary=True,
             ),

@@ -76,7 +76,7 @@ def _words(entry: LogEntry) -> str:
     rest = {key: value for key, value in entry.fields.items() if key not in _NOT_WORDS}
     if entry.event == "chain":
         return f"{rest.pop('step', '')} (incident {str(rest.get('incident', ''))[:6]})"
-    return " ".join([entry.event, *(f"{key}={value}" for key, value in rest.items())])
+    return " ".join([entry.event, *(f"{key}={value}" for key, value in rest.items() if value != "")])
 
 
 def _utc_us(entry: LogEntry) -> int:

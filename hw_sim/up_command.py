@@ -15,6 +15,7 @@ from hw_sim.devices.camera import DEFAULT_PROFILES, TEST_PROFILES
 from hw_sim.devices.disk import can_mount, enter_namespace
 from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
+from hw_sim.processes import program
 
 DISK_BYTES = 768 * 2**20
 """Room for about half an hour of the demonstration's picture before the ring turns over; it lives in memory."""
@@ -57,7 +58,8 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
             ready.result()
             assert bench.room is not None  # noqa: S101 - asked for by the options
             say("armed")
-            print(f"\n  the pole:              {page.url}\n  the operator's console: {bench.room.console_url}\n")
+            print(f"\n  the pole:               {page.url}\n  the operator's console: {bench.room.console_url}\n")
+            print(f"  How the unit is, in words:\n  {program('unitd')} status --config {bench.config_file}\n")
             print("  Ctrl-C ends it all.\n", flush=True)
             await stop.wait()
         ready.cancel()

@@ -30,7 +30,7 @@ class FakeBench:
             for switch in (
                 FaultSwitch("camera", "Camera", (("unpowered", "no power"), ("frozen", "picture frozen")), "off",
                             "Noticed within 15 seconds, tried until it is back. The alarm is untouched."),
-                FaultSwitch("link", "4G link", (("cut", "cut"), ("slow", "slow (400 kbit/s, 80 ms, 1 % loss)")), "off",
+                FaultSwitch("link", "4G link", (("cut", "cut"), ("slow", "slow")), "off",
                             "Cut: a press waits on disk and goes out when the link is back. Slow: the voice stays."),
                 FaultSwitch("disk", "Disk", (), "off", "Not here: this system refuses a disk of limited size."),
                 FaultSwitch("kill", "Kill a process", KILL, "off", "It is back in about a second.", True),

@@ -17,6 +17,7 @@ const WORDS = {
 
 let socket = null;
 let retry_ms = 300;
+let faults = [];
 const changes_ms = Object.fromEntries(LAMPS.map((name) => [name, []]));
 const lit = {};
 
@@ -114,7 +115,8 @@ function showState(state) {
   $("horn").classList.toggle("silent", !state.horn);
   $("drawing").classList.toggle("horn-on", Boolean(state.horn));
   $("sound").hidden = !state.sound;
-  keep($("faults"), state.faults, (each) => each.name, faultRow);
+  faults = state.faults;
+  keep($("faults"), faults, (each) => each.name, faultRow);
 }
 
 function faultRow(fault) {
@@ -132,7 +134,9 @@ function faultRow(fault) {
 
 function showFaultSet({ name, value, ok, reason }) {
   $("fault-words").classList.toggle("bad", !ok);
-  say($("fault-words"), ok ? `${name}: ${value === "off" ? "working again" : value}` : `${name}: ${reason}`);
+  const label = faults.find((each) => each.name === name)?.label ?? name;
+  const words = faults.find((each) => each.name === name)?.choices.find(([choice]) => choice === value)?.[1] ?? value;
+  say($("fault-words"), `${label}: ${!ok ? reason : value === "off" ? "working again" : words}`);
 }
 
 function showLog(lines) {
