@@ -9,7 +9,7 @@ REMEDIES = {
     "camera_stalled": "the picture stands still; it is reopened by itself, else restart the camera",
     "clock_unknown": "wait for the network's time; if it stays, check that time servers are reachable",
     "control_room_silent": "the control room's system does not answer although the broker may; telephone it",
-    "disk_error": "the card or disk fails: save the evidence and replace it",
+    "disk_error": "make room if it is full; else the card or disk fails: save the evidence and replace it",
     "disk_full": "export and release locked incidents, or fit a bigger disk",
     "dome_lost": "check the adapter of the dome's serial line and the `dome.port` path",
     "modem_hung": "it is being reset; if it stays, switch the modem's supply off for ten seconds",
