@@ -128,12 +128,16 @@ class HeartbeatTable(_Table, frozen=True, kw_only=True):
     silent_after_s: PositiveSeconds = 90.0
 
 
+Preset = Annotated[int, Meta(ge=1, le=255)]
+
+
 class DomeTable(_Table, frozen=True, kw_only=True):
     port: str
     protocol: Literal["pelco-d"] = "pelco-d"
     address: Annotated[int, Meta(ge=1, le=255)] = 1
     baud: Literal[2400, 4800, 9600, 19200] = 2400
-    panel_preset: Annotated[int, Meta(ge=1, le=255)] = 1
+    panel_preset: Preset = 1
+    presets: tuple[Preset, ...] = (1, 2, 3, 4)
     move_limit_s: Annotated[float, Meta(gt=0, le=10)] = 2.0
 
 

@@ -14,8 +14,6 @@ from unitd.model.incident import Incident
 from unitd.ports import Clock
 from unitd.prompts import warning_names
 
-PRESETS = (1, 2, 3, 4)
-
 
 class HealthDesk:
     """Reads the other desks; keeps nothing of its own."""
@@ -86,7 +84,7 @@ class HealthDesk:
             open_incidents=tuple(_open(each) for each in self._unit.state.incidents if each.open),
             faults=self.faults(),
             facts=self._workers.facts(),
-            presets=PRESETS if self._config.dome else (),
+            presets=self._config.dome.presets if self._config.dome else (),
             warnings=tuple(warning_names()),
         )
 
