@@ -29,6 +29,8 @@ from hw_sim.processes import bound_to_us
 RATE_HZ = 48_000
 FRAME_BYTES = 1920
 START_TIMEOUT_S = 10.0
+END_WITHIN_S = 1.0
+"""A recorder whose pipe has ended ends itself; after this it is told to."""
 STREET_BACKLOG_BYTES = 20 * FRAME_BYTES
 """What may wait to be played into the street: 0.4 s; more is dropped, so that a live voice stays live."""
 
@@ -203,11 +205,15 @@ class VirtualSound:
             while process.stdout is not None:
                 yield await process.stdout.readexactly(FRAME_BYTES)
         except asyncio.IncompleteReadError:
-            return
+            # It ends by itself: a signal now would poll it, and asyncio's own waiter complain that it has lost a child.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_WITHIN_S):
+                    await process.wait()
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+                await process.wait()
 
     async def horn_sound(self, seconds: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
         """The next `seconds` of what the horn plays."""
