@@ -1,7 +1,6 @@
 """One incident's call: the link to an endpoint, the peers that come and go on it, and the picture they share."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -15,9 +14,15 @@ from unitd.call.rtsp_feed import rtsp_units
 from unitd.config import Config
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger, chain
+from unitd.runtime.waiting import set_within
 
 CONFIRM_S = 5.0
 """After a new link the relay names the peers that are there; sessions it did not name by then are ended."""
+
+SESSIONS_PER_S = 4.0
+SESSIONS_AT_ONCE = 6.0
+"""A relay that names consoles a hundred times a second must not make a hundred media sessions: each costs 50 ms of CPU
+to set up. Three consoles that come at once do not wait."""
 
 Report = Callable[[Name, str, str | None], None]
 
@@ -37,6 +42,8 @@ class Conversation:
         self._ending: set[asyncio.Task[None]] = set()
         self._named: set[str] = set()
         self.refused_peers = 0
+        self._turns = SESSIONS_AT_ONCE
+        self._turns_s = time.monotonic()
         self.has_sub = any(camera.sub_url is not None for camera in config.cameras)
         # One thread for each peer's slow state changes, and one for the camera's: none waits for another.
         self.executor: Executor = ThreadPoolExecutor(duplex.MAX_PEERS + 1, thread_name_prefix="media")
@@ -115,14 +122,16 @@ class Conversation:
                 self._peers[peer][0].candidate(mline, candidate)
 
     def _join(self, name: str) -> None:
-        self._named.add(name)
         if name in self._peers:
+            self._named.add(name)
             self._peers[name][0].restart()
             return
         if len(self._peers) >= duplex.MAX_PEERS:
             self.refused_peers += 1
-            self._log.warning("peer refused", peer=name, most=duplex.MAX_PEERS, refused=self.refused_peers)
+            if self.refused_peers.bit_count() == 1:  # the 1st, 2nd, 4th: a flood does not fill the log
+                self._log.warning("peer refused", peer=name, most=duplex.MAX_PEERS, refused=self.refused_peers)
             return
+        self._named.add(name)
         peer = Peer(name, self, self._log)
         self._peers[name] = (peer, asyncio.create_task(self._keep(peer), name=f"peer {name}"))
 
@@ -134,6 +143,7 @@ class Conversation:
             self._peers.pop(peer.peer, None)
 
     def _drop(self, name: str) -> None:
+        self._named.discard(name)
         if (entry := self._peers.pop(name, None)) is not None:
             _, task = entry
             task.cancel()
@@ -141,6 +151,17 @@ class Conversation:
             task.add_done_callback(self._ending.discard)
 
     # --- the peers' port --------------------------------------------------------------------------------------------
+
+    async def turn(self) -> None:
+        """Wait until another session may be set up; whoever is cancelled meanwhile has cost nothing."""
+        while True:
+            now_s = time.monotonic()
+            self._turns = min(SESSIONS_AT_ONCE, self._turns + (now_s - self._turns_s) * SESSIONS_PER_S)
+            self._turns_s = now_s
+            if self._turns >= 1.0:
+                self._turns -= 1.0
+                return
+            await asyncio.sleep((1.0 - self._turns) / SESSIONS_PER_S)
 
     def send(self, message: duplex.FromUnit) -> None:
         self.link.send(message)
@@ -160,8 +181,7 @@ class Conversation:
         """Tell the relay that the call ends in order; takes a moment at most."""
         if self.link.up is not None:
             self.link.send(duplex.Bye(reason=reason))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.link.said_bye.wait(), 0.5)
+            await set_within(self.link.said_bye, 0.5)
 
 
 def _nobody(_unit: object) -> None:

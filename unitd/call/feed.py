@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
+from unitd.call.pacer import BitRate
 from unitd.call.picture import AccessUnit, GroupOfPictures, Profile
 from unitd.call.record_feed import open_record, record_units
 from unitd.config import CameraTable
@@ -22,6 +23,8 @@ FIRST_PICTURE_S = 8.0
 RECORD_AGAIN_S = 3.0
 PAUSE_S = 0.3
 LONGEST_PAUSE_S = 2.0
+
+UNTIL_KNOWN_BIT_S = {"main": 2_000_000.0, "sub": 400_000.0}
 
 Watcher = Callable[[AccessUnit], None]
 Rtsp = Callable[[CameraTable, Profile], AsyncIterator[AccessUnit]]
@@ -44,6 +47,7 @@ class Feed:
         self._watchers: list[Watcher] = []
         self._work: asyncio.Task[None] | None = None
         self.group = GroupOfPictures()
+        self.rate = BitRate(UNTIL_KNOWN_BIT_S[profile])
         self.source: str | None = None
 
     def watch(self, watcher: Watcher) -> None:
@@ -127,6 +131,7 @@ class Feed:
                         self.source = name
                         self._log.info("picture", source=name)
                     self.group.add(unit)
+                    self.rate.add(unit.source_ns, len(unit.data))
                     for watcher in list(self._watchers):
                         watcher(unit)
         except (DeviceError, TimeoutError, StopAsyncIteration) as error:

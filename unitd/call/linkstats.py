@@ -18,6 +18,10 @@ class LinkStats:
     heard: int = 0
     """Rises with every packet of the far end's voice and every report of what it has got of ours; the same twice:
     nothing came in between. A console without a microphone sends no voice at all, so voice alone would not do."""
+    picture_received: int = 0
+    voice_received: int = 0
+    """The highest sequence number (extended) that the far end has reported of each: a new one is a new report, and the
+    difference is how many packets it covers."""
 
 
 def read_stats(reply: Any) -> LinkStats | None:
@@ -33,6 +37,7 @@ def read_stats(reply: Any) -> LinkStats | None:
         if entry.get_name() == "codec" and entry.get_string("codec-type") == "encode":
             kinds[entry.get_uint("ssrc")[1]] = (entry.get_string("mime-type") or "").split("/")[0]
     losses: dict[str, float] = {}
+    received: dict[str, int] = {}
     round_trip_s: float | None = None
     heard = 0
     for entry in entries:
@@ -40,16 +45,25 @@ def read_stats(reply: Any) -> LinkStats | None:
             heard += entry.get_uint64("packets-received")[1]
         if entry.get_name() != "remote-inbound-rtp":
             continue
+        kind = kinds.get(entry.get_uint("ssrc")[1], "")
         report = entry.get_value("gst-rtpsource-stats") if entry.has_field("gst-rtpsource-stats") else None
         if report is not None:
-            heard += report.get_uint("rb-exthighestseq")[1]
+            received[kind] = report.get_uint("rb-exthighestseq")[1]
+            heard += received[kind]
         found, loss = entry.get_double("fraction-lost")
         if found:
-            losses[kinds.get(entry.get_uint("ssrc")[1], "")] = loss
+            losses[kind] = loss
         found, seconds = entry.get_double("round-trip-time")
         if found and seconds > 0:
             round_trip_s = max(seconds, round_trip_s or 0.0)
-    return LinkStats(losses.get("video"), losses.get("audio"), round_trip_s, heard)
+    return LinkStats(
+        losses.get("video"),
+        losses.get("audio"),
+        round_trip_s,
+        heard,
+        received.get("video", 0),
+        received.get("audio", 0),
+    )
 
 
 def _entries(reply: Any) -> Iterator[Any]:

@@ -3,17 +3,20 @@
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
-from unitd.call.bitrate import PictureControl, Step, control_for, decide
+from unitd.call.bitrate import GOOD_LOSS, GOOD_ROUND_TRIP_S, PictureControl, Step, collapsed, control_for, decide
 from unitd.call.feed import Feed
 from unitd.call.linkstats import LinkStats
 from unitd.call.picture import AccessUnit
 from unitd.call.webrtc import PeerSession
+from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger
+from unitd.runtime.waiting import set_within
 
 CONNECT_TIMEOUT_S = 15.0
 DISCONNECTED_FOR_S = 5.0
@@ -21,7 +24,11 @@ SILENT_AFTER_S = 15.0
 """Without a packet from the far end the session is given up; a link that comes back sooner goes on as it was."""
 OUTAGE_S = 2.5
 OUTAGE_REPORTS_S = 3.0
-TICK_S = 1.0
+TICK_S = 0.2
+STATS_EVERY_TICKS = 3
+LAST_MOMENTS_TICKS = 4
+CLEAN_REPORTS = 2
+"""So many good reports in a row, and the pace is eased."""
 KEYFRAME_REPLAY_S = 1.0
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
@@ -35,6 +42,9 @@ class PeerPort(Protocol):
     feeds: dict[str, Feed]
     executor: Executor
     has_sub: bool
+
+    async def turn(self) -> None:
+        """Wait until another session may be set up."""
 
     def send(self, message: duplex.FromUnit) -> None: ...
 
@@ -60,8 +70,12 @@ class Peer:
         self._replayed_s = 0.0
         self._heard_s = 0.0
         self._outage_until_s = 0.0
+        self._resends: deque[tuple[int, int]] = deque(maxlen=LAST_MOMENTS_TICKS)
+        self._clean_reports = 0
+        self._seen_received = 0
         self.stats = LinkStats()
         self.sessions = 0
+        self.refused_answers = 0
 
     @property
     def connected(self) -> bool:
@@ -74,8 +88,14 @@ class Peer:
     # --- signalling -------------------------------------------------------------------------------------------------
 
     def answer(self, sdp: str) -> None:
-        if self._session is not None and not self._session.set_answer(sdp):
-            self._log.warning("answer cannot be read")
+        if self._session is None:
+            return
+        try:
+            self._session.set_answer(sdp)
+        except WireError as error:
+            self.refused_answers += 1
+            if self.refused_answers.bit_count() == 1:  # the 1st, 2nd, 4th: a flood does not fill the log
+                self._log.warning("answer refused", reason=str(error), refused=self.refused_answers)
 
     def candidate(self, mline: int, candidate: str) -> None:
         if self._session is not None:
@@ -94,6 +114,7 @@ class Peer:
     async def run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
+            await self._port.turn()
             lasted = await self._one_session()
             pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
@@ -105,15 +126,19 @@ class Peer:
         self.stats = LinkStats()
         self.sessions += 1
         was_connected = False
+        self._resends.clear()
+        self._clean_reports = 0
+        ticks = 0
         session = self._session = PeerSession(self.peer, self, self._port.voice_of(self.peer), self._port.executor)
         started_s = time.monotonic()
         try:
             await session.start()
             while not self._over.is_set():
-                try:
-                    await asyncio.wait_for(self._over.wait(), TICK_S)
-                except TimeoutError:
-                    session.poll(self._judge)
+                if not await set_within(self._over, TICK_S):
+                    ticks += 1
+                    self._watch_resends(session)
+                    if ticks % STATS_EVERY_TICKS == 0:
+                        session.poll(self._judge)
                 was_connected = was_connected or session.connected
                 now_s = time.monotonic()
                 if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
@@ -177,18 +202,48 @@ class Peer:
         self.stats = stats
         if silent_s > OUTAGE_S or now_s < self._outage_until_s:
             return  # what an outage lost says nothing about what the link can carry
-        before = self._control.step
-        self._control = decide(self._control, stats, now_s)
-        if self._control.step != before:
-            self._log.info(
-                "picture step",
-                step=self._control.step,
-                picture_loss=stats.picture_loss,
-                voice_loss=stats.voice_loss,
-                round_trip_s=stats.round_trip_s,
-            )
-            self._leave_feed()
-            self._take_feed()
+        self._note_clean(stats)
+        self._follow(decide(self._control, stats, now_s))
+
+    def _note_clean(self, stats: LinkStats) -> None:
+        if stats.picture_loss is None or (stats.round_trip_s or 0.0) > GOOD_ROUND_TRIP_S:
+            self._clean_reports = 0
+        elif stats.picture_received != self._seen_received:
+            self._clean_reports = self._clean_reports + 1 if stats.picture_loss <= GOOD_LOSS else 0
+        self._seen_received = stats.picture_received
+
+    def _watch_resends(self, session: PeerSession) -> None:
+        """What the far end asks for again tells of a collapse long before its report does."""
+        if not session.connected:
+            return
+        now_s = time.monotonic()
+        if self._feed is not None:
+            session.pace(self._feed.rate.bit_s, self._clean_reports >= CLEAN_REPORTS)
+        self._resends.append(session.resends())
+        asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
+        if now_s - self._heard_s < OUTAGE_S and now_s > self._outage_until_s:
+            self._follow(collapsed(self._control, asked_again, sent, now_s), asked_again=asked_again, sent=sent)
+
+    def _follow(self, control: PictureControl, **why: int) -> None:
+        """Make the picture agree with the control."""
+        before, self._control = self._control.step, control
+        if control.step == before:
+            return
+        stats = self.stats
+        self._log.info(
+            "picture step",
+            step=control.step,
+            picture_loss=stats.picture_loss,
+            voice_loss=stats.voice_loss,
+            round_trip_s=stats.round_trip_s,
+            **why,
+        )
+        self._leave_feed()
+        self._clean_reports = 0
+        self._resends.clear()
+        if control.step == "off" and self._session is not None:
+            self._session.await_keyframe()
+        self._take_feed()
 
     def _take_feed(self) -> None:
         feed = self._port.feeds.get(self._control.step)
@@ -197,6 +252,7 @@ class Peer:
             return
         self._feed = feed
         session.await_keyframe()
+        session.pace(feed.rate.bit_s, is_clean=False)
         self._replayed_s = time.monotonic()
         session.push_backlog(list(feed.group))
         feed.watch(self._picture)

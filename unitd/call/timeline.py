@@ -25,6 +25,11 @@ class Timeline:
         self._last_ns = max(source_ns + self._offset_ns, self._last_ns + STEP_NS)
         return self._last_ns
 
+    @property
+    def next_ns(self) -> int:
+        """No frame so far has this output time or a later one."""
+        return max(0, self._last_ns + 1)
+
     def backlog(self, count: int, now_ns: int) -> list[int]:
         """Output times of the `count` frames of a group of pictures sent at once, the last of them not before
         `now_ns`."""

@@ -7,16 +7,21 @@ file.
 
 import asyncio
 import re
+import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from unitd.call.answer import MAX_CANDIDATES, read_answer, read_candidate
 from unitd.call.gst import Gst, GstSdp, GstWebRTC, buffer_of, bytes_of
 from unitd.call.identity import throw_away_identity
 from unitd.call.linkstats import LinkStats, read_stats
+from unitd.call.pacer import Pacer, pace_bit_s
 from unitd.call.picture import AccessUnit
 from unitd.call.timeline import Timeline
+from unitd.errors import WireError
 
 VOICE_RATE_HZ = 48_000
 FRAME_NS = 20_000_000
@@ -27,6 +32,12 @@ JITTER_BUFFER_MS = 100
 RESEND_WINDOW_MS = 300
 """Packets older than this are not sent again: a resend storm of 17-22 Mbit/s was measured without a cap."""
 MAX_WAITING_PICTURE_BYTES = 3_000_000
+LEAST_SLEEP_S = 0.002
+LONGEST_SLEEP_S = 0.05
+"""Of the picture's own thread between two packets; the end of a session waits for it."""
+UNTIL_KNOWN_BIT_S = 2_000_000.0
+MAX_VOICES = 4
+"""Streams of sound that one console may send; a browser sends one."""
 MAX_WAITING_VOICE_BYTES = 10 * len(SILENCE)
 VOICE_REBASE_NS = 250_000_000
 ANSWERABLE_PROFILE = "42e01f"
@@ -45,6 +56,7 @@ appsrc name=picture is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
   ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! identity name=pace silent=true
   ! valve name=picture_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_0
 appsrc name=voice is-live=true format=time block=false max-bytes=0
@@ -110,6 +122,16 @@ class PeerSession:
         self._promised: list[Any] = []
         self._voice_ns = 0
         self._await_keyframe = True
+        self._pacer = Pacer(UNTIL_KNOWN_BIT_S)
+        self._stream_bit_s = UNTIL_KNOWN_BIT_S
+        self._is_clean = False
+        self._stale_before_ns = 0
+        self._resender: Any = None
+        self._answered = False
+        self._candidates = 0
+        self._voices = 0
+        # A session may be closed while another thread still builds it.
+        self._building = threading.Lock()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -126,6 +148,11 @@ class PeerSession:
         await self._loop.run_in_executor(self._executor, self._tear_down)
 
     def _build(self) -> None:
+        with self._building:
+            if not self._closed:
+                self._build_pipeline()
+
+    def _build_pipeline(self) -> None:
         pipeline = self._pipeline = Gst.parse_launch(PIPELINE)
         rtc = self._rtc = pipeline.get_by_name("rtc")
         # Reports carry the monotonic clock: when the wall clock steps from 1970 to today in the middle of a call, the
@@ -143,13 +170,17 @@ class PeerSession:
         me = weakref.ref(self)
         self._identity = throw_away_identity()
         pem = self._identity.pem
-        self._connect(pipeline, "deep-element-added", lambda _p, _b, element: _on_element(element, pem))
+        self._connect(pipeline, "deep-element-added", lambda _p, _b, element: _on_element(me, element, pem))
         self._connect(rtc, "on-negotiation-needed", lambda _rtc: _call(me, PeerSession._negotiate))
         self._connect(rtc, "on-ice-candidate", lambda _rtc, m, c: _call(me, PeerSession._on_candidate, m, c))
         self._connect(rtc, "notify::connection-state", lambda *_: _call(me, PeerSession._on_state))
         self._connect(rtc, "pad-added", lambda _rtc, pad: _call(me, PeerSession._on_pad, pad))
         upstream = self._picture.get_static_pad("src")
         upstream.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_upstream(me, info))
+        upstream.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_picture(me, info))
+        # Behind `identity` packets come one by one; the picture's own thread sleeps here, the voice has another.
+        paced = pipeline.get_by_name("pace").get_static_pad("src")
+        paced.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_packet(me, info))
         pipeline.set_state(Gst.State.PLAYING)
         self._picture.emit("push-buffer", buffer_of(PRIMER, 0))
         self._voice.emit("push-buffer", buffer_of(SILENCE, 0, FRAME_NS))
@@ -159,9 +190,12 @@ class PeerSession:
         self._handlers.append((source, source.connect(signal, handler)))
 
     def _tear_down(self) -> None:
+        with self._building:
+            if self._pipeline is not None:
+                self._tear_down_pipeline()
+
+    def _tear_down_pipeline(self) -> None:
         pipeline = self._pipeline
-        if pipeline is None:
-            return
         for source, handler in self._handlers:
             source.disconnect(handler)
         self._handlers.clear()
@@ -170,7 +204,7 @@ class PeerSession:
         pipeline.get_state(2 * Gst.SECOND)
         for element in list(pipeline.children):
             pipeline.remove(element)
-        self._pipeline = self._rtc = self._picture = self._voice = None
+        self._pipeline = self._rtc = self._picture = self._voice = self._resender = None
         self._promised.clear()
 
     def _post(self, method: Callable[..., None], *values: Any) -> None:
@@ -224,6 +258,9 @@ class PeerSession:
         # As text: from GStreamer 1.26 on, Python gets another kind of structure than before.
         if "media=(string)audio" not in caps.to_string():
             return
+        self._voices += 1
+        if self._voices > MAX_VOICES:
+            return
         ear = Gst.parse_bin_from_description(VOICE_IN, True)
         hear = self._hear
 
@@ -249,23 +286,35 @@ class PeerSession:
             self.connected = True
         self._events.session_state(self, state, "")
 
-    def set_answer(self, sdp: str) -> bool:
-        """Take the peer's answer; False when it cannot be read."""
+    def set_answer(self, sdp: str) -> None:
+        """Take the peer's answer, the first one that can be read. Raises WireError with the reason when it cannot be
+        taken; the session is as it was."""
         if self._pipeline is None or self._closed:
-            return False
-        result, message = GstSdp.SDPMessage.new_from_text(sdp)
-        if result != GstSdp.SDPResult.OK or message.medias_len() == 0:
-            return False
+            return
+        if not self._promised:
+            raise WireError("answer to an offer that was not made")
+        if self._answered:
+            raise WireError("answered twice")
+        read = read_answer(sdp)
+        result, message = GstSdp.SDPMessage.new_from_text(read.sdp)
+        if result != GstSdp.SDPResult.OK:
+            raise WireError("answer cannot be read by GStreamer")
+        self._answered = True
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = Gst.Promise.new()
         self._promised += [answer, promise]
         self._rtc.emit("set-remote-description", answer, promise)
-        return True
+        for mline, candidate in read.candidates:
+            self.add_candidate(mline, candidate)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
-        """Take one of the peer's transport candidates; the empty one, which ends them, needs nothing."""
-        if self._pipeline is not None and candidate and not self._closed:
-            self._rtc.emit("add-ice-candidate", mline, candidate)
+        """Take one of the peer's transport candidates; what is none, and what is too much, is let go."""
+        if self._pipeline is None or self._closed or mline > 1 or self._candidates >= MAX_CANDIDATES:
+            return
+        text = read_candidate(candidate)
+        if text is not None:
+            self._candidates += 1
+            self._rtc.emit("add-ice-candidate", mline, text)
 
     # --- media (loop) -----------------------------------------------------------------------------------------------
 
@@ -281,18 +330,38 @@ class PeerSession:
             return
         self._await_keyframe = False
         self._picture.emit("push-buffer", buffer_of(unit.data, self._timeline.live(unit.source_ns, self._running_ns())))
+        self._set_pace()
 
     def push_backlog(self, units: list[AccessUnit]) -> None:
-        """Send a group of pictures at once, from its keyframe to now: for a peer that has just come, or lost one."""
+        """Send a group of pictures from its keyframe to now, as fast as the pace allows: for a peer that has just come,
+        or lost one. What still waits of before is let go."""
         if not self.connected or not units or not units[0].keyframe:
             return
         self._await_keyframe = False
+        self._stale_before_ns = self._timeline.next_ns
         for unit, pts_ns in zip(units, self._timeline.backlog(len(units), self._running_ns()), strict=True):
             self._picture.emit("push-buffer", buffer_of(unit.data, pts_ns))
+        self._set_pace()
+
+    def pace(self, stream_bit_s: float, is_clean: bool) -> None:
+        """What the stream takes by itself, and whether the link has shown itself clean."""
+        self._stream_bit_s, self._is_clean = stream_bit_s, is_clean
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        if self._picture is not None:
+            waiting = self._picture.get_property("current-level-bytes")
+            self._pacer.rate_bit_s = pace_bit_s(self._stream_bit_s, self._is_clean, waiting)
+
+    def resends(self) -> tuple[int, int]:
+        """How many packets of the picture the far end has asked for again, and how many were sent, since the start."""
+        resender = self._resender
+        return (int(resender.get_property("num-rtx-requests")) if resender is not None else 0), self._pacer.sent
 
     def await_keyframe(self) -> None:
-        """Send nothing of the picture until its next keyframe (its source changes)."""
+        """Send nothing of the picture until its next keyframe (its source changes); what waits is let go."""
         self._await_keyframe = True
+        self._stale_before_ns = self._timeline.next_ns
 
     def push_voice(self, pcm: bytes) -> None:
         """Send one frame of 20 ms (FRAME_SAMPLES of s16). Times are exactly 20 ms apart: arrival times measured on the
@@ -338,12 +407,15 @@ def _call(reference: "weakref.ref[PeerSession]", method: Callable[..., None], *v
         method(session, *values)
 
 
-def _on_element(element: Any, pem: str) -> None:
+def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -> None:
     factory = element.get_factory()
     match factory.get_name() if factory is not None else "":
         case "rtprtxsend":
             element.set_property("max-size-packets", 0)
             element.set_property("max-size-time", RESEND_WINDOW_MS)
+            session = reference()
+            if session is not None:
+                session._resender = element
         case "dtlssrtpdec":
             element.set_property("pem", pem)  # once more when its bin moves: the same one
 
@@ -354,4 +426,22 @@ def _on_upstream(reference: "weakref.ref[PeerSession]", info: Any) -> Any:
         session = reference()
         if session is not None:
             session._post(session._events.session_wants_keyframe)
+    return Gst.PadProbeReturn.OK
+
+
+def _on_picture(reference: "weakref.ref[PeerSession]", info: Any) -> Any:
+    """Before the payloader, so that the far end misses no packet number of what is let go here."""
+    session = reference()
+    if session is None or info.get_buffer().pts < session._stale_before_ns:
+        return Gst.PadProbeReturn.DROP
+    return Gst.PadProbeReturn.OK
+
+
+def _on_packet(reference: "weakref.ref[PeerSession]", info: Any) -> Any:
+    session = reference()
+    if session is not None and session.connected:
+        wait_s = session._pacer.wait_s(info.get_buffer().get_size(), time.monotonic())
+        del session  # not held while asleep: the last reference must not go on this thread
+        if wait_s > LEAST_SLEEP_S:
+            time.sleep(min(wait_s, LONGEST_SLEEP_S))
     return Gst.PadProbeReturn.OK

@@ -1,0 +1,193 @@
+"""A console's answer and candidates, read here before GStreamer sees a byte of them. Pure.
+
+webrtcbin trusts what it is given: an answer with a media line too few, an unknown codec or half a fingerprint has
+ended processes elsewhere. So an answer is taken apart, and what goes on is written anew from the parts that are known:
+an unknown line cannot hurt, and what is left is what the unit offered.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from unitd.errors import WireError
+from unitd.messages.duplex import MAX_CANDIDATE_BYTES, MAX_SDP_BYTES
+
+MAX_LINES = 1000
+MAX_LINE_BYTES = 2048
+MAX_CANDIDATES = 40
+"""Of one session; a console has a handful for each network interface."""
+
+PICTURE_PAYLOAD = 96
+VOICE_PAYLOAD = 97
+KINDS = ("video", "audio")
+CODECS = {"video": (PICTURE_PAYLOAD, "h264/90000"), "audio": (VOICE_PAYLOAD, "opus/48000/2")}
+DIRECTIONS = {"video": ("recvonly", "inactive"), "audio": ("sendrecv", "sendonly", "recvonly", "inactive")}
+DIGEST_BYTES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
+
+ICE_TEXT = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")  # `=` and the like: seen from several makers
+MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
+FMTP = re.compile(r"[A-Za-z0-9=;.,:/ _+-]{1,400}")
+FEEDBACK = ("nack", "nack pli", "ccm fir", "transport-cc")
+MDNS_NAME = re.compile(r"[0-9A-Za-z-]{1,63}\.local")
+CANDIDATE = re.compile(
+    r"candidate:[A-Za-z0-9+/]{1,32} [12] (?i:udp) \d{1,10} (\S{1,64}) (\d{1,5}) typ (?:host|srflx|prflx|relay)"
+    r"(?: raddr \S{1,64} rport \d{1,5})?(?: [A-Za-z0-9-]{1,32} [A-Za-z0-9+/=._-]{1,256}){0,8}"
+)
+
+
+@dataclass
+class _Media:
+    """One m-line and what stands under it."""
+
+    kind: str
+    port: int
+    protocol: str
+    payloads: list[int]
+    lines: list[tuple[str, str]] = field(default_factory=list)
+
+    def values(self, name: str) -> list[str]:
+        return [value for found, value in self.lines if found == name]
+
+
+@dataclass(frozen=True)
+class ReadAnswer:
+    """`sdp` is safe to hand to webrtcbin. Its `candidates` are not in it: (line, candidate), to be added one by one."""
+
+    sdp: str
+    candidates: tuple[tuple[int, str], ...]
+
+
+def read_answer(sdp: str, mids: tuple[str, str] | None = None) -> ReadAnswer:
+    """The answer in its known parts. Raises WireError, and nothing else, with the reason why it cannot be taken.
+
+    An answer needs both media accepted, in the order offered, with the payload types of the offer. `mids` are those of
+    the offer, when known.
+    """
+    session, medias = _take_apart(sdp)
+    if [media.kind for media in medias] != list(KINDS):
+        raise WireError(f"answer has media {[media.kind for media in medias]}, {list(KINDS)} were offered")
+    for media in medias:
+        _judge(media)
+    found_mids = [_one(media, "mid", MID) for media in medias]
+    if len(set(found_mids)) != len(found_mids) or (mids is not None and tuple(found_mids) != mids):
+        raise WireError(f"answer has mids {found_mids}, {mids} were offered")
+    bundled = [value.split()[1:] for name, value in session.lines if name == "group" and value.startswith("BUNDLE ")]
+    if bundled != [found_mids]:
+        raise WireError("answer does not bundle both media")
+    out = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(found_mids)}"]
+    candidates: list[tuple[int, str]] = []
+    for index, (media, mid) in enumerate(zip(medias, found_mids, strict=True)):
+        out += _written(session, media, mid)
+        candidates += [(index, text) for text in map(read_candidate, _raw_candidates(media)) if text is not None]
+    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]))
+
+
+def read_candidate(text: str) -> str | None:
+    """The candidate when it is one that can be used (UDP, an address or a browser's .local name); None for all else."""
+    text = text.strip().removeprefix("a=")
+    match = CANDIDATE.fullmatch(text) if len(text) <= MAX_CANDIDATE_BYTES and text.isascii() else None
+    if match is None or not 0 < int(match[2]) < 65536:
+        return None
+    if MDNS_NAME.fullmatch(match[1]):
+        return text
+    try:
+        address = ipaddress.ip_address(match[1])
+    except ValueError:
+        return None  # a host name: nobody makes this unit look up names
+    return None if address.is_multicast or address.is_unspecified else text
+
+
+def _take_apart(sdp: str) -> tuple[_Media, list[_Media]]:
+    if len(sdp) > MAX_SDP_BYTES or not sdp.isascii():
+        raise WireError("answer is too long or not ASCII")
+    lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
+    if len(lines) > MAX_LINES or lines[0] != "v=0":
+        raise WireError("answer is no session description")
+    session = _Media("", 0, "", [])
+    medias: list[_Media] = []
+    for line in lines:
+        if len(line) > MAX_LINE_BYTES or not line.isprintable() or line[1:2] != "=":
+            raise WireError(f"answer has a line that is none: {line[:40]!r}")
+        if line.startswith("m="):
+            medias.append(_media(line))
+            if len(medias) > len(KINDS):
+                raise WireError("answer has more media than were offered")
+        elif line.startswith("a="):
+            name, _, value = line[2:].partition(":")
+            (medias[-1] if medias else session).lines.append((name, value))
+    return session, medias
+
+
+def _media(line: str) -> _Media:
+    match = re.fullmatch(r"m=([a-z]{1,16}) (\d{1,5}) ([A-Z/]{1,32})((?: \d{1,3}){1,64})", line)
+    if match is None:
+        raise WireError(f"answer has a media line that cannot be read: {line[:60]!r}")
+    return _Media(match[1], int(match[2]), match[3], [int(number) for number in match[4].split()])
+
+
+def _judge(media: _Media) -> None:
+    """Raises WireError unless this is what was offered, accepted."""
+    payload, codec = CODECS[media.kind]
+    if media.port == 0 and "bundle-only" not in dict(media.lines):
+        raise WireError(f"answer rejects {media.kind}")
+    if media.protocol not in ("UDP/TLS/RTP/SAVPF", "RTP/SAVPF"):
+        raise WireError(f"answer has {media.kind} over {media.protocol}")
+    maps = [value.lower().rstrip() for value in media.values("rtpmap")]
+    if payload not in media.payloads or f"{payload} {codec}" not in maps:
+        raise WireError(f"answer has no {codec} as payload {payload}")
+
+
+def _one(media: _Media, name: str, form: re.Pattern[str], session: _Media | None = None) -> str:
+    """The value of an attribute that has to be there (of the session, when the media has none)."""
+    values = media.values(name) or (session.values(name) if session is not None else [])
+    if not values or form.fullmatch(values[0]) is None:
+        raise WireError(f"answer has no usable {name} for {media.kind}")
+    return values[0]
+
+
+def _fingerprint(session: _Media, media: _Media) -> str:
+    for value in media.values("fingerprint") or session.values("fingerprint"):
+        algorithm, _, digest = value.partition(" ")
+        size = DIGEST_BYTES.get(algorithm.lower())
+        if size is not None and re.fullmatch(f"[0-9A-Fa-f]{{2}}(?::[0-9A-Fa-f]{{2}}){{{size - 1}}}", digest):
+            return f"{algorithm.lower()} {digest.upper()}"
+    raise WireError(f"answer has no usable fingerprint for {media.kind}")
+
+
+def _written(session: _Media, media: _Media, mid: str) -> Iterator[str]:
+    """The lines of one media, anew."""
+    payload = CODECS[media.kind][0]
+    directions = [name for name, _ in media.lines + session.lines if name in ("sendrecv", *DIRECTIONS[media.kind])]
+    direction = directions[0] if directions else "sendrecv"
+    if direction not in DIRECTIONS[media.kind]:
+        raise WireError(f"answer wants to send {media.kind}, which was not offered")
+    setup = _one(media, "setup", re.compile("active|passive"), session)
+    resent = [number for number in media.payloads if _resends(media, number, payload)][:1]
+    yield f"m={media.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, [payload, *resent]))}"
+    yield from ("c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a={direction}", f"a=setup:{setup}", "a=rtcp-mux")
+    if media.values("rtcp-rsize"):
+        yield "a=rtcp-rsize"
+    yield f"a=ice-ufrag:{_one(media, 'ice-ufrag', ICE_TEXT, session)}"
+    yield f"a=ice-pwd:{_one(media, 'ice-pwd', ICE_TEXT, session)}"
+    yield f"a=fingerprint:{_fingerprint(session, media)}"
+    yield f"a=rtpmap:{payload} {'H264/90000' if media.kind == 'video' else 'OPUS/48000/2'}"
+    for value in media.values("fmtp"):
+        if value.startswith(f"{payload} ") and FMTP.fullmatch(value):
+            yield f"a=fmtp:{value}"
+            break
+    for number in resent:
+        yield from (f"a=rtpmap:{number} rtx/90000", f"a=fmtp:{number} apt={payload}")
+    asked = media.values("rtcp-fb")
+    yield from (f"a=rtcp-fb:{payload} {kind}" for kind in FEEDBACK if {f"{payload} {kind}", f"* {kind}"} & set(asked))
+
+
+def _resends(media: _Media, number: int, payload: int) -> bool:
+    maps = [value.lower() for value in media.values("rtpmap")]
+    return f"{number} rtx/90000" in maps and any(
+        value.replace(" ", "").startswith(f"{number}apt={payload}") for value in media.values("fmtp")
+    )
+
+
+def _raw_candidates(media: _Media) -> list[str]:
+    return [f"candidate:{value}" for value in media.values("candidate")]
