@@ -200,6 +200,7 @@ def test_record_keeps_what_the_camera_sends(video: str, codec: str, tmp_path: Pa
                 until(lambda: bench.core.health.facts.get("dome.client"), "the client in the facts")
                 client = "own/tcp" if video == PLAIN else "ffmpeg/tcp"
                 assert bench.core.health.facts["dome.client"] == client
+                assert bench.core.faults() == ({"camera_codec"} if codec == "hevc" else set())
         finally:
             bench.core.close()
         assert f'"client": "{client}"' in (tmp_path / "record.log").read_text()

@@ -240,7 +240,7 @@ def test_another_size_in_the_stream_begins_a_new_session(make: MakeCamera) -> No
     bits += "0" * (-len(bits) % 8)
     sps = b"\x67\x42\x00\x1e" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     packet = struct.pack(">BBHII", 0x80, 96, 1000, 81_000, 7) + sps
-    camera = make(stream=pictures(20) + interleaved(packet) + pictures(20, first=40))
+    camera = make(stream=pictures(20) + interleaved(packet) + pictures(15, first=41))
     stream = RtspStream(table(camera), "main")
     try:
         with pytest.raises(DeviceError, match="the picture is now 640x480"):

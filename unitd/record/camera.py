@@ -66,6 +66,7 @@ class Reading:
     damaged_units: int = 0
     error: str = ""
     client: str = ""
+    codec: str = ""
     session: int | None = None
     broken: bool = False
     last_unit: float = 0.0
@@ -175,7 +176,7 @@ class CameraStream:
                 if reading.session != session:
                     reading.sessions += 1
                     reading.session, reading.error, reading.broken = session, "", False
-                    reading.client = source.client
+                    reading.client, reading.codec = source.client, info.codec
                     self._log.info(
                         "camera stream opened",
                         client=source.client,

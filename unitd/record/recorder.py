@@ -24,6 +24,8 @@ SUB_LINGERS_S = 10.0
 """A sub stream that nobody asks for any more stays open for this long, so that a client may come back."""
 
 FRESH_MARGIN_S = 60.0
+CALL_CODEC = "h264"
+"""What every browser shows, passed on as it is."""
 
 
 @dataclass
@@ -172,6 +174,10 @@ class Recorder:
             faults.append(Fault(code="camera_lost", subject=name, text=words))
         elif state == "stalled":
             faults.append(Fault(code="camera_stalled", subject=name, text="the picture stands still"))
+        codec = camera.main.reading.codec
+        if codec not in ("", CALL_CODEC):
+            words = f"the camera sends {codec}: it is recorded, but a call cannot show it; set the camera to H.264"
+            faults.append(Fault(code="camera_codec", subject=name, text=words))
         code, words = camera.writer.fault()
         if code:
             faults.append(Fault(code=code, subject=name, text=words))
