@@ -50,7 +50,7 @@ class Will(NamedTuple):
 
 
 class UplinkHandlers(NamedTuple):
-    """What an uplink tells, on the loop, by its name; `acked` with the token that was given to `publish` and the
+    """What an uplink tells, on the loop, by its name; `acked` with the token given to `publish` ("" for none) and the
     monotonic ns at which the broker's word was read."""
 
     connected: Callable[[str], None]

@@ -128,7 +128,9 @@ class ControlRoomDesk:
         self._changed.set()
 
     def _acked(self, name: str, token: str, at_ns: int) -> None:
-        self._alarm_acked(name, token, at_ns)
+        if token:
+            self._alarm_acked(name, token, at_ns)
+        self._flush_events()  # there is room for more
 
     def _message(self, name: str, topic: str, payload: bytes) -> None:
         """The one boundary for bytes from the control room; does not raise."""
@@ -154,20 +156,27 @@ class ControlRoomDesk:
             self.malformed += 1
             self._log.warning("malformed message", topic="received", error=str(error))
             return
-        self._apply(ev.AlarmReceived(tuple(received.press_ids)) if received.press_ids else ev.Heard())
+        if received.press_ids:
+            self._apply(ev.AlarmReceived(tuple(received.press_ids)))
+        elif received.heard:
+            self._apply(ev.Heard())
+        else:
+            return  # somebody (its broker's last will) says that the control room is not there
         self._hub_heard()
 
-    def _publish_state(self, link: Uplink, state: wire.State) -> None:
-        link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
+    def _publish_state(self, link: Uplink, state: wire.State) -> bool:
+        taken = link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
         self._down_since_ns[link.name] = 0
+        return taken
 
     def _flush_events(self) -> None:
-        """Each event goes to every connected broker; while none is, it waits."""
-        links = [each for each in self.uplinks if each.connected]
-        while links and self._events:
-            payload = msgspec.json.encode(self._events.popleft())
-            for link in links:
-                link.publish(wire.topic(self._unit, "up", "event"), payload, qos=1)
+        """Each event goes to every connected broker that has room; while none has, it waits."""
+        topic = wire.topic(self._unit, "up", "event")
+        while self._events:
+            payload = msgspec.json.encode(self._events[0])
+            if not any([link.publish(topic, payload, qos=1) for link in self.uplinks]):
+                return
+            self._events.popleft()
 
     async def _tell(self) -> None:
         """Publish the state when anything but its clocks has changed; facts alone only now and then."""
@@ -180,10 +189,8 @@ class ControlRoomDesk:
             now_ns = self._clock.mono_ns()
             if still == self._told and now_ns - self._told_ns < FACTS_PERIOD_S * 1e9:
                 continue
-            self._told, self._told_ns = still, now_ns
-            for link in self.uplinks:
-                if link.connected:
-                    self._publish_state(link, state)
+            if all([self._publish_state(link, state) for link in self.uplinks if link.connected]):
+                self._told, self._told_ns = still, now_ns  # else one has no room now: again in a moment
 
     async def _beat(self) -> None:
         while True:

@@ -5,6 +5,7 @@ is away: the alarm desk keeps what must be sent.
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -13,15 +14,37 @@ from collections.abc import Callable
 from typing import Any
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from unitd.config import BrokerTable
+from unitd.messages.control_room import MAX_PAYLOAD_BYTES
 from unitd.ports import UplinkHandlers, Will
 
 INBOUND_PENDING = 200
 CONNECT_TIMEOUT_S = 5.0
 RECONNECT_S = (1, 10)
 MAX_INFLIGHT = 40
+ORDINARY_UNACKED = MAX_INFLIGHT // 2
+"""Messages without a token (events, replies, states) on their way at once: the rest of the window is for alarms."""
+MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES
+"""An MQTT 5 broker sends nothing larger: a retained monster would cost core its memory at each connection."""
+UNANSWERED_BEFORE_OTHER_VERSION = 2
+"""Some brokers close on an unknown protocol version without a word."""
+
+
+class _Client(paho.Client):
+    """paho's client, whose thread does not die in silence: a broker's nonsense raises out of `loop_forever`."""
+
+    died: Callable[[Exception], None] = staticmethod(lambda _error: None)
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is made anew
+            self.died(error)
+            return MQTTErrorCode.MQTT_ERR_UNKNOWN
 
 
 class MqttUplink:
@@ -45,7 +68,8 @@ class MqttUplink:
         self._will = will
         self._context = context
         self._handlers = handlers
-        self._client: paho.Client | None = None
+        self._client: _Client | None = None
+        self._unanswered = 0
         self._tokens: dict[int, str | None] = {}
         self._early: dict[int, int] = {}
         self._tokens_lock = threading.Lock()
@@ -57,6 +81,8 @@ class MqttUplink:
         """Hand one message to the broker's socket; False when it is not connected. Does not block."""
         if self._client is None or not self.connected:
             return False
+        if token is None and qos > 0 and len(self._tokens) >= ORDINARY_UNACKED:
+            return False
         # our lock is never held inside a call to paho, which calls on_publish with its own locks held
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
         if info.rc != paho.MQTT_ERR_SUCCESS:
@@ -66,8 +92,8 @@ class MqttUplink:
             acked_ns = self._early.pop(info.mid, None)
             if acked_ns is None:
                 self._tokens[info.mid] = token
-        if acked_ns is not None and token is not None:
-            asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token, acked_ns)
+        if acked_ns is not None:
+            asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token or "", acked_ns)
         return True
 
     async def run(self) -> None:
@@ -77,18 +103,25 @@ class MqttUplink:
             self._restart.clear()
             client = self._make(loop, await asyncio.to_thread(self._context))
             self._client = client
-            client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
+            limits = None
+            if self._protocol == MQTTProtocolVersion.MQTTv5:
+                limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+                limits.MaximumPacketSize = MAX_PACKET_BYTES
+            client.connect_async(
+                self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s, properties=limits
+            )
             client.loop_start()
             try:
                 await self._restart.wait()
             finally:
                 self.connected = False
+                self._client = None  # what the old one still has to say is not about the next
                 client.disconnect()
                 # loop_stop joins paho's thread, which may be inside a connect: never on the loop
                 threading.Thread(target=client.loop_stop, name="mqtt stop", daemon=True).start()
 
-    def _make(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> paho.Client:
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
+    def _make(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> _Client:
+        client = _Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
         client.tls_set_context(context)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.reconnect_delay_set(*RECONNECT_S)
@@ -99,14 +132,8 @@ class MqttUplink:
         client.will_set(will.topic, will.payload, qos=1, retain=True)
 
         def hand_over(call: Callable[..., None], *arguments: Any) -> None:
-            if self._pending >= INBOUND_PENDING:
-                self.dropped += 1
-                return
-            self._pending += 1
-            try:
-                loop.call_soon_threadsafe(self._deliver, call, *arguments)
-            except RuntimeError:
-                return  # the loop has ended
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._deliver, client, call, *arguments)
 
         def on_connect(_c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
             if reason.is_failure:
@@ -116,13 +143,18 @@ class MqttUplink:
             hand_over(self._up)
 
         def on_disconnect(_c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-            hand_over(self._down, str(reason))
+            hand_over(self._down, str(reason), True)
 
         def on_connect_fail(_c: Any, _u: Any) -> None:
             hand_over(self._down, "cannot be reached")
 
         def on_message(_c: Any, _u: Any, message: Any) -> None:
-            hand_over(self._handlers.message, self.name, message.topic, message.payload)
+            # a retained message is what somebody said once: neither a command nor a sign of life
+            if message.retain or self._pending >= INBOUND_PENDING:
+                self.dropped += 1
+                return
+            self._pending += 1
+            hand_over(self._message, message.topic, message.payload)
 
         def on_publish(_c: Any, _u: Any, mid: int, _r: Any, _p: Any) -> None:
             at_ns = time.monotonic_ns()
@@ -130,38 +162,58 @@ class MqttUplink:
                 if mid in self._tokens:
                     token = self._tokens.pop(mid)
                 else:
-                    token = None
                     self._early[mid] = at_ns
-            if token is not None:
-                hand_over(self._handlers.acked, self.name, token, at_ns)
+                    return  # `publish` has not come back yet, and tells it
+            hand_over(self._handlers.acked, self.name, token or "", at_ns)
+
+        def died(error: Exception) -> None:
+            hand_over(self._died, repr(error))
 
         client.on_connect = on_connect
         client.on_disconnect = on_disconnect
         client.on_connect_fail = on_connect_fail
         client.on_message = on_message
         client.on_publish = on_publish
+        client.died = died
         return client
 
-    def _deliver(self, call: Callable[..., None], *arguments: Any) -> None:
+    def _deliver(self, client: paho.Client, call: Callable[..., None], *arguments: Any) -> None:
+        if client is self._client or call == self._message:
+            call(*arguments)
+
+    def _message(self, topic: str, payload: bytes) -> None:
         self._pending -= 1
-        call(*arguments)
+        self._handlers.message(self.name, topic, payload)
+
+    def _died(self, reason: str) -> None:
+        self._down(reason)
+        self._restart.set()
 
     def _up(self) -> None:
+        self._unanswered = 0
         with self._tokens_lock:
             self._tokens.clear()
             self._early.clear()
         self.connected = True
         self._handlers.connected(self.name)
 
-    def _down(self, reason: str) -> None:
+    def _down(self, reason: str, closed: bool = False) -> None:
+        self._unanswered = 0 if self.connected else self._unanswered + 1
+        if self._unanswered >= UNANSWERED_BEFORE_OTHER_VERSION and closed:
+            self._other_version()
         self.connected = False
         self._handlers.lost(self.name, reason)
 
     def _refused(self, reason: str) -> None:
-        if "protocol version" in reason.lower() and self._protocol == MQTTProtocolVersion.MQTTv5:
-            self._protocol = MQTTProtocolVersion.MQTTv311
-            self._restart.set()
+        if "protocol version" in reason.lower():
+            self._other_version()
         self._down(reason)
+
+    def _other_version(self) -> None:
+        five, four = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
+        self._protocol = four if self._protocol == five else five
+        self._unanswered = 0
+        self._restart.set()
 
 
 def _no_delay(_client: Any, _userdata: Any, opened: Any) -> None:

@@ -1,0 +1,170 @@
+"""The uplink against brokers that misbehave, on the wire over mutual TLS."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from hw_sim.pki import Pki
+from unitd.config import BrokerTable
+from unitd.drivers.mqtt import ORDINARY_UNACKED, MqttUplink
+from unitd.drivers.tls import client_context
+from unitd.messages.control_room import Stamp
+from unitd.ports import UplinkHandlers, Will
+
+CONNACK_5 = bytes.fromhex("2003000000")
+CONNACK_3 = bytes.fromhex("20020000")
+TOPIC = "hp/1/pole-0001/down/received"
+Script = Callable[[int, int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def publish(topic: bytes, payload: bytes, retain: bool = False) -> bytes:
+    """An MQTT 5 PUBLISH of QoS 0, shorter than 128 bytes."""
+    body = len(topic).to_bytes(2, "big") + topic + b"\0" + payload
+    return bytes([0x30 | retain, len(body)]) + body
+
+
+class Far:
+    """A broker in the hands of the test, and the uplink that it torments."""
+
+    def __init__(self, directory: Path, script: Script) -> None:
+        self._pki = Pki(directory)
+        self._script = script
+        self.levels: list[int] = []
+        self.said: list[str] = []
+        self.messages: list[bytes] = []
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            connect = await reader.readuntil(b"pole-0001")
+            level = connect[connect.index(b"MQTT") + 4]
+            self.levels.append(level)
+            await self._script(len(self.levels), level, reader, writer)
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    async def run(self, test: Callable[[MqttUplink], Awaitable[None]]) -> None:
+        own, theirs = self._pki.unit("pole-0001"), self._pki.broker
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(theirs.ca_file))
+        context.load_cert_chain(theirs.cert_file, theirs.key_file)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        files = (str(own.ca_file), str(own.cert_file), str(own.key_file))
+        uplink = MqttUplink(
+            BrokerTable(name="far", host="127.0.0.1", port=server.sockets[0].getsockname()[1]),
+            "pole-0001",
+            "hp/1/pole-0001/down/#",
+            lambda: Will("hp/1/pole-0001/up/state", b"{}"),
+            lambda: client_context(*files, lambda: Stamp(utc_us=time.time_ns() // 1000, clock="synced", mono_ns=0)),
+            UplinkHandlers(
+                lambda _name: self.said.append("connected"),
+                lambda _name, reason: self.said.append(reason),
+                lambda _name, _topic, payload: self.messages.append(payload),
+                lambda _name, token, _ns: self.said.append(f"acked {token}"),
+            ),
+        )
+        running = asyncio.create_task(uplink.run())
+        try:
+            await test(uplink)
+        finally:
+            running.cancel()
+            server.close()
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 10.0) -> None:
+        deadline_s = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.01)
+
+
+async def stay(reader: asyncio.StreamReader) -> None:
+    while await reader.read(4096):
+        pass
+
+
+def test_a_broker_that_talks_nonsense_is_connected_again(tmp_path: Path) -> None:
+    """The library's thread dies of a topic that is no UTF-8; the uplink does not stay dead with it."""
+
+    async def script(number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5 + (publish(b"\xff\xfe", b"") if number == 1 else publish(TOPIC.encode(), b"well")))
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: far.messages == [b"well"])
+        assert uplink.connected
+
+    asyncio.run(far.run(test))
+
+
+def test_what_a_broker_retained_is_not_taken_for_news(tmp_path: Path) -> None:
+    """A dead control room's `received` must not light the locator."""
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5 + publish(TOPIC.encode(), b"old", retain=True) + publish(TOPIC.encode(), b"new"))
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(_uplink: MqttUplink) -> None:
+        await far.until(lambda: bool(far.messages))
+        assert far.messages == [b"new"]
+
+    asyncio.run(far.run(test))
+
+
+def test_an_old_broker_that_only_hangs_up_is_spoken_to_in_its_version(tmp_path: Path) -> None:
+    async def script(_number: int, level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if level == 4:
+            writer.write(CONNACK_3)
+            await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        assert far.levels[-1] == 4
+
+    asyncio.run(far.run(test))
+
+
+def test_a_flood_hides_no_loss_and_no_connection(tmp_path: Path) -> None:
+    async def script(number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        if number == 1:
+            writer.write(publish(TOPIC.encode(), b"flood") * 20_000)
+            await writer.drain()
+            return
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        time.sleep(0.5)  # noqa: ASYNC251 - a loop that is busy while the flood comes in
+        await far.until(lambda: far.said.count("connected") == 2)
+        assert uplink.connected
+        assert uplink.dropped
+
+    asyncio.run(far.run(test))
+
+
+def test_an_alarm_goes_before_what_a_slow_broker_still_owes(tmp_path: Path) -> None:
+    """Events and replies fill half the window at most."""
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        taken = [uplink.publish("hp/1/pole-0001/up/event", b"{}", qos=1) for _ in range(300)]
+        assert taken.count(True) == ORDINARY_UNACKED
+        assert uplink.publish("hp/1/pole-0001/up/alarm", b"{}", qos=1, token="p")
+
+    asyncio.run(far.run(test))
