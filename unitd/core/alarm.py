@@ -70,7 +70,12 @@ class AlarmDesk:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_disk: set[str] = set()
         self._unremoved: set[str] = set()
-        self.disk_failed = False
+        self._disk_refused = False
+
+    @property
+    def disk_failed(self) -> bool:
+        """Alarms are in memory only: the disk refuses them, or hangs over them."""
+        return self._disk_refused or (self._disk.hung and any(not each.durable for each in self._waiting.values()))
 
     @property
     def waiting(self) -> int:
@@ -197,13 +202,13 @@ class AlarmDesk:
         try:
             await self._disk.run(lambda: self._outbox.put(entry))
         except OSError as error:
-            if not self.disk_failed:
+            if not self._disk_refused:
                 self._log.error("alarm not on disk, sending goes on from memory", error=str(error))
-            self.disk_failed = True
+            self._disk_refused = True
             return
         finally:
             waiting.persisting = False
-        self.disk_failed = False
+        self._disk_refused = False
         waiting.durable = True
         self._on_disk.add(press.press_id)
         self._latch.clear(press.press_id)

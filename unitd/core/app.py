@@ -36,6 +36,7 @@ from unitd.ports import Uplink, UplinkHandlers, Will
 from unitd.prompts import warning_names
 from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
+from unitd.runtime.ending import end_within
 from unitd.runtime.supervise import Service, supervise
 from unitd.runtime.watchdog import Watchdog, notify
 from unitd.store.outbox import Outbox
@@ -59,7 +60,8 @@ class Core:
         self._clock = SystemClock(Path(config.clock.synchronized_file))
         self._run_dir = Path(config.paths.run_dir)
         self._state_dir = Path(config.paths.state_dir)
-        self._run_dir.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # armed without it: presses then go out from memory, and the health says so
+            self._run_dir.mkdir(parents=True, exist_ok=True)
         self._boot_id = boot_id()
         self._disk = DiskThread()
         self._latch = Latch(self._run_dir)
@@ -209,7 +211,8 @@ class Core:
         )
         self._health = HealthDesk(
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
-            lambda: self._snapshot.disk_failed or self._locks.failed, lambda: self._button_error,
+            lambda: self._snapshot.disk_failed or self._locks.failed or self._disk.hung,
+            lambda: self._button_error, lambda: self._latch.refused,
             recovered.quarantined,
         )  # fmt: skip
         unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
@@ -316,6 +319,7 @@ class Core:
         if work.done():
             self._log.error("core ends", error=repr(work.exception()))
             status = 1
+        end_within(status)
         for uplink in self._control_room.uplinks:
             goodbye = msgspec.structs.replace(self._health.state(), online=False, armed=False)
             uplink.publish(

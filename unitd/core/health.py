@@ -31,6 +31,7 @@ class HealthDesk:
         workers: WorkerDesk,
         disk_failed: Callable[[], bool],
         button_error: Callable[[], str],
+        latch_refused: Callable[[], bool],
         quarantined: list[str],
     ) -> None:
         self._config = config
@@ -44,6 +45,8 @@ class HealthDesk:
         self._workers = workers
         self._disk_failed = disk_failed
         self._button_error = button_error
+        self._latch_refused = latch_refused
+        self._started_ns = clock.mono_ns()
         self._quarantined = quarantined
 
     def faults(self) -> tuple[wire.FaultReport, ...]:
@@ -58,17 +61,25 @@ class HealthDesk:
             found.append(report(code="outbox_memory_only", text="alarms are kept in memory only: the disk refuses"))
         if self._disk_failed():
             found.append(report(code="disk_error", subject="core", text="the unit's state cannot be written to disk"))
+        if self._latch_refused():
+            found.append(report(code="disk_error", subject="latch", text="presses cannot be latched in run_dir"))
         if self._quarantined:
             found.append(
                 report(code="outbox_quarantine", text=f"{len(self._quarantined)} unreadable alarm(s) put aside")
             )
         if self._clock.stamp().clock == "unknown":
             found.append(report(code="clock_unknown", text="the clock is not synchronised; times are provisional"))
-        if self._config.brokers and state.heard_mono_ns is not None and not self._unit.outputs().heard:
+        if self._config.brokers and self._silent():
             found.append(report(code="control_room_silent", text="the control room has not been heard for too long"))
         found += self._control_room.faults()
         found += [report(code=each.code, subject=each.subject, text=each.text) for each in self._workers.faults()]
         return tuple(found)
+
+    def _silent(self) -> bool:
+        """The control room has not been heard for its limit, counted from core's start when it never was."""
+        heard_ns = self._unit.state.heard_mono_ns
+        since_ns = self._started_ns if heard_ns is None else heard_ns
+        return self._clock.mono_ns() - since_ns >= self._unit.settings.silent_after_ns
 
     def state(self) -> wire.State:
         """The retained state message."""

@@ -33,6 +33,8 @@ class Latch:
         self._directory = run_dir / "latch"
         self._held = 0
         self.failed = 0
+        self.refused = False
+        """The last latch could not be written, or the directory cannot be made."""
 
     def set(self, latched: Latched) -> None:
         """Write the latch; takes some tens of microseconds."""
@@ -49,8 +51,10 @@ class Latch:
                 os.close(descriptor)
             temporary.rename(self._directory / f"{latched.press_id}.json")
             self._held += 1
+            self.refused = False
         except OSError:
             self.failed += 1
+            self.refused = True
 
     def clear(self, press_id: str) -> None:
         """The press is durable elsewhere, or was a glitch."""
@@ -61,6 +65,10 @@ class Latch:
     def pending(self, boot_id: str) -> list[Latched]:
         """Presses of this boot that a predecessor latched and did not finish, oldest first."""
         found: list[Latched] = []
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True, parents=True)
+        except OSError:
+            self.refused = True
         with contextlib.suppress(OSError):
             for file in sorted(self._directory.glob("*.json"))[:MAX_LATCHES]:
                 with contextlib.suppress(OSError, msgspec.MsgspecError):

@@ -90,10 +90,10 @@ async def recover(
 
 def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:
     if entry.kind == "panic":
-        return ev.Pressed(entry.press_id, entry.incident_id, entry.mono_ns, entry.utc_us, entry.clock)
+        return ev.Pressed(entry.press_id, entry.incident_id, entry.mono_ns, entry.utc_us, entry.clock, entry.boot)
     return ev.Raised(
-        entry.press_id, entry.incident_id, entry.kind, entry.mono_ns, entry.utc_us, entry.clock  # type: ignore[arg-type]
-    )  # fmt: skip
+        entry.press_id, entry.incident_id, entry.kind, entry.mono_ns, entry.utc_us, entry.clock, entry.boot
+    )
 
 
 def _now_ns() -> int:

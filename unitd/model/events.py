@@ -7,13 +7,17 @@ from unitd.model.incident import Kind, Outcome
 
 @dataclass(frozen=True)
 class Pressed:
-    """An accepted press. `incident_id` was minted at the edge and is used unless an incident is open that it joins."""
+    """An accepted press. `incident_id` was minted at the edge and is used unless an incident is open that it joins.
+
+    `boot` is the boot that its instant belongs to, None for the present one.
+    """
 
     press_id: str
     incident_id: str
     mono_ns: int
     utc_us: int
     clock: str
+    boot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Raised:
     mono_ns: int
     utc_us: int
     clock: str
+    boot: int | None = None
 
 
 @dataclass(frozen=True)

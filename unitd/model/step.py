@@ -106,6 +106,7 @@ def _pressed(state: State, event: ev.Pressed, now_ns: int, settings: Settings) -
 def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int) -> State:
     if state.incident(event.incident_id) is not None:
         return state
+    boot = state.boot if event.boot is None else event.boot
     incident = Incident(
         incident_id=event.incident_id,
         kind=kind,  # type: ignore[arg-type]
@@ -115,9 +116,9 @@ def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int) 
         clock=event.clock,
         stage_mono_ns=now_ns,
         last_press_mono_ns=now_ns,
-        since_mono_ns=event.mono_ns,
+        since_mono_ns=event.mono_ns if boot == state.boot else now_ns,
         presses=(Press(event.press_id, event.mono_ns, event.utc_us, event.clock),),
-        boot=state.boot,
+        boot=boot,
     )
     return msgspec.structs.replace(state, incidents=(*state.incidents, incident), ended_mono_ns=None)
 

@@ -12,6 +12,7 @@ from unitd.config import Config
 from unitd.messages.workers import Worker
 from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
+from unitd.runtime.ending import end_within
 from unitd.runtime.ipc import CoreLink
 from unitd.runtime.supervise import Service, supervise
 from unitd.runtime.watchdog import Watchdog, notify
@@ -66,6 +67,7 @@ async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Servic
     if work.done():
         log.error("worker ends", error=repr(work.exception()))
         status = 1
+    end_within(status)
     work.cancel()
     stopping.cancel()
     with contextlib.suppress(asyncio.CancelledError, Exception):
