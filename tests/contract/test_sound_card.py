@@ -134,3 +134,22 @@ def test_a_caller_who_speaks_live_is_heard(sound: Sound, card: VirtualSound) -> 
         assert time.monotonic() < deadline, "not heard"
         card.write_caller_pcm(loud)
         time.sleep(0.018)
+
+
+def test_a_listing_that_would_kill_the_process_is_a_lost_card(
+    card: VirtualSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PortAudio 19 aborts when every device can be opened and none is called `default`."""
+    conf = tmp_path / "no-default.conf"
+    text = Path(card.env()["ALSA_CONFIG_PATH"]).read_text()
+    conf.write_text("".join("pcm." + part for part in text.split("pcm.")[1:] if not part.startswith("default")))
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(conf))
+    made = Sound()
+    try:
+        made.card.want(microphone=True, horn=True)
+        wait(lambda: made.states() == ("lost", "lost"), 5, "lost, and still alive")
+        assert "crashes PortAudio" in made.card.states()[1].error
+        monkeypatch.setenv("ALSA_CONFIG_PATH", card.env()["ALSA_CONFIG_PATH"])
+        wait(lambda: made.states() == ("open", "open"), 10, "found when the configuration is mended")
+    finally:
+        made.card.close()

@@ -58,7 +58,7 @@ class ReadAnswer:
     candidates: tuple[tuple[int, str], ...]
 
 
-def read_answer(sdp: str, mids: tuple[str, str] | None = None) -> ReadAnswer:
+def read_answer(sdp: str, mids: tuple[str, ...] | None = None) -> ReadAnswer:
     """The answer in its known parts. Raises WireError, and nothing else, with the reason why it cannot be taken.
 
     An answer needs both media accepted, in the order offered, with the payload types of the offer. `mids` are those of

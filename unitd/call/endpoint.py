@@ -22,6 +22,12 @@ LONGEST_PAUSE_S = 5.0
 OUT_QUEUE_MESSAGES = 256
 """More than an offer and every candidate of three peers; a link that cannot take these is lost."""
 GOODBYE_S = 1.0
+MESSAGES_PER_S = 100.0
+MESSAGES_AT_ONCE = 200.0
+"""Three consoles with all their candidates come to some 60 at once. Above this the link is read slower, which holds
+the far end back: reading and refusing a flood must not take the voice's share of the processor."""
+FREE_BYTES = 2048
+"""A longer message counts as several."""
 
 Trust = Callable[[EndpointTable], Coroutine[Any, Any, ssl.SSLContext | None]]
 
@@ -57,6 +63,7 @@ class EndpointLink:
         self.up: str | None = None
         self.said_bye = asyncio.Event()
         self.ignored = 0
+        self.held_back = 0
         self.attempts = 0
 
     def send(self, message: duplex.FromUnit) -> None:
@@ -129,8 +136,14 @@ class EndpointLink:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, socket: websockets.ClientConnection) -> str:
+        credit, credit_s = MESSAGES_AT_ONCE, time.monotonic()
         async for text in socket:
-            self._heard_s = time.monotonic()
+            self._heard_s = now_s = time.monotonic()
+            credit = min(MESSAGES_AT_ONCE, credit + (now_s - credit_s) * MESSAGES_PER_S) - 1 - len(text) // FREE_BYTES
+            credit_s = now_s
+            if credit < 0:
+                self.held_back += 1
+                await asyncio.sleep(-credit / MESSAGES_PER_S)
             try:
                 message = duplex.decode(text)
             except WireError as error:

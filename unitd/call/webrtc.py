@@ -128,6 +128,7 @@ class PeerSession:
         self._stale_before_ns = 0
         self._resender: Any = None
         self._answered = False
+        self._mids: tuple[str, ...] = ()
         self._candidates = 0
         self._voices = 0
         # A session may be closed while another thread still builds it.
@@ -238,7 +239,9 @@ class PeerSession:
         # The description belongs to the reply: freed under webrtcbin it is a segmentation fault.
         self._promised += [promise, reply, offer]
         self._rtc.emit("set-local-description", offer, Gst.Promise.new())
-        self._post(self._events.session_offers, acceptable(offer.sdp.as_text(), self._identity.fingerprint))
+        sdp = offer.sdp.as_text()
+        self._mids = tuple(re.findall(r"(?m)^a=mid:(\S+)", sdp))
+        self._post(self._events.session_offers, acceptable(sdp, self._identity.fingerprint))
 
     def _on_candidate(self, mline: int, candidate: str) -> None:
         # TCP candidates only lengthen the search. (Not switched off in the ICE agent: reading that property from Python
@@ -291,11 +294,11 @@ class PeerSession:
         taken; the session is as it was."""
         if self._pipeline is None or self._closed:
             return
-        if not self._promised:
+        if not self._mids:
             raise WireError("answer to an offer that was not made")
         if self._answered:
             raise WireError("answered twice")
-        read = read_answer(sdp)
+        read = read_answer(sdp, self._mids)
         result, message = GstSdp.SDPMessage.new_from_text(read.sdp)
         if result != GstSdp.SDPResult.OK:
             raise WireError("answer cannot be read by GStreamer")

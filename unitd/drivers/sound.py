@@ -7,6 +7,8 @@ waits for it.
 
 import contextlib
 import ctypes
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +29,8 @@ SILENT_AFTER_S = 1.5
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 5.0
 TURN_S = 0.1
+TRIAL_TIMEOUT_S = 8.0
+TRIAL = "import pyaudio; pyaudio.PyAudio().terminate()"
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class SoundCard:
             direction.stream = self._open(direction)
             direction.last_ns = time.monotonic_ns()
             direction.state = SoundState(direction.name, "open")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DeviceError) as error:
             self._lost(direction, str(error))
             # PortAudio lists devices once, when it starts: with the other stream closed too it can look again.
             if self._input.stream is None and self._output.stream is None:
@@ -160,6 +164,7 @@ class SoundCard:
 
     def _open(self, direction: _Direction) -> Any:
         if self._audio is None:
+            try_listing()
             self._audio = pyaudio.PyAudio()
         index = find_device(self._audio, direction.name, direction.is_input)
         side = "input" if direction.is_input else "output"
@@ -205,6 +210,27 @@ class SoundCard:
         except Exception:  # noqa: BLE001 - an exception here would end the stream
             self.errors += 1
             return SILENCE, pyaudio.paContinue
+
+
+def try_listing() -> None:
+    """Let a child process list the devices first. Raises DeviceError when that kills or hangs it: PortAudio 19 ends the
+    process by an assertion when every device that ALSA names can be opened and none is called `default` or `dmix`, and
+    drivers of half-dead cards have hung it. The unit without sound still has picture and signalling.
+
+    Blocks for about 0.1 s, TRIAL_TIMEOUT_S at most.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", TRIAL], stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_TIMEOUT_S,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise DeviceError(f"listing the sound devices hangs for more than {TRIAL_TIMEOUT_S:.0f} s") from None
+    except OSError:
+        return  # no process to be had: then without a trial
+    if done.returncode < 0:
+        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no word why"]
+        raise DeviceError(f"listing the sound devices crashes PortAudio (signal {-done.returncode}): {words[0][:200]}")
 
 
 def find_device(audio: Any, name: str, is_input: bool) -> int:

@@ -161,8 +161,7 @@ def test_it_probes_up_after_a_good_while_and_waits_longer_after_a_failed_probe()
     far = at_sub()
     assert far.until_step(GOOD, 100) >= FIRST_PROBE_S
     assert far.control.step == "main"
-    far.report(TERRIBLE)
-    assert far.control.step == "sub"
+    assert far.report(TERRIBLE) == "sub"
     assert far.until_step(GOOD, 200) >= 2 * FIRST_PROBE_S
     assert far.control.step == "main"
 
