@@ -86,8 +86,11 @@ class DomeGoal(msgspec.Struct, frozen=True):
 
 
 class WarningGoal(msgspec.Struct, frozen=True):
+    """The last warning ordered, and when; kept after its time so that numbers go on rising."""
+
     number: int
     name: str
+    ordered_mono_ns: int = 0
 
 
 class UploadGoal(msgspec.Struct, frozen=True):

@@ -14,6 +14,10 @@ ENDED_WORDS_NS = 8_000_000_000
 """How long after an operator's close "the call has ended" may be heard."""
 
 
+WARNING_NS = 30_000_000_000
+"""How long an ordered warning is wanted: a call process that starts later does not shout an old one into the street."""
+
+
 class Call(NamedTuple):
     incident_id: str
     microphone: bool
@@ -50,7 +54,7 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
         call=Call(incident.incident_id, mic, incident.stage == "answered") if incident and calling else None,
         microphone=mic,
         in_incident=incident is not None,
-        warning=state.warning,
+        warning=state.warning if _warning_due(state, now_ns) else None,
         dome=state.dome,
         uploads=state.uploads,
         locks=(*state.closed_locks, *(lock_of(each, settings, state.boot) for each in state.incidents if each.open)),
@@ -67,6 +71,8 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
         instants.append(state.heard_mono_ns + settings.silent_after_ns)
     if state.ended_mono_ns is not None:
         instants.append(state.ended_mono_ns + ENDED_WORDS_NS)
+    if state.warning is not None:
+        instants.append(state.warning.ordered_mono_ns + WARNING_NS)
     for incident in state.incidents:
         if incident.active:
             instants.append(incident.last_press_mono_ns + TONE_NS)
@@ -74,6 +80,10 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
         elif incident.stage == "closing":
             instants.append(incident.stage_mono_ns + settings.post_roll_ns)
     return min((each for each in instants if each > now_ns), default=None)
+
+
+def _warning_due(state: State, now_ns: int) -> bool:
+    return state.warning is not None and now_ns - state.warning.ordered_mono_ns < WARNING_NS
 
 
 def _prompt(state: State, incident: Incident | None, now_ns: int, settings: Settings) -> str | None:

@@ -57,7 +57,7 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
             state = _dome_to(state, preset)
         case ev.WarningOrdered(name):
             number = state.warning.number + 1 if state.warning else 1
-            state = msgspec.structs.replace(state, warning=WarningGoal(number, name))
+            state = msgspec.structs.replace(state, warning=WarningGoal(number, name, now_ns))
         case ev.UploadOrdered():
             state = _upload(state, event)
         case ev.UploadEnded(upload_id):
@@ -222,5 +222,6 @@ def rebooted(state: State, boot: int, now_ns: int) -> State:
         button_stuck=False,
         heard_mono_ns=None,
         dome=DomeGoal(state.dome.number + 1, state.dome.preset),
+        warning=None,
         ended_mono_ns=None,
     )

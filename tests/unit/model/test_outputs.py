@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.unit.model.worlds import SETTINGS, S, at, every_state, idle, pressed
+from tests.unit.model.worlds import INCIDENT, PRESS, SETTINGS, S, at, every_state, idle, pressed
 from unitd.model import events as ev
 from unitd.model.incident import PRECEDENCE, STAGES, State
 from unitd.model.lamps import lamps
 from unitd.model.microphone import microphone_open
-from unitd.model.outputs import outputs
-from unitd.model.step import step
+from unitd.model.outputs import WARNING_NS, next_change_ns, outputs
+from unitd.model.step import rebooted, step
 
 EVERY = list(every_state())
 NOW = 7 * S
@@ -71,3 +71,25 @@ def test_no_call_and_no_microphone_outside_an_incident(name: str, state: State) 
         assert not levels.in_incident
     if levels.call is not None:
         assert levels.call.voices == (levels.served is not None and levels.served.stage == "answered")
+
+
+def test_an_ordered_warning_is_not_wanted_for_ever() -> None:
+    """Or a call process that starts an hour later would shout it into an empty street."""
+    state = step(idle(), ev.WarningOrdered("cctv"), NOW, SETTINGS)
+    assert outputs(state, NOW, SETTINGS).warning is not None
+    due_ns = NOW + WARNING_NS
+    assert next_change_ns(state, NOW, SETTINGS) == due_ns
+    assert outputs(state, due_ns, SETTINGS).warning is None
+    again = outputs(step(state, ev.WarningOrdered("cctv"), due_ns, SETTINGS), due_ns, SETTINGS).warning
+    assert again is not None
+    assert again.number == 2
+    assert rebooted(state, 9, 0).warning is None
+
+
+def test_an_alarm_of_an_older_boot_locks_from_that_boot_and_waits_from_now() -> None:
+    event = ev.Pressed(PRESS, INCIDENT, 10**16, 0, "synced", boot=3)
+    state = step(State(boot=4), event, NOW, SETTINGS)
+    [lock] = outputs(state, NOW, SETTINGS).locks
+    assert lock.from_boot == 3
+    later_ns = NOW + SETTINGS.still_trying_after_ns
+    assert outputs(state, later_ns, SETTINGS).prompt == "still_trying"
