@@ -5,6 +5,7 @@ REMEDIES = {
     "button_lost": "the button's pin cannot be read: check `button.pin` and the rights of user unitd on the GPIO chip",
     "button_stuck": "look at the button and its cable: it reads as pressed all the time",
     "call_failed": "check that the endpoint's address and certificate are right and that it runs",
+    "camera_codec": "set the camera's streams to H.264 without B-frames, a keyframe each second or two",
     "camera_lost": "check the camera's supply and cable, then its address and password",
     "camera_stalled": "the picture stands still; it is reopened by itself, else restart the camera",
     "clock_unknown": "wait for the network's time; if it stays, check that time servers are reachable",
