@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.core_alone import BUTTON, YELLOW, World, world
+from unitd.core.recover import boot_id
 
 pytestmark = pytest.mark.system
 
@@ -71,5 +72,29 @@ def test_one_unreadable_entry_hides_no_other_and_an_old_boots_alarm_keeps_its_bo
             await w.until("lock", lock_file.exists)
             lock = json.loads(lock_file.read_bytes())
             assert (lock["from_boot"], lock["to_boot"]) == (6, None)
+
+    asyncio.run(run())
+
+
+def test_what_a_late_disk_holds_is_served_when_it_is_ready(tmp_path: Path) -> None:
+    """An alarm of before the power cut, on a card that takes longer than core waits."""
+
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            outbox = tmp_path / "state" / "outbox"
+            outbox.mkdir(parents=True)
+            os.mkfifo(tmp_path / "state" / "boot.json")
+            press_id, incident_id = (f"{digit * 8}-1111-4111-8111-111111111111" for digit in "12")
+            entry = {"press_id": press_id, "incident_id": incident_id, "kind": "panic", "mono_ns": 10**16, "utc_us": 5}
+            (outbox / f"{press_id}.json").write_text(json.dumps({**entry, "clock": "synced", "boot": 6}))
+            await w.start()
+            await w.until("birth", lambda: bool(w.room.states))
+            assert not w.room.alarms
+            answer = json.dumps({"boot_id": boot_id(), "boot": 7})
+            await asyncio.to_thread((tmp_path / "state" / "boot.json").write_text, answer)
+            await w.until("alarm", lambda: bool(w.room.alarms))
+            assert w.room.alarms[0].press_id == press_id
+            await w.until("removed", lambda: not list(outbox.glob("*.json")))
+            assert w.room.states[-1].armed
 
     asyncio.run(run())

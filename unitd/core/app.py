@@ -21,7 +21,7 @@ from unitd.core.health import HealthDesk
 from unitd.core.latch import Latch
 from unitd.core.locks import LockDesk
 from unitd.core.panel import Panel
-from unitd.core.recover import Recovered, boot_id, recover
+from unitd.core.recover import Recovered, boot_id, merged, recover
 from unitd.core.snapshot import Snapshot
 from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
@@ -80,7 +80,7 @@ class Core:
         self._arm()
         recovered = await recover(self._disk, self._run_dir, self._state_dir, self._snapshot, left, self._log)
         self._wire(recovered)
-        status = await self._serve()
+        status = await self._serve(recovered)
         self._panel.close()
         self._disk.close()
         logs.flush()
@@ -235,6 +235,24 @@ class Core:
             self._pressed(felt)
         self._early.clear()
 
+    async def _late(self, recovered: Recovered) -> None:
+        """A disk that was not ready at the start tells what it holds when it is: incidents and alarms of before."""
+        if recovered.late is not None:
+            try:
+                late, durable = await recovered.late
+            except OSError as error:
+                self._log.error("disk not read", error=repr(error))
+            else:
+                self._log.warning("disk ready late", boot=late.boot, entries=len(late.entries))
+                held = [each.press_id for each in late.entries]
+                self._alarms.held(held)
+                state, presses = merged(self._unit.state, late, durable, self._clock.mono_ns())
+                self._unit.restore(state)
+                for press in presses:
+                    self._unit.apply(press)
+                self._alarms.settle(held)
+        await asyncio.Event().wait()
+
     def _make_uplink(
         self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers
     ) -> Uplink:
@@ -268,7 +286,7 @@ class Core:
                 data={**event.data, "worker": worker},
             )
 
-    async def _serve(self) -> int:
+    async def _serve(self, recovered: Recovered) -> int:
         watchdog = Watchdog(time.monotonic_ns)
         stop = asyncio.Event()
         for sig in (signal.SIGTERM, signal.SIGINT):
@@ -304,6 +322,7 @@ class Core:
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
             Service("locks", self._locks.run),
+            Service("late disk", lambda: self._late(recovered)),
             *self._control_room.services(),
         ]
         work = asyncio.create_task(supervise(services, self._log))

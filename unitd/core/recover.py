@@ -1,7 +1,10 @@
 """What a core finds of its predecessors: state, outbox, latched presses. Idempotent; never longer than it must."""
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latched
@@ -29,6 +32,8 @@ class Recovered:
     entries: list[Entry] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     presses: list[ev.Pressed | ev.Raised] = field(default_factory=list)
+    late: "asyncio.Future[tuple[Recovered, State | None]] | None" = None
+    """What a disk that was not ready in time has to tell when it is."""
     found: list[str] = field(default_factory=list)
     """Ids of all presses in outbox and latch, known to the state or not."""
 
@@ -60,11 +65,14 @@ async def recover(
             log.error("outbox cannot be read", error=str(error))
         return read, state
 
+    reading = asyncio.ensure_future(disk.run(read_disk))
     try:
-        found, durable = await disk.run(read_disk, WITHIN_S)
+        async with asyncio.timeout(WITHIN_S):
+            found, durable = await asyncio.shield(reading)
     except OSError as error:  # TimeoutError is one
         log.error("disk not ready at start, going on without it", error=repr(error))
         found, durable = Recovered(session=next_session(run_dir, run_dir)), None
+        found.late = reading
     volatile = snapshot.load_volatile()
     if found.boot == 0:
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
@@ -86,6 +94,28 @@ async def recover(
                 ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
             )
     return found
+
+
+def merged(state: State, late: Recovered, durable: State | None, now_ns: int) -> tuple[State, list[ev.Event]]:
+    """The running state with what a late disk held, and the presses that are then still to be served; pure.
+
+    What was given boot 0 for want of the counter gets its number: a lock of boot 0 would cover no footage.
+    """
+    boot = late.boot or state.boot
+    old = rebooted(durable, boot, now_ns) if durable is not None else State(boot=boot)
+    ours = {each.incident_id for each in state.incidents}
+    incidents = tuple(each if each.boot else replace(each, boot=boot) for each in state.incidents)
+    locks = tuple(
+        replace(each, from_boot=each.from_boot or boot, to_boot=each.to_boot or boot) for each in state.closed_locks
+    )
+    state = replace(
+        state,
+        boot=boot,
+        incidents=(*(each for each in old.incidents if each.incident_id not in ours), *incidents),
+        closed_locks=(*old.closed_locks, *locks),
+    )
+    known = {press.press_id for incident in state.incidents for press in incident.presses}
+    return state, [_event_of(entry) for entry in late.entries if entry.press_id not in known]
 
 
 def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:
