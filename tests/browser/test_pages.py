@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.async_api import Browser, Page
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.browser
 NAMELESS = """() => [...document.querySelectorAll('button, input, a[href], meter, video, textarea')]
   .filter((each) => each.checkVisibility() && !each.textContent.trim() && !each.ariaLabel && !each.labels?.length)
   .map((each) => each.outerHTML)"""
+LONG_NAME = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch, north-eastern gate of the market"
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -186,7 +188,10 @@ def test_two_operators_see_the_same_call_and_who_has_it() -> None:
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_console_fits_and_everything_has_a_name(size: dict[str, int]) -> None:
     async def play(room: Room) -> None:
+        room.unit.site = msgspec.structs.replace(room.unit.site, name=LONG_NAME)
+        room.unit.born()
         page = await room.console(size)
+        await until(page, f"document.getElementById('units').textContent.includes('{LONG_NAME}')")
         assert await page.evaluate(TOO_WIDE) <= 0
         room.unit.faults = (
             FaultReport(code="camera_stalled", subject="dome"),
@@ -213,6 +218,7 @@ def test_the_poles_page_fits_and_everything_has_a_name(size: dict[str, int]) -> 
         await page.goto(url)
         await until(page, "document.getElementById('picture').naturalWidth > 0")
         await until(page, "document.querySelectorAll('.fault').length === 4")
+        await page.evaluate(f"document.getElementById('site').textContent = '{LONG_NAME}'")
         assert await page.evaluate(TOO_WIDE) <= 0
         assert await page.evaluate(NAMELESS) == []
         assert errors == []
