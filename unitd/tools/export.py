@@ -62,7 +62,10 @@ def export(config: Config, incident: str, camera: str | None, output: Path) -> i
 
 def gather(config: Config, incident: str, camera: str | None) -> tuple[Lock, str, list[Footage], list[str]]:
     """The lock, the camera and its footage. Raises StoreError with what is missing. Blocks on the disk."""
-    lock = read_locks(Path(config.paths.state_dir)).named(incident)
+    state_dir = Path(config.paths.state_dir)
+    if not state_dir.exists():
+        raise StoreError(f"there is no {state_dir}: is this the unit's own configuration, and the unit's own machine?")
+    lock = read_locks(state_dir).named(incident)
     known = [table.name for table in config.cameras]
     if camera is not None and camera not in known:
         raise StoreError(f"no camera {camera!r}; known: {', '.join(known) or 'none is configured'}")

@@ -5,6 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.record.samples import FPS, INFO, units
@@ -123,6 +124,13 @@ def test_a_file_that_is_no_segment_is_left_out_and_named(tmp_path: Path, capsys:
     assert rig.export() == 0
     assert pictures(rig.clip) == 2 * FPS
     assert "left out, unreadable: 000001-00000002.mp4" in capsys.readouterr().out
+
+
+def test_a_configuration_of_another_machine_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    paths = msgspec.structs.replace(rig.config.paths, state_dir=str(tmp_path / "elsewhere"))
+    with pytest.raises(StoreError, match="there is no .*elsewhere"):
+        gather(msgspec.structs.replace(rig.config, paths=paths), "abc", None)
 
 
 def test_errors_are_one_line_and_leave_nothing_behind(tmp_path: Path) -> None:
