@@ -168,3 +168,23 @@ def test_an_alarm_goes_before_what_a_slow_broker_still_owes(tmp_path: Path) -> N
         assert uplink.publish("hp/1/pole-0001/up/alarm", b"{}", qos=1, token="p")
 
     asyncio.run(far.run(test))
+
+
+def test_a_second_client_of_the_same_id_makes_the_pauses_longer(tmp_path: Path) -> None:
+    """Each connection costs a handshake over 4G; turned out each second, an idle unit would use 400 MB a day."""
+    at_s: list[float] = []
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_s.append(time.monotonic())
+        writer.write(CONNACK_5)
+        await reader.read(1)
+        writer.write(bytes.fromhex("e0018e"))  # session taken over
+        await writer.drain()
+
+    far = Far(tmp_path, script)
+
+    async def test(_uplink: MqttUplink) -> None:
+        await far.until(lambda: len(at_s) == 3)
+        assert at_s[2] - at_s[1] > 1.8
+
+    asyncio.run(far.run(test))

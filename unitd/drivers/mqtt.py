@@ -25,6 +25,8 @@ from unitd.ports import UplinkHandlers, Will
 INBOUND_PENDING = 200
 CONNECT_TIMEOUT_S = 5.0
 RECONNECT_S = (1, 10)
+HELD_S = 10.0
+"""A shorter connection makes the next pause longer: two clients of one id would turn each other out each second."""
 MAX_INFLIGHT = 40
 ORDINARY_UNACKED = MAX_INFLIGHT // 2
 """Messages without a token (events, replies, states) on their way at once: the rest of the window is for alarms."""
@@ -135,14 +137,23 @@ class MqttUplink:
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._deliver, client, call, *arguments)
 
+        up_s = 0.0
+        short = 0
+
         def on_connect(_c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
             if reason.is_failure:
                 hand_over(self._refused, str(reason))
                 return
+            nonlocal up_s
+            up_s = time.monotonic()
             client.subscribe(self._subscribe, qos=1)
             hand_over(self._up)
 
         def on_disconnect(_c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
+            nonlocal short
+            short = short + 1 if time.monotonic() - up_s < HELD_S else 0
+            least, most = RECONNECT_S
+            client.reconnect_delay_set(min(least << min(max(short - 1, 0), 8), most), most)
             hand_over(self._down, str(reason), True)
 
         def on_connect_fail(_c: Any, _u: Any) -> None:
@@ -198,9 +209,10 @@ class MqttUplink:
         self._handlers.connected(self.name)
 
     def _down(self, reason: str, closed: bool = False) -> None:
-        self._unanswered = 0 if self.connected else self._unanswered + 1
-        if self._unanswered >= UNANSWERED_BEFORE_OTHER_VERSION and closed:
-            self._other_version()
+        if closed and not self.connected:
+            self._unanswered += 1
+            if self._unanswered >= UNANSWERED_BEFORE_OTHER_VERSION:
+                self._other_version()
         self.connected = False
         self._handlers.lost(self.name, reason)
 
