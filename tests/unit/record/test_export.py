@@ -129,7 +129,7 @@ def test_a_file_that_is_no_segment_is_left_out_and_named(tmp_path: Path, capsys:
 def test_a_configuration_of_another_machine_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     paths = msgspec.structs.replace(rig.config.paths, state_dir=str(tmp_path / "elsewhere"))
-    with pytest.raises(StoreError, match="there is no .*elsewhere"):
+    with pytest.raises(StoreError, match=r"there is no .*elsewhere"):
         gather(msgspec.structs.replace(rig.config, paths=paths), "abc", None)
 
 
