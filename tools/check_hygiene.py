@@ -20,7 +20,7 @@ _HOSTS = (
     "pypi" + ".org",
     "python" + "hosted.org",
     "pypi." + "python.org",
-    "registry.npm" + "js.org",
+    "registry" + ".npmjs" + ".org",
     "piwheels" + ".org",
 )
 FORBIDDEN = (
