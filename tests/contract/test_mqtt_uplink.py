@@ -87,8 +87,11 @@ async def stay(reader: asyncio.StreamReader) -> None:
 def test_a_broker_that_talks_nonsense_is_connected_again(tmp_path: Path) -> None:
     """The library's thread dies of a topic that is no UTF-8; the uplink does not stay dead with it."""
 
+    at_s: list[float] = []
+
     async def script(number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK_5 + (publish(b"\xff\xfe", b"") if number == 1 else publish(TOPIC.encode(), b"well")))
+        at_s.append(time.monotonic())
+        writer.write(CONNACK_5 + (publish(b"\xff\xfe", b"") if number < 3 else publish(TOPIC.encode(), b"well")))
         await stay(reader)
 
     far = Far(tmp_path, script)
@@ -96,6 +99,7 @@ def test_a_broker_that_talks_nonsense_is_connected_again(tmp_path: Path) -> None
     async def test(uplink: MqttUplink) -> None:
         await far.until(lambda: far.messages == [b"well"])
         assert uplink.connected
+        assert at_s[1] - at_s[0] > 1.0, "dialled without a pause"
 
     asyncio.run(far.run(test))
 

@@ -27,6 +27,8 @@ CONNECT_TIMEOUT_S = 5.0
 RECONNECT_S = (1, 10)
 HELD_S = 10.0
 """A shorter connection makes the next pause longer: two clients of one id would turn each other out each second."""
+AFRESH_AFTER_S = 2.0
+"""Before a new client: a broker that upsets each one at once is not dialled without a pause."""
 MAX_INFLIGHT = 40
 ORDINARY_UNACKED = MAX_INFLIGHT // 2
 """Messages without a token (events, replies, states) on their way at once: the rest of the window is for alarms."""
@@ -121,6 +123,7 @@ class MqttUplink:
                 client.disconnect()
                 # loop_stop joins paho's thread, which may be inside a connect: never on the loop
                 threading.Thread(target=client.loop_stop, name="mqtt stop", daemon=True).start()
+            await asyncio.sleep(AFRESH_AFTER_S)
 
     def _make(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> _Client:
         client = _Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
