@@ -23,6 +23,7 @@ export const CLOCKS = {
 
 const FAULTS = {
   camera_lost: (s) => `The camera ${s} cannot be reached: no picture from it`,
+  camera_codec: (s) => `The camera ${s} sends a kind of video that a call cannot show; it is recorded`,
   camera_stalled: (s) => `The camera ${s} has stopped sending pictures`,
   disk_full: () => "The disk is full: footage may not be kept",
   disk_error: () => "The disk refuses to write: footage may not be kept",
