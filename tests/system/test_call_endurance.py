@@ -1,19 +1,24 @@
 """What a call must survive: set-ups again and again, lost links, a dead `record`, a fourth console."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
 
 from hw_sim.operator.peer import OperatorPeer
 from hw_sim.world.network import Link
-from tests.system.call_rig import INCIDENT, rig, until
+from tests.system.call_rig import INCIDENT, Rig, rig, until
 from tests.system.test_call_camera import camera
 from unitd.messages.workers import CallWanted
 
 pytestmark = pytest.mark.system
 
 CALLS = 30
+
+
+def _steps(made: Rig) -> list[str]:
+    return [str(line["step"]) for line in made.logged() if line.get("event") == "picture step"]
 
 
 def test_thirty_calls_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
@@ -100,10 +105,46 @@ def test_a_link_too_slow_for_the_main_stream_gets_the_sub_stream(tmp_path: Path)
             made.core.want(made.call())
             await until(lambda: peer.frames > 40, 15, "picture")
             link.slow(kbit_s=500, delay_ms=60, jitter_ms=5, loss=0.0)
+            slowed_s = time.monotonic()
+            await until(lambda: _steps(made), 5, "the step is taken")
+            took_s = time.monotonic() - slowed_s
+            print("left main after", round(took_s, 2), "s")
+            assert took_s < 2.0
             await until(lambda: peer.picture_size == (320, 180), 20, "the sub stream")
             heard, frames = peer.ear.heard_samples, peer.frames
             await until(lambda: peer.frames > frames + 30, 8, "it moves")
             assert peer.ear.heard_samples > heard + 48_000
+            await peer.close()
+
+    asyncio.run(play())
+
+
+def test_a_link_that_carries_the_stream_shows_it_from_the_start(tmp_path: Path) -> None:
+    """The group in hand is a second of picture: in one burst it overflows the link's queue, and a link that carries
+    the stream well would be taken for one that does not."""
+
+    async def play() -> None:
+        link = Link(1)
+        async with camera("--main", "640x360@20:1500000") as urls, rig(tmp_path, record=False, link=link) as made:
+            made.camera_urls = urls
+            link.slow(kbit_s=1600, delay_ms=60, jitter_ms=5, loss=0.0)
+            await made.start_call()
+            made.core.want(made.call())
+            # Half a second of picture and more is in hand when the console comes.
+            await until(lambda: made.core.health.facts.get("endpoint") == "hub", 10, "the unit is there")
+            await until(
+                lambda: any(line.get("event") == "picture" for line in made.logged()), 10, "the camera's picture"
+            )
+            began_s = time.monotonic()
+            await until(lambda: time.monotonic() - began_s > 0.9, 2, "a group of pictures is in hand")
+            peer = OperatorPeer(made.relay.peer_url)
+            await peer.start()
+            await until(lambda: peer.frames > 0, 10, "first picture")
+            dropped = link.up.dropped
+            await until(lambda: peer.frames > 120, 12, "six seconds of picture")
+            assert link.up.dropped < 20, (dropped, link.up.dropped)  # in one burst: some 600
+            assert _steps(made) == []
+            assert peer.picture_size == (640, 360)
             await peer.close()
 
     asyncio.run(play())
