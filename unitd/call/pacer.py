@@ -6,7 +6,7 @@ the edge of coverage half of it is lost, and a link that carries the stream well
 
 from collections import deque
 
-START_FACTOR = 2.0
+START_FACTOR = 2.5
 LEAST_BIT_S = 400_000.0
 CLEAN_FACTOR = 8.0
 CLEAN_LEAST_BIT_S = 12_000_000.0
