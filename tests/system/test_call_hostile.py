@@ -100,7 +100,9 @@ def test_lies_floods_and_silence_neither_kill_nor_fill_the_process(tmp_path: Pat
                         await relay.say({"type": "peer_left", "peer": f"ghost-{number}"})
                         await relay.say({"type": "peer_left", "peer": f"ghost-{number - 1}"})
                 await relay.say({"type": "peer_left", "peer": "liar"}, *['{"type":"pong","n":1}'] * FLOOD)
-                await until(lambda: made.fds() <= before[0] and made.threads() <= before[1], 20, "nothing is left of it")
+                await until(
+                    lambda: made.fds() <= before[0] and made.threads() <= before[1], 20, "nothing is left of it"
+                )
                 # More than a message may have: the link is dropped, and dialled again.
                 await relay.say('{"type":"pong","x":"' + "x" * 70_000 + '"}')
                 await until(lambda: len(relay.sockets) > 1, 10, "dialled again")
