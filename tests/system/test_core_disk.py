@@ -98,3 +98,25 @@ def test_what_a_late_disk_holds_is_served_when_it_is_ready(tmp_path: Path) -> No
             assert w.room.states[-1].armed
 
     asyncio.run(run())
+
+
+def test_a_disk_that_is_back_is_believed_without_another_press(tmp_path: Path) -> None:
+    """The alarm was confirmed from memory meanwhile: nothing waits for the disk, and its faults end all the same."""
+
+    async def run() -> None:
+        async with world(tmp_path) as w:
+            (tmp_path / "state").write_text("a file where a directory should be")
+            await w.start()
+            await w.until("connected", lambda: any(state.online for state in w.room.states))
+            w.gpio.press(BUTTON, 40)
+            await w.until("alarm", lambda: bool(w.room.alarms))
+            await w.until("told", lambda: {"outbox_memory_only", "disk_error"} <= codes(w))
+            await w.until("received", lambda: any(e.name == "incident_received" for e in w.room.events))
+            (tmp_path / "state").unlink()
+            await w.until("healed", lambda: not {"outbox_memory_only", "disk_error"} & codes(w), 20.0)
+            assert (tmp_path / "state" / "core" / "state.json").exists()
+
+    def codes(w: World) -> set[str]:
+        return {fault.code for fault in w.room.states[-1].faults}
+
+    asyncio.run(run())

@@ -21,7 +21,7 @@ from unitd.runtime.logs import Logger, chain
 from unitd.runtime.waiting import set_within
 from unitd.store.outbox import Entry, Outbox
 
-PERSIST_AGAIN_S = 5.0
+PERSIST_AGAIN_NS = 5_000_000_000
 CONFIRM_WITHIN_NS = 1_000_000_000
 """A system that listens confirms well within this; it bounds what a talkative one can make us send."""
 
@@ -139,21 +139,39 @@ class AlarmDesk:
 
     async def run(self) -> None:
         """Send again what is due, and offer to the disk again what it refused."""
+        disk_due_ns = self._clock.mono_ns() + PERSIST_AGAIN_NS
         while True:
             self._wake.clear()
             now_ns = self._clock.mono_ns()
-            due_ns = min((each.next_ns for each in self._waiting.values()), default=None)
-            wait_s = PERSIST_AGAIN_S if due_ns is None else min(max(0.0, (due_ns - now_ns) / 1e9), PERSIST_AGAIN_S)
-            if await set_within(self._wake, wait_s):
+            due_ns = min([disk_due_ns, *(each.next_ns for each in self._waiting.values())])
+            if await set_within(self._wake, max(0.0, (due_ns - now_ns) / 1e9)):
                 continue
             now_ns = self._clock.mono_ns()
-            for press_id in list(self._unremoved):
-                self._task(self._remove(press_id))
             for waiting in list(self._waiting.values()):
-                if not waiting.durable and not waiting.persisting:
-                    self._persist(waiting)
                 if now_ns >= waiting.next_ns:
                     self._send(waiting, now_ns)
+            if now_ns >= disk_due_ns:
+                disk_due_ns = now_ns + PERSIST_AGAIN_NS
+                self._offer_again()
+
+    def _offer_again(self) -> None:
+        """Offer to the disk what it refused; when that is nothing any more, see whether it has healed."""
+        for press_id in list(self._unremoved):
+            self._task(self._remove(press_id))
+        owed = [each for each in self._waiting.values() if not each.durable]
+        for waiting in owed:
+            if not waiting.persisting:
+                self._persist(waiting)
+        if self._disk_refused and not owed:
+            self._task(self._probe())
+
+    async def _probe(self) -> None:
+        try:
+            await self._disk.run(self._outbox.probe)
+        except OSError:
+            return
+        self._disk_refused = False
+        self._log.info("the disk takes alarms again")
 
     def _send(self, waiting: _Waiting, now_ns: int) -> None:
         waiting.attempt += 1

@@ -322,6 +322,7 @@ class Core:
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
             Service("locks", self._locks.run),
+            Service("snapshot", self._snapshot.run),
             Service("late disk", lambda: self._late(recovered)),
             *self._control_room.services(),
         ]

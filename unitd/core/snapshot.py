@@ -3,6 +3,7 @@
 To tmpfs at each step, to disk at each transition.
 """
 
+import asyncio
 import contextlib
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from unitd.core.disk_thread import DiskThread
 from unitd.model.incident import State
 from unitd.runtime.logs import Logger
 from unitd.store import disk
+
+AGAIN_S = 5.0
 
 
 class Snapshot:
@@ -25,6 +28,14 @@ class Snapshot:
         self.disk_failed = False
         self._latest: State | None = None
         self._writing = False
+        self._refused: State | None = None
+
+    async def run(self) -> None:
+        """Offer the state again to a disk that refused it, for ever."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            if self.disk_failed and self._refused is not None:
+                await self.save_durable(self._refused)
 
     def load_volatile(self) -> State | None:
         """What a predecessor of this boot left, or None. Does not touch the disk."""
@@ -51,13 +62,16 @@ class Snapshot:
         self._writing = True
         try:
             while self._latest is not None:
-                data, self._latest = msgspec.json.encode(self._latest), None
+                taken, self._latest = self._latest, None
+                data = msgspec.json.encode(taken)
                 try:
                     await self._disk.run(lambda data=data: self._write(data))  # type: ignore[misc]
                     self.disk_failed = False
                 except OSError as error:
+                    if not self.disk_failed:
+                        self._log.error("state not saved to disk", error=str(error))
                     self.disk_failed = True
-                    self._log.error("state not saved to disk", error=str(error))
+                    self._refused = taken
         finally:
             self._writing = False
 

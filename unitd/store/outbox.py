@@ -53,5 +53,12 @@ class Outbox:
         disk.make_dirs(self._directory, mode=0o700)
         disk.atomic_write(self._directory / f"{entry.press_id}.json", msgspec.json.encode(entry))
 
+    def probe(self) -> None:
+        """Returns when the disk takes entries (again)."""
+        probe = self._directory / ".probe"
+        disk.make_dirs(self._directory)
+        disk.atomic_write(probe, b"{}")
+        disk.remove(probe)
+
     def remove(self, press_id: str) -> None:
         disk.remove(self._directory / f"{press_id}.json")
