@@ -2,6 +2,10 @@
 
 import re
 
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding a damaged file can raise. msgspec's own errors are ValueErrors, but a flipped bit inside a string is a
+bare UnicodeDecodeError and deep nesting a RecursionError: whoever catches msgspec.MsgspecError alone dies of them."""
+
 
 class UnitdError(Exception):
     """Root of the tree; the message is one line that an installer can act on."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from unitd.errors import UNREADABLE
+
 MAX_LATCHES = 256
 """More presses than this unserved at once are not latched one by one: the first ones raise the alarm already."""
 
@@ -71,7 +73,7 @@ class Latch:
             self.refused = True
         with contextlib.suppress(OSError):
             for file in sorted(self._directory.glob("*.json"))[:MAX_LATCHES]:
-                with contextlib.suppress(OSError, msgspec.MsgspecError):
+                with contextlib.suppress(OSError, *UNREADABLE):
                     latched = msgspec.json.decode(file.read_bytes(), type=Latched)
                     if latched.boot_id == boot_id:
                         found.append(latched)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from unitd.errors import UNREADABLE
 from unitd.store import disk
 
 
@@ -17,7 +18,7 @@ def next_session(run_dir: Path, state_dir: Path) -> int:
     files = (run_dir / "session.json", state_dir / "core" / "session.json")
     known = 0
     for file in files:
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, *UNREADABLE):
             known = max(known, msgspec.json.decode(disk.read(file) or b"{}", type=_Counter).session)
     data = msgspec.json.encode(_Counter(known + 1))
     for file in files:

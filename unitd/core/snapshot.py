@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from unitd.core.disk_thread import DiskThread
+from unitd.errors import UNREADABLE
 from unitd.model.incident import State
 from unitd.runtime.logs import Logger
 from unitd.store import disk
@@ -83,5 +84,5 @@ class Snapshot:
 def _decode(file: Path) -> State | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None

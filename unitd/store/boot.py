@@ -4,13 +4,14 @@
 CLOCK_MONOTONIC it orders everything that ever happened on this unit: lexicographic on (boot, mono_ns).
 """
 
+import contextlib
 import fcntl
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from unitd.errors import StoreError
+from unitd.errors import UNREADABLE, StoreError
 from unitd.store import disk
 
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -40,6 +41,9 @@ def current_boot(state_dir: Path, kernel_boot_id: Path = KERNEL_BOOT_ID) -> Boot
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = _parse(disk.read(path))
             if known is not None and known.boot_id == boot_id:
+                # whoever wrote it may have died before it was durable: the number would be given to the next boot too
+                with contextlib.suppress(OSError):
+                    disk.sync_dir(state_dir)
                 return known
             number = known.boot + 1 if known is not None else _after_damage(path)
             fresh = Boot(boot_id, number)
@@ -58,7 +62,7 @@ def _parse(data: bytes | None) -> Boot | None:
     try:
         raw = json.loads(data)
         boot_id, number = raw["boot_id"], raw["boot"]
-    except (ValueError, KeyError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         return None
     if not isinstance(boot_id, str) or not isinstance(number, int) or number < 1:
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from unitd.errors import UNREADABLE
 from unitd.store import disk
 
 GENESIS = "0" * 64
@@ -119,7 +120,7 @@ class Chain:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         record = msgspec.json.decode(line)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     return record if isinstance(record, dict) else None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.errors import StoreError
+from unitd.errors import UNREADABLE, StoreError
 
 
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +74,6 @@ def read_locks(state_dir: Path) -> Locks:
             locks.append(msgspec.json.decode(path.read_bytes(), type=Lock))
         except FileNotFoundError:
             continue
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             unreadable.append(f"{path.name}: {error}")
     return Locks(tuple(locks), tuple(unreadable))

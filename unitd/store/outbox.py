@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from unitd.errors import UNREADABLE
 from unitd.model.incident import Kind
 from unitd.store import disk
 
@@ -36,12 +37,15 @@ class Outbox:
         """
         entries: list[Entry] = []
         bad: list[str] = []
+        # A predecessor may have died between rename and sync: what is found is only then sure to outlive a power cut.
+        with contextlib.suppress(OSError):
+            disk.sync_dir(self._directory)
         for file in sorted(self._directory.glob("*.json")):
             try:
                 entries.append(msgspec.json.decode(disk.read(file) or b"", type=Entry))
             except OSError:
                 bad.append(file.name)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 bad.append(file.name)
                 quarantine = self._directory / "quarantine"
                 with contextlib.suppress(OSError):

@@ -1,0 +1,362 @@
+"""A disk that fails at a numbered operation: what power, cards and file systems do, without any of them.
+
+It stands beneath `unitd.store.disk` and everything else that touches files, at the calls of `os` and `io.open`. Every
+call on a path beneath `base` is one operation with a number, from 1. A plan says what happens at one of them: the
+program dies before, after or half-way (a torn write), or the call raises OSError, or it waits for the test.
+
+Beneath it is a model of the medium. What was written is durable once its file was synced; a name (created, renamed,
+removed) is durable once its directory was. `cut_power` leaves what is durable, and of the rest any part: a seeded
+subset of the names, and of an unsynced file its old content, its new content, a prefix of it or zeros.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+
+class Dead(BaseException):
+    """The program is gone; no `except OSError` sees this, and no later call reaches the disk."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at operation `at` (0: never). `how`: before, after, half, error, half-error, hold.
+
+    An error is raised at that operation alone, or with `lasting` at every later one that would change the medium.
+    """
+
+    how: str = "none"
+    at: int = 0
+    code: int = errno.EIO
+    lasting: bool = False
+
+
+@dataclass(eq=False)
+class _File:
+    """An inode: what a reader sees, and what is on the medium."""
+
+    data: bytearray = field(default_factory=bytearray)
+    durable: bytes = b""
+
+
+Image = dict[Path, _File | None]
+"""Names and what they mean; None is a directory."""
+
+
+@dataclass
+class _Pending:
+    """A change of names that is not durable yet, and the directories whose sync makes it so."""
+
+    directories: frozenset[Path]
+    apply: Callable[[Image], None]
+
+
+@dataclass
+class _Descriptor:
+    file: _File | None
+    path: Path
+    appending: bool = False
+    position: int = 0
+
+
+CHANGING = ("write", "create", "truncate", "rename", "unlink", "mkdir", "fsync")
+
+
+class FaultyDisk:
+    """Use as a context manager around the program's life; again for the next one. Thread-safe."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._lock = threading.RLock()
+        self._names: Image = {}
+        self._durable: Image = {}
+        self._pending: list[_Pending] = []
+        self._open: dict[int, _Descriptor] = {}
+        self._fault = Fault()
+        self.operations: list[str] = []
+        self.dead = False
+        self.held = threading.Event()
+        self.release = threading.Event()
+        for path in [base, *sorted(base.rglob("*"))]:
+            content = None if path.is_dir() else path.read_bytes()
+            file = None if content is None else _File(bytearray(content), content)
+            self._names[path] = self._durable[path] = file
+
+    @contextlib.contextmanager
+    def life(self, fault: Fault = Fault()) -> Iterator[None]:
+        """Everything within is one life of a program; it ends quietly where the plan kills it."""
+        self._fault, self.dead, self.operations = fault, False, []
+        self.held.clear()
+        self.release.clear()
+        real = {name: getattr(os, name) for name in _PATCHED}
+        with contextlib.ExitStack() as stack:
+            for name in _PATCHED:
+                patched = getattr(self, "_os_open" if name == "open" else f"_{name}")
+                stack.enter_context(mock.patch.object(os, name, _bound(patched, real[name])))
+            stack.enter_context(mock.patch.object(io, "open", _bound(self._io_open, io.open)))
+            try:
+                yield
+            except Dead:
+                pass
+            finally:
+                self.dead = True  # a thread that is still at work reaches nothing any more
+                self.release.set()
+        for descriptor in list(self._open):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._open.clear()
+
+    @property
+    def died(self) -> bool:
+        """Whether the plan was carried out: its operation was reached."""
+        return len(self.operations) >= self._fault.at > 0
+
+    # --- the medium ---
+
+    def cut_power(self, seed: int, volatile: Path) -> None:
+        """Back to what is durable; seed 0 keeps nothing else, 1 everything, any other a part. `volatile` is tmpfs."""
+        chance = random.Random(seed)
+        image = dict(self._durable)
+        for change in self._pending:
+            if seed == 1 or (seed and chance.random() < 0.5):
+                change.apply(image)
+        files: Image = {}
+        for path, file in sorted(image.items()):
+            inside = path == self._base or (path.parent in files and files[path.parent] is None)
+            if inside and not path.is_relative_to(volatile):
+                content = None if file is None else _after_cut(file, seed, chance)
+                files[path] = None if content is None else _File(bytearray(content), content)
+        self._names, self._durable, self._pending = files, dict(files), []
+        shutil.rmtree(self._base)
+        for path, file in files.items():
+            if file is None:
+                path.mkdir()
+            else:
+                path.write_bytes(file.durable)
+
+    # --- numbering ---
+
+    def _step(self, kind: str, path: Path) -> str:
+        """Take the next number; returns how the operation goes on: whole, half, half-error or after."""
+        with self._lock:
+            if self.dead:
+                raise Dead
+            self.operations.append(f"{kind} {_shown(path)}")
+            number, fault = len(self.operations), self._fault
+            due = number == fault.at
+            if fault.how == "error" and (due or (fault.lasting and number > fault.at > 0 and kind in CHANGING)):
+                raise OSError(fault.code, os.strerror(fault.code), str(path))
+            if not due or fault.how in ("none", "error"):
+                return "whole"
+            if fault.how == "before":
+                self.dead = True
+                raise Dead
+        if fault.how == "hold":
+            self.held.set()
+            assert self.release.wait(30.0), "never released"
+            return "whole"
+        return fault.how
+
+    def _end(self, how: str, path: Path) -> None:
+        if how in ("after", "half"):
+            self.dead = True
+            raise Dead
+        if how == "half-error":
+            raise OSError(self._fault.code, os.strerror(self._fault.code), str(path))
+
+    def _ours(self, path: object) -> Path | None:
+        if not isinstance(path, str | os.PathLike):
+            return None
+        found = Path(os.fspath(path))  # type: ignore[arg-type]
+        return found if found.is_relative_to(self._base) else None
+
+    def _rename_now(self, source: Path, target: Path) -> None:
+        file = self._names[source]
+
+        def apply(image: Image) -> None:
+            image.pop(source, None)
+            image[target] = file
+
+        self._names_change(apply, source.parent, target.parent)
+
+    def _names_change(self, apply: Callable[[Image], None], *directories: Path) -> None:
+        apply(self._names)
+        self._pending.append(_Pending(frozenset(directories), apply))
+
+    # --- the calls; `real` is the one that was there ---
+
+    def _os_open(self, real: Any, path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
+        ours = self._ours(path)
+        if ours is None:
+            return int(real(path, flags, mode, **more))
+        new = bool(flags & os.O_CREAT) and ours not in self._names
+        directory = bool(flags & os.O_DIRECTORY)
+        kind = "opendir" if directory else "create" if new else "open"
+        how = self._step(kind, ours)
+        with self._lock:
+            descriptor = int(real(path, flags, mode, **more))
+            if new:
+                file = _File()
+                self._names_change(lambda image: image.update({ours: file}), ours.parent)
+            found = self._names.get(ours)
+            if flags & os.O_TRUNC and found is not None:
+                found.data.clear()
+            self._open[descriptor] = _Descriptor(found, ours, bool(flags & os.O_APPEND))
+        self._end(how, ours)
+        return descriptor
+
+    def _write(self, real: Any, descriptor: int, data: Any) -> int:
+        known = self._open.get(descriptor)
+        if known is None or known.file is None:
+            return int(real(descriptor, data))
+        how = self._step("write", known.path)
+        with self._lock:
+            part = bytes(data)[: max(1, len(data) // 2)] if how.startswith("half") else bytes(data)
+            real(descriptor, part)
+            at = len(known.file.data) if known.appending else known.position
+            known.file.data[at : at + len(part)] = part
+            known.position = at + len(part)
+        self._end(how, known.path)
+        return len(part)
+
+    def _fsync(self, real: Any, descriptor: int) -> None:
+        known = self._open.get(descriptor)
+        if known is None:
+            real(descriptor)
+            return
+        how = self._step("fsync" if known.file is not None else "fsyncdir", known.path)
+        with self._lock:
+            if known.file is not None:
+                known.file.durable = bytes(known.file.data)
+            else:
+                for change in self._pending:
+                    if known.path in change.directories:
+                        change.apply(self._durable)
+                self._pending = [each for each in self._pending if known.path not in each.directories]
+        self._end(how, known.path)
+
+    _fdatasync = _fsync
+
+    def _close(self, real: Any, descriptor: int) -> None:
+        known = self._open.pop(descriptor, None)
+        real(descriptor)
+        if known is not None and not self.dead:
+            self._end(self._step("close", known.path), known.path)
+
+    def _ftruncate(self, real: Any, descriptor: int, size: int) -> None:
+        known = self._open.get(descriptor)
+        if known is None or known.file is None:
+            real(descriptor, size)
+            return
+        how = self._step("truncate", known.path)
+        real(descriptor, size)
+        del known.file.data[size:]
+        self._end(how, known.path)
+
+    def _truncate(self, real: Any, path: Any, size: int) -> None:
+        ours = self._ours(path)
+        if ours is None:
+            real(path, size)
+            return
+        how = self._step("truncate", ours)
+        real(path, size)
+        file = self._names[ours]
+        assert file is not None
+        del file.data[size:]
+        self._end(how, ours)
+
+    def _rename(self, real: Any, source: Any, target: Any, **more: Any) -> None:
+        ours, there = self._ours(source), self._ours(target)
+        if ours is None or there is None:
+            real(source, target, **more)
+            return
+        how = self._step("rename", there)
+        with self._lock:
+            real(source, target, **more)
+            self._rename_now(ours, there)
+        self._end(how, there)
+
+    _replace = _rename
+
+    def _unlink(self, real: Any, path: Any, **more: Any) -> None:
+        ours = self._ours(path)
+        if ours is None:
+            real(path, **more)
+            return
+        how = self._step("unlink", ours)
+        with self._lock:
+            real(path, **more)
+            self._names_change(lambda image: image.pop(ours, None) and None, ours.parent)
+        self._end(how, ours)
+
+    def _mkdir(self, real: Any, path: Any, mode: int = 0o777, **more: Any) -> None:
+        ours = self._ours(path)
+        if ours is None:
+            real(path, mode, **more)
+            return
+        how = self._step("mkdir", ours)
+        with self._lock:
+            real(path, mode, **more)
+            self._names_change(lambda image: image.update({ours: None}), ours.parent)
+        self._end(how, ours)
+
+    def _io_open(self, real: Any, file: Any, mode: str = "r", *more: Any, **named: Any) -> Any:
+        ours = self._ours(file)
+        if ours is None:
+            return real(file, mode, *more, **named)
+        if "w" in mode:
+            return _Writing(ours)
+        self._end(self._step("read", ours), ours)
+        return real(file, mode, *more, **named)
+
+
+class _Writing:
+    """What `Path.write_bytes` opens: the same system calls, each through the faulty disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+
+    def __enter__(self) -> "_Writing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def write(self, data: Any) -> int:
+        return os.write(self._descriptor, data)
+
+
+_PATCHED = (
+    "open", "write", "fsync", "fdatasync", "close", "ftruncate", "truncate", "rename", "replace", "unlink", "mkdir",
+)  # fmt: skip
+
+
+def _bound(patched: Any, real: Any) -> Callable[..., Any]:
+    return lambda *positional, **named: patched(real, *positional, **named)
+
+
+def _after_cut(file: _File, seed: int, chance: random.Random) -> bytes:
+    """What an unsynced file holds when the power is back."""
+    now = bytes(file.data)
+    if now == file.durable or seed == 0:
+        return file.durable
+    if seed == 1:
+        return now
+    grown = now[len(file.durable) :] if now.startswith(file.durable) else b""
+    torn = file.durable + grown[: chance.randrange(len(grown) + 1)] if grown else now[: chance.randrange(len(now) + 1)]
+    zeros = file.durable + bytes(len(grown))
+    return chance.choice([file.durable, now, torn, zeros])
+
+
+def _shown(path: Path) -> str:
+    """A temporary's name holds process and thread: those differ from run to run."""
+    return "temporary" if path.name.endswith(".tmp") else path.name
