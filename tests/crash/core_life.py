@@ -18,7 +18,7 @@ from unitd.core.locks import LockDesk
 from unitd.core.recover import Recovered, recover
 from unitd.core.snapshot import Snapshot
 from unitd.core.unit import Unit
-from unitd.messages.control_room import Alarm, Site, Stamp
+from unitd.messages.control_room import Site, Stamp
 from unitd.model import events as ev
 from unitd.model.incident import Settings
 from unitd.store.boot import current_boot
@@ -47,7 +47,11 @@ class Log:
 
     def _nothing(self, event: str, **fields: Any) -> None: ...
 
-    warning = error = exception = debug = _nothing
+    warning = error = debug = _nothing
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """An output that fails fails the test; called while the exception is handled."""
+        raise
 
 
 class Clock:
@@ -71,7 +75,7 @@ class Broker:
         self.sent: list[str] = []
 
     def publish(self, topic: str, payload: bytes, **_: Any) -> bool:
-        self.sent.append(msgspec.json.decode(payload, type=Alarm).press_id)
+        self.sent.append(msgspec.json.decode(payload)["press_id"])
         return True
 
     async def run(self) -> None: ...
@@ -97,11 +101,11 @@ class CoreLife:
         with mock.patch("unitd.core.recover.current_boot", lambda state_dir: current_boot(state_dir, kernel)):
             return await recover(self.disk, self.run_dir, self.state_dir, self.snapshot, left, self.log)  # type: ignore[arg-type]
 
-    async def start(self) -> None:
+    async def start(self, *, settle: bool = True) -> None:
         found = self.found = await self.recovered()
         self.alarms = AlarmDesk(
-            "unit", Site(), found.session, Outbox(self.state_dir / "outbox"), self.disk, self.latch, self.clock,
-            self.log, self.unit.apply,  # type: ignore[arg-type]
+            "unit", Site(name="site"), found.session, Outbox(self.state_dir / "outbox"), self.disk,
+            self.latch, self.clock, self.log, self.unit.apply,  # type: ignore[arg-type]
         )  # fmt: skip
         self.alarms.send_on([self.broker])
         self.alarms.held([each.press_id for each in found.entries])
@@ -115,7 +119,8 @@ class CoreLife:
             self.unit.apply(press)
         self.alarms.settle(found.found)
         self.lock_task = asyncio.create_task(self.locks.run())
-        await self.settled()
+        if settle:
+            await self.settled()
 
     async def press(self, press_id: str) -> None:
         """A finger, to the end: latched, then accepted on the loop."""
@@ -146,9 +151,8 @@ class CoreLife:
             await asyncio.gather(self.lock_task, return_exceptions=True)
 
 
-def live(base: Path, boot_id: str, story: Callable[[CoreLife], Any]) -> CoreLife:
+def live(core: CoreLife, story: Callable[[CoreLife], Any]) -> None:
     """Run one life on its own loop: start, then `story`. What the disk raises as death comes out of here."""
-    core = CoreLife(base, boot_id)
 
     async def run() -> None:
         try:
@@ -158,7 +162,6 @@ def live(base: Path, boot_id: str, story: Callable[[CoreLife], Any]) -> CoreLife
             await core.end()
 
     _run_quietly(run())
-    return core
 
 
 async def nothing(core: CoreLife) -> None:

@@ -29,7 +29,9 @@ class Dead(BaseException):
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at operation `at` (0: never). `how`: before, after, half, error, half-error, hold.
+    """What happens at operation `at` (0: never), or at the first one called `on`.
+
+    `how`: before, after, half (of a write; the program is dead then), error, half-error, hold (until `release`).
 
     An error is raised at that operation alone, or with `lasting` at every later one that would change the medium.
     """
@@ -38,6 +40,7 @@ class Fault:
     at: int = 0
     code: int = errno.EIO
     lasting: bool = False
+    on: str = ""
 
 
 @dataclass(eq=False)
@@ -83,7 +86,7 @@ class FaultyDisk:
         self._open: dict[int, _Descriptor] = {}
         self._fault = Fault()
         self.operations: list[str] = []
-        self.dead = False
+        self.dead = self._dying = False
         self.held = threading.Event()
         self.release = threading.Event()
         for path in [base, *sorted(base.rglob("*"))]:
@@ -94,15 +97,15 @@ class FaultyDisk:
     @contextlib.contextmanager
     def life(self, fault: Fault = Fault()) -> Iterator[None]:
         """Everything within is one life of a program; it ends quietly where the plan kills it."""
-        self._fault, self.dead, self.operations = fault, False, []
+        self._fault, self.dead, self._dying, self.operations = fault, False, False, []
         self.held.clear()
         self.release.clear()
         real = {name: getattr(os, name) for name in _PATCHED}
         with contextlib.ExitStack() as stack:
             for name in _PATCHED:
                 patched = getattr(self, "_os_open" if name == "open" else f"_{name}")
-                stack.enter_context(mock.patch.object(os, name, _bound(patched, real[name])))
-            stack.enter_context(mock.patch.object(io, "open", _bound(self._io_open, io.open)))
+                stack.enter_context(mock.patch.object(os, name, self._bound(patched, real[name])))
+            stack.enter_context(mock.patch.object(io, "open", self._bound(self._io_open, io.open)))
             try:
                 yield
             except Dead:
@@ -114,6 +117,14 @@ class FaultyDisk:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._open.clear()
+
+    def plan(self, fault: Fault) -> None:
+        """Another fault, in the middle of a life; only one named by `on` makes sense."""
+        self._fault = fault
+
+    def adopt(self, directory: Path) -> None:
+        """Take up a directory that was made beside it: a tmpfs after a boot."""
+        self._names[directory] = self._durable[directory] = None
 
     @property
     def died(self) -> bool:
@@ -152,11 +163,12 @@ class FaultyDisk:
                 raise Dead
             self.operations.append(f"{kind} {_shown(path)}")
             number, fault = len(self.operations), self._fault
-            due = number == fault.at
+            due = number == fault.at or (fault.on == self.operations[-1] and not self.held.is_set())
             if fault.how == "error" and (due or (fault.lasting and number > fault.at > 0 and kind in CHANGING)):
                 raise OSError(fault.code, os.strerror(fault.code), str(path))
             if not due or fault.how in ("none", "error"):
                 return "whole"
+            self._dying = fault.how in ("after", "half")
             if fault.how == "before":
                 self.dead = True
                 raise Dead
@@ -191,6 +203,18 @@ class FaultyDisk:
     def _names_change(self, apply: Callable[[Image], None], *directories: Path) -> None:
         apply(self._names)
         self._pending.append(_Pending(frozenset(directories), apply))
+
+    def _bound(self, patched: Any, real: Any) -> Callable[..., Any]:
+        def call(*positional: Any, **named: Any) -> Any:
+            try:
+                return patched(real, *positional, **named)
+            except OSError:
+                if self._dying and not self.dead:  # it failed of itself (no such file), and death comes after it
+                    self.dead = True
+                    raise Dead from None
+                raise
+
+        return call
 
     # --- the calls; `real` is the one that was there ---
 
@@ -340,10 +364,6 @@ _PATCHED = (
 )  # fmt: skip
 
 
-def _bound(patched: Any, real: Any) -> Callable[..., Any]:
-    return lambda *positional, **named: patched(real, *positional, **named)
-
-
 def _after_cut(file: _File, seed: int, chance: random.Random) -> bytes:
     """What an unsynced file holds when the power is back."""
     now = bytes(file.data)
@@ -359,4 +379,4 @@ def _after_cut(file: _File, seed: int, chance: random.Random) -> bytes:
 
 def _shown(path: Path) -> str:
     """A temporary's name holds process and thread: those differ from run to run."""
-    return "temporary" if path.name.endswith(".tmp") else path.name
+    return "temporary" if path.name.startswith(".") and path.name.endswith(".tmp") else path.name

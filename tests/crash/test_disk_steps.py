@@ -27,7 +27,7 @@ from unitd.store.chain import Chain, first_break
 from unitd.store.locks import read_locks
 from unitd.store.outbox import Entry, Outbox
 
-SEEDS = range(8)
+SEEDS = range(5)
 KILLED = -1
 """Instead of a seed: the program died and the machine did not."""
 
