@@ -187,10 +187,15 @@ def pressed_once(press_id: str) -> object:
     return tell
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
-@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize(
+    ("code", "lasting"),
+    [(errno.ENOSPC, False), (errno.EIO, False), (errno.EROFS, True)],
+    ids=["full", "error", "read-only"],
+)
 def test_a_disk_that_refuses_at_each_operation_delays_no_alarm(tmp_path: Path, code: int, lasting: bool) -> None:
-    operations = counted(tmp_path / "counted")
+    counting = Lives(fresh(tmp_path / "counted"), tmp_path / "counted")
+    counting.live(Fault(), pressed_once("first"))
+    operations = counting.faulty.operations
     faults = [Fault("error", number, code, lasting) for number in range(1, len(operations) + 1)]
     writes = [number for number, operation in enumerate(operations, start=1) if operation.startswith("write")]
     for fault in [*faults, *(Fault("half-error", number, code) for number in writes)]:
