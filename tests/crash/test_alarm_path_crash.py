@@ -6,6 +6,7 @@ outlives the program, "persisted" outlives the power, and "removed" means that i
 
 import asyncio
 import errno
+import os
 import random
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from unitd.store.locks import read_locks
 from unitd.store.outbox import Entry, Outbox
 
 KILLED = -1
-AFTERMATHS = (KILLED, 0, 2)
+AFTERMATHS = (KILLED, 0, 1, 2) if os.environ.get("UNITD_TEST_LONG") else (KILLED, 0)
+"""`make prove` adds power cuts that leave some or all of what was not synced."""
 OPERATIONS_OF_THE_STORY = 131
 OPERATIONS_OF_A_START = 110
 
