@@ -1,12 +1,10 @@
 """One peer's media session: a webrtcbin with the picture passed through and Opus voice both ways.
 
 GStreamer's own threads do the work. Its signal handlers here only read a value and hand it to the loop; the voice of
-the far end goes straight to a thread-safe sink. docs/adr/0003-webrtcbin-for-the-call.md lists the traps that shape this
-file.
+the far end goes straight to a thread-safe sink. docs/adr/0003-webrtcbin-for-the-call.md lists the traps behind this.
 """
 
 import asyncio
-import re
 import threading
 import time
 import weakref
@@ -20,17 +18,10 @@ from unitd.call.identity import throw_away_identity
 from unitd.call.linkstats import LinkStats, read_stats
 from unitd.call.pacer import Pacer, pace_bit_s
 from unitd.call.picture import AccessUnit
+from unitd.call.pipeline import FRAME_NS, PIPELINE, PRIMER, RESEND_WINDOW_MS, SILENCE, VOICE_IN, acceptable, mids_in
 from unitd.call.timeline import Timeline
 from unitd.errors import WireError
 
-VOICE_RATE_HZ = 48_000
-FRAME_NS = 20_000_000
-FRAME_SAMPLES = VOICE_RATE_HZ // 50
-SILENCE = bytes(2 * FRAME_SAMPLES)
-
-JITTER_BUFFER_MS = 100
-RESEND_WINDOW_MS = 300
-"""Packets older than this are not sent again: a resend storm of 17-22 Mbit/s was measured without a cap."""
 MAX_WAITING_PICTURE_BYTES = 3_000_000
 LEAST_SLEEP_S = 0.002
 LONGEST_SLEEP_S = 0.05
@@ -40,39 +31,6 @@ MAX_VOICES = 4
 """Streams of sound that one console may send; a browser sends one."""
 MAX_WAITING_VOICE_BYTES = 10 * len(SILENCE)
 VOICE_REBASE_NS = 250_000_000
-ANSWERABLE_PROFILE = "42e01f"
-"""Constrained baseline 3.1: what every browser accepts in an answer. They decode what the camera really sends."""
-
-PRIMER = bytes.fromhex(
-    "000000016742c01fd90426c044000003000400000300a03c60c920000000"
-    "0168cb80e4b20000016588843f2628000818c9c9c9d75d75d75d75d75d75e0"
-)
-"""A black 64x64 keyframe (x264, baseline): it lets the payloader announce itself before the camera is there. It never
-leaves the process: the gate after the payloader passes announcements and drops buffers until the peer is connected."""
-
-PIPELINE = f"""
-webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS}
-appsrc name=picture is-live=true format=time block=false max-bytes=0
-    caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
-  ! h264parse
-  ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
-  ! identity name=pace silent=true
-  ! valve name=picture_gate drop=true drop-mode=forward-sticky-events
-  ! rtc.sink_0
-appsrc name=voice is-live=true format=time block=false max-bytes=0
-    caps=audio/x-raw,format=(string)S16LE,rate={VOICE_RATE_HZ},channels=1,layout=(string)interleaved
-  ! opusenc audio-type=voice bitrate=32000 complexity=4 frame-size=20 inband-fec=true packet-loss-percentage=10
-  ! rtpopuspay pt=97
-  ! application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,useinbandfec=(string)1
-  ! valve name=voice_gate drop=true drop-mode=forward-sticky-events
-  ! rtc.sink_1
-"""
-
-VOICE_IN = f"""
-rtpopusdepay ! opusdec use-inband-fec=true plc=true ! audioconvert ! audioresample
-  ! audio/x-raw,format=(string)S16LE,rate={VOICE_RATE_HZ},channels=1,layout=(string)interleaved
-  ! appsink name=ear emit-signals=true sync=false max-buffers=10 drop=true
-"""
 
 
 class SessionEvents(Protocol):
@@ -85,14 +43,6 @@ class SessionEvents(Protocol):
     def session_state(self, session: "PeerSession", state: str, detail: str) -> None: ...
 
     def session_wants_keyframe(self, session: "PeerSession") -> None: ...
-
-
-def acceptable(sdp: str, fingerprint: str) -> str:
-    """The offer as peers should see it: a profile that browsers accept, no parameter sets (they come in band), and the
-    fingerprint of the certificate that is really used (webrtcbin 1.22 writes that of its own)."""
-    sdp = re.sub(r"a=fingerprint:\S+ \S+", f"a=fingerprint:sha-256 {fingerprint}", sdp)
-    sdp = re.sub(r"profile-level-id=[0-9a-fA-F]{6}", f"profile-level-id={ANSWERABLE_PROFILE}", sdp)
-    return re.sub(r";?sprop-parameter-sets=[^;\r\n]*", "", sdp)
 
 
 class PeerSession:
@@ -240,7 +190,7 @@ class PeerSession:
         self._promised += [promise, reply, offer]
         self._rtc.emit("set-local-description", offer, Gst.Promise.new())
         sdp = offer.sdp.as_text()
-        self._mids = tuple(re.findall(r"(?m)^a=mid:(\S+)", sdp))
+        self._mids = mids_in(sdp)
         self._post(self._events.session_offers, acceptable(sdp, self._identity.fingerprint))
 
     def _on_candidate(self, mline: int, candidate: str) -> None:
