@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from unitd.errors import WireError
+from unitd.errors import UNREADABLE, WireError
 
 MAX_REQUEST_BYTES = 4096
 MAX_ACCESS_UNIT_BYTES = 8 * 1024 * 1024
@@ -95,7 +95,7 @@ def decode_request(line: bytes) -> MediaRequest:
     """A client's request. Raises WireError that says what is wrong with it."""
     try:
         return msgspec.json.decode(line, type=MediaRequest)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"media request: {error}") from None
 
 
@@ -103,5 +103,5 @@ def decode_answer(line: bytes) -> MediaAnswer:
     """The recorder's answer. Raises WireError that says what is wrong with it."""
     try:
         return msgspec.json.decode(line, type=MediaAnswer)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise WireError(f"media answer: {error}") from None

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from unitd.config import Config
+from unitd.errors import UNREADABLE
 from unitd.messages.workers import Desired, UploadWanted
 from unitd.record.put import PutError, PutFailedError, Sent, put_clip
 from unitd.runtime import logs
@@ -135,7 +136,7 @@ class Uploads:
             result = msgspec.json.decode(out, type=_Result)
         except TimeoutError:
             raise ExportFailedError(f"the export took longer than {EXPORT_TIMEOUT_S:.0f} s") from None
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise ExportFailedError(f"the export ended with status {child.returncode}") from None
         finally:
             if child.returncode is None:

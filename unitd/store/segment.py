@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from unitd.errors import StoreError
+from unitd.errors import UNREADABLE, StoreError
 from unitd.messages.control_room import ClockQuality
 from unitd.messages.media import CLOCK_RATE_HZ
 
@@ -102,7 +102,7 @@ def read_header(path: Path) -> SegmentHeader:
         raise StoreError(f"{path}: no segment header")
     try:
         return msgspec.json.decode(payload[16:], type=SegmentHeader)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise StoreError(f"{path}: segment header: {error}") from None
 
 
