@@ -59,7 +59,9 @@ def test_a_press_goes_the_whole_way_and_the_lamps_tell_it(tmp_path: Path) -> Non
             await w.until("closed told", lambda: w.room.events[-1].name == "incident_closed")
             told = [event.name for event in w.room.events]
             assert [name for name in told if name in names] == names
-            lock = json.loads((tmp_path / "state" / "locks" / f"{alarm.incident_id}.json").read_bytes())
+            file = tmp_path / "state" / "locks" / f"{alarm.incident_id}.json"
+            await w.until("lock complete", lambda: json.loads(file.read_bytes())["to_mono_ns"] is not None)
+            lock = json.loads(file.read_bytes())
             assert lock["outcome"] == "hoax"
             assert lock["to_mono_ns"] > lock["from_mono_ns"]
             assert w.end() == 0
