@@ -89,6 +89,17 @@ class UploadWanted(Wire, frozen=True, kw_only=True):
     camera: str | None = None
 
 
+class SmsWanted(Wire, frozen=True, kw_only=True):
+    """A text message to a duty number; present until the worker reports `sms_sent` with this id.
+
+    `text` is at most 160 septets of the GSM 7-bit alphabet (3GPP TS 23.038).
+    """
+
+    sms_id: str
+    number: str
+    text: str
+
+
 class Desired(Wire, frozen=True, kw_only=True, tag="desired"):
     """Everything a worker should make true, whole. `number` rises with each change within a `session`."""
 
@@ -100,6 +111,7 @@ class Desired(Wire, frozen=True, kw_only=True, tag="desired"):
     sound: SoundWanted = SoundWanted()
     dome: DomeWanted = DomeWanted()
     uploads: tuple[UploadWanted, ...] = ()
+    sms: tuple[SmsWanted, ...] = ()
 
 
 # --- worker -> core -------------------------------------------------------------------------------------------------
