@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from unittest import mock
 
 import msgspec
 
@@ -21,7 +20,6 @@ from unitd.core.unit import Unit
 from unitd.messages.control_room import Site, Stamp
 from unitd.model import events as ev
 from unitd.model.incident import Settings
-from unitd.store.boot import current_boot
 from unitd.store.outbox import Outbox
 
 T = TypeVar("T")
@@ -97,9 +95,16 @@ class CoreLife:
 
     async def recovered(self) -> Recovered:
         left = self.latch.pending(self.boot_id)
-        kernel = mock.Mock(**{"read_text.return_value": self.boot_id})
-        with mock.patch("unitd.core.recover.current_boot", lambda state_dir: current_boot(state_dir, kernel)):
-            return await recover(self.disk, self.run_dir, self.state_dir, self.snapshot, left, self.log)  # type: ignore[arg-type]
+        return await recover(
+            self.disk,
+            self.boot_id,
+            self.run_dir,
+            self.state_dir,
+            self.snapshot,
+            left,
+            self.clock,
+            self.log,  # type: ignore[arg-type]
+        )
 
     async def start(self, *, settle: bool = True) -> None:
         found = self.found = await self.recovered()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latch
+from unitd.core.machine import DiskWorker
 from unitd.messages.control_room import Alarm, Site, Stamp, topic
 from unitd.model import events as ev
 from unitd.model.incident import Incident, Press
@@ -49,7 +49,7 @@ class AlarmDesk:
         site: Site,
         session: int,
         outbox: Outbox,
-        disk: DiskThread,
+        disk: DiskWorker,
         latch: Latch,
         clock: Clock,
         log: Logger,

@@ -1,144 +1,66 @@
-"""Core's composition root: arms the button first, then everything else."""
+"""Core's composition root: the real machine, and the end of the process."""
 
 import asyncio
-import contextlib
 import signal
 import ssl
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from unitd.config import BrokerTable, Config
-from unitd.core.alarm import AlarmDesk
+from unitd.config import BrokerTable, ButtonTable, Config
 from unitd.core.button import Felt, PressWatch
-from unitd.core.commands import CommandDesk
-from unitd.core.control_room import ControlRoomDesk
+from unitd.core.core import Core
 from unitd.core.disk_thread import DiskThread
-from unitd.core.health import HealthDesk
 from unitd.core.latch import Latch
-from unitd.core.locks import LockDesk
 from unitd.core.panel import Panel
-from unitd.core.recover import Recovered, boot_id, merged, recover
-from unitd.core.snapshot import Snapshot
-from unitd.core.unit import Unit
-from unitd.core.workers import WorkerDesk
+from unitd.core.recover import boot_id
 from unitd.drivers.gpio import GpioButton, GpioLamp, check_pins
 from unitd.drivers.mqtt import MqttUplink
 from unitd.drivers.tls import client_context
-from unitd.messages import control_room as wire
-from unitd.messages import workers as worker_wire
-from unitd.model import events as ev
-from unitd.model.incident import Incident, Settings
 from unitd.ports import Uplink, UplinkHandlers, Will
-from unitd.prompts import warning_names
 from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
 from unitd.runtime.ending import end_within
-from unitd.runtime.supervise import Service, supervise
-from unitd.runtime.watchdog import Watchdog, notify
-from unitd.store.outbox import Outbox
-
-ARM_AGAIN_S = 1.0
-READY_UNARMED_S = 8.0
-"""How long systemd is kept waiting for a button that cannot be watched; less than its TimeoutStartSec."""
+from unitd.runtime.watchdog import notify
 
 
 def main(config: Config) -> int:
     """Run core until SIGTERM or SIGINT; returns the exit status."""
-    return asyncio.run(Core(config).run())
+    log = logs.setup("core", config.log.level)
+    status = asyncio.run(_run(Core(config, RealMachine(config), log)))
+    logs.flush()
+    return status
 
 
-class Core:
-    """Everything of core, wired. Built and run on one loop."""
+async def _run(core: Core) -> int:
+    stop = asyncio.Event()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sig, stop.set)
+    return await core.run(stop, end_within)
+
+
+class RealMachine:
+    """The unit's own clocks, pins, disk and network (`unitd.core.machine.Machine`)."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._log = logs.setup("core", config.log.level)
-        self._clock = SystemClock(Path(config.clock.synchronized_file))
-        self._run_dir = Path(config.paths.run_dir)
-        self._state_dir = Path(config.paths.state_dir)
-        with contextlib.suppress(OSError):  # armed without it: presses then go out from memory, and the health says so
-            self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._boot_id = boot_id()
-        self._disk = DiskThread()
-        self._latch = Latch(self._run_dir)
-        self._panel = Panel()
-        self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
-        self._unit = Unit(self._settings(), self._snapshot, self._clock, self._log)
-        self._watch: PressWatch | None = None
-        self._button_error = "not tried yet"
-        self._early: list[Felt] = []
-        self._ready = False
+        self.clock = SystemClock(Path(config.clock.synchronized_file))
+        self.boot_id = boot_id()
+        self.disk = DiskThread()
 
-    async def run(self) -> int:
-        """Arm, recover, serve."""
-        self._loop = asyncio.get_running_loop()
-        left = self._latch.pending(self._boot_id)  # before the button is watched: what is latched later is our own
-        self._arm()
-        recovered = await recover(self._disk, self._run_dir, self._state_dir, self._snapshot, left, self._log)
-        self._wire(recovered)
-        status = await self._serve(recovered)
-        self._panel.close()
-        self._disk.close()
-        logs.flush()
-        return status
+    def check_pins(self) -> None:
+        check_pins()
 
-    def _settings(self) -> Settings:
-        c = self._config
-        return Settings(
-            pre_roll_ns=int(c.incident.pre_roll_s * 1e9),
-            post_roll_ns=int(c.incident.post_roll_s * 1e9),
-            still_trying_after_ns=int(c.incident.still_trying_after_s * 1e9),
-            silent_after_ns=int(c.heartbeat.silent_after_s * 1e9),
-            panel_preset=c.dome.panel_preset if c.dome else None,
-            dome_move_limit_ns=int((c.dome.move_limit_s if c.dome else 0) * 1e9),
-        )
+    def lamp(self, pin: int) -> GpioLamp:
+        return GpioLamp(pin)
 
-    def _fit_lamps(self) -> None:
-        """Take the pins of lamps and sounder that are not held yet; one that cannot be had leaves the others lit."""
-        c = self._config
-        pins = {
-            "yellow": c.lamps.yellow_pin,
-            "green": c.lamps.green_pin,
-            "locator": c.lamps.locator_pin,
-            "sounder": c.sounder.pin,
-        }
-        for name, pin in pins.items():
-            if pin is not None and not self._panel.fitted(name):
-                try:
-                    self._panel.fit(name, GpioLamp(pin))
-                except Exception as error:  # noqa: BLE001 - whatever a pin library raises, the other lamps still light
-                    self._log.error("lamp cannot be driven", lamp=name, pin=pin, error=repr(error))
-
-    def _arm(self) -> bool:
-        """Watch the button, before the disk is so much as looked at; whether it worked. Early presses wait."""
-        table = self._config.button
-        try:
-            check_pins()
-            self._fit_lamps()
-            self._watch = self._watched(GpioButton(table.pin, table.closed_level))
-        except Exception as error:  # noqa: BLE001 - whatever it raises, the unit still serves its other routes
-            if repr(error) != self._button_error:
-                self._log.exception("button cannot be watched", pin=table.pin)
-            self._button_error = repr(error)
-            return False
-        self._button_error = ""
-        self._log.info("button watched", pin=table.pin)
-        return True
-
-    def _watched(self, button: GpioButton) -> PressWatch:
+    def watch(
+        self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
+    ) -> PressWatch:
+        table: ButtonTable = self._config.button
+        button = GpioButton(table.pin, table.closed_level)
         watch = PressWatch(
-            button,
-            self._panel,
-            self._latch,
-            self._clock,
-            self._boot_id,
-            self._config.button.stuck_after_s,
-            on_press=lambda felt: self._from_thread(self._pressed, felt),
-            on_stuck=lambda stuck: self._from_thread(self._stuck, stuck),
+            button, panel, latch, self.clock, self.boot_id, table.stuck_after_s, on_press=on_press, on_stuck=on_stuck
         )
         try:
             watch.start()
@@ -147,208 +69,14 @@ class Core:
             raise
         return watch
 
-    def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended; the latch keeps the press
-            self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _pressed(self, felt: Felt) -> None:
-        if not self._ready:
-            self._early.append(felt)
-            return
-        latched = felt.latched
-        event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
-        self._unit.apply(event)
-        self._panel.settle()
-        self._alarms.settle([latched.press_id])
-        incident = next(
-            (
-                each
-                for each in self._unit.state.incidents
-                if any(press.press_id == latched.press_id for press in each.presses)
-            ),
-            None,
-        )
-        incident_id = incident.incident_id if incident else latched.incident_id
-        logs.chain(self._log, "edge", incident_id, latched.mono_ns)
-        logs.chain(self._log, "lamp", incident_id, felt.light_ns)
-        logs.chain(self._log, "latched", incident_id, felt.latched_ns)
-        logs.chain(self._log, "pressed", incident_id, felt.accepted_ns)
-        self._control_room.event(
-            "pressed", incident_id=incident_id, mono_ns=latched.mono_ns, data={"press": latched.press_id}
-        )
-
-    def _stuck(self, stuck: bool) -> None:
-        self._log.warning("button stuck" if stuck else "button free again")
-        self._unit.apply(ev.ButtonState(self._watch is not None, stuck))
-
-    def _wire(self, recovered: Recovered) -> None:
-        """Build what needs the recovered session, restore the state, serve the presses that waited."""
-        c = self._config
-        session = recovered.session
-        site = wire.Site(**{name: getattr(c.site, name) for name in c.site.__struct_fields__})
-        unit = self._unit
-        self._alarms = AlarmDesk(
-            c.unit.id, site, session, Outbox(self._state_dir / "outbox"), self._disk, self._latch, self._clock,
-            self._log, unit.apply,
-        )  # fmt: skip
-        self._commands = CommandDesk(
-            session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
-            lambda name: name in warning_names(), self._mint_test,
-        )  # fmt: skip
-        self._control_room = ControlRoomDesk(
-            c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
-            self._alarms.acked, self._alarms.broker_connected, self._alarms.hub_heard,
-            self._make_uplink,
-        )  # fmt: skip
-        self._alarms.send_on(self._control_room.uplinks)
-        self._alarms.held([each.press_id for each in recovered.entries])
-        self._workers = WorkerDesk(
-            self._run_dir, session, (c.ring.sync_idle_s, c.ring.sync_incident_s), self._log, self._worker_event,
-            lambda: self._health.status(),
-        )  # fmt: skip
-        self._locks = LockDesk(
-            self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
-        )
-        self._health = HealthDesk(
-            c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
-            lambda: self._snapshot.disk_failed or self._locks.failed or self._disk.hung,
-            lambda: self._button_error, lambda: self._latch.refused,
-            recovered.quarantined,
-        )  # fmt: skip
-        unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
-            self._alarms.reconcile,
-            lambda levels: self._panel.show(levels.lamps, levels.sounder),
-            self._workers.reconcile,
-            self._locks.reconcile,
-            lambda levels: self._control_room.state_changed(),
-        )
-        unit.on_stage(self._stage)
-        unit.restore(recovered.state)
-        # not the predecessor's word: the contact may have come free while nobody watched
-        unit.apply(ev.ButtonState(self._watch is not None, self._watch is not None and self._watch.stuck))
-        self._ready = True
-        for press in recovered.presses:
-            self._log.warning("a predecessor's press is served now", press=press.press_id)
-            unit.apply(press)
-        self._alarms.settle(recovered.found)
-        for felt in self._early:
-            self._pressed(felt)
-        self._early.clear()
-
-    async def _late(self, recovered: Recovered) -> None:
-        """A disk that was not ready at the start tells what it holds when it is: incidents and alarms of before."""
-        if recovered.late is not None:
-            try:
-                late, durable = await recovered.late
-            except OSError as error:
-                self._log.error("disk not read", error=repr(error))
-            else:
-                self._log.warning("disk ready late", boot=late.boot, entries=len(late.entries))
-                held = [each.press_id for each in late.entries]
-                self._alarms.held(held)
-                state, presses = merged(self._unit.state, late, durable, self._clock.mono_ns())
-                self._unit.restore(state)
-                for press in presses:
-                    self._unit.apply(press)
-                self._alarms.settle(held)
-        await asyncio.Event().wait()
-
-    def _make_uplink(
-        self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers
-    ) -> Uplink:
+    def uplink(self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers) -> Uplink:
         def context() -> ssl.SSLContext:
-            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self._clock.stamp)
+            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self.clock.stamp)
 
         return MqttUplink(broker, self._config.unit.id, subscribe, will, context, handlers)
 
-    def _mint_test(self) -> ev.Raised:
-        stamp = self._clock.stamp()
-        return ev.Raised(
-            str(uuid.uuid4()), str(uuid.uuid4()), "test", stamp.mono_ns, stamp.utc_us, stamp.clock
-        )  # fmt: skip
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
 
-    def _stage(self, incident: Incident) -> None:
-        by = {"accepted": incident.accepted_by, "answered": incident.answered_by}.get(incident.stage)
-        self._control_room.event(
-            f"incident_{incident.stage}",
-            incident_id=incident.incident_id,
-            data={"kind": incident.kind, "by": by, "outcome": incident.outcome, "presses": incident.count},
-        )
-
-    def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
-        if event.name == "upload_done":
-            self._unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
-        if event.name != "segment_closed":
-            self._control_room.event(
-                event.name,
-                incident_id=event.incident_id,
-                mono_ns=event.mono_ns,
-                data={**event.data, "worker": worker},
-            )
-
-    async def _serve(self, recovered: Recovered) -> int:
-        watchdog = Watchdog(time.monotonic_ns)
-        stop = asyncio.Event()
-        for sig in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(sig, stop.set)
-
-        async def time_passes() -> None:
-            watchdog.expect("time", within_s=4.0)
-            await self._unit.run(lambda: watchdog.beat("time"))
-
-        async def press_thread() -> None:
-            """Arm if that has not worked yet (a GPIO chip may come late at boot); then see that the thread lives.
-
-            It completes a cycle every second; its stamp is what is fresh, not this task.
-            """
-            while self._watch is None:
-                await asyncio.sleep(ARM_AGAIN_S)
-                if await asyncio.to_thread(self._arm) and self._watch is not None:
-                    self._unit.apply(ev.ButtonState(True, self._watch.stuck))
-                    notify("READY=1\nSTATUS=armed")
-            watchdog.expect("press", within_s=4.0)
-            while self._watch is not None:
-                if time.monotonic_ns() - self._watch.alive_ns < 3_000_000_000:
-                    watchdog.beat("press")
-                await asyncio.sleep(1.0)
-
-        async def feed() -> None:
-            await watchdog.run(lambda stale: self._log.error("watchdog withheld", stale=stale))
-
-        services = [
-            Service("time", time_passes, vital=True),
-            Service("press thread", press_thread, vital=True),
-            Service("watchdog", feed, vital=True),
-            Service("alarms", self._alarms.run, vital=True),
-            Service("workers", self._workers.run),
-            Service("locks", self._locks.run),
-            Service("snapshot", self._snapshot.run),
-            Service("late disk", lambda: self._late(recovered)),
-            *self._control_room.services(),
-        ]
-        work = asyncio.create_task(supervise(services, self._log))
-        stopping = asyncio.create_task(stop.wait())
-        if self._watch is not None:
-            notify("READY=1\nSTATUS=armed")
-        else:  # a unit that cannot be armed must not be restarted for ever either: it has a fault to report
-            self._loop.call_later(READY_UNARMED_S, notify, "READY=1\nSTATUS=not armed: the button cannot be watched")
-        self._log.info("armed" if self._unit.state.armed else "not armed", session=self._alarms.session)
-        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        notify("STOPPING=1")
-        status = 0
-        if work.done():
-            self._log.error("core ends", error=repr(work.exception()))
-            status = 1
-        end_within(status)
-        for uplink in self._control_room.uplinks:
-            goodbye = msgspec.structs.replace(self._health.state(), online=False, armed=False)
-            uplink.publish(
-                wire.topic(self._config.unit.id, "up", "state"), msgspec.json.encode(goodbye), qos=1, retain=True
-            )
-        await asyncio.sleep(0.05)  # paho's thread takes the goodbye from its socket pair
-        work.cancel()
-        stopping.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await work
-        self._log.info("core stopped", status=status)
-        return status
+    def notify(self, message: str) -> None:
+        notify(message)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.core.disk_thread import DiskThread
+from unitd.core.machine import DiskWorker
 from unitd.model.incident import Lock
 from unitd.model.outputs import Outputs
 from unitd.runtime.logs import Logger
@@ -20,7 +20,7 @@ class LockDesk:
     """Brings `state_dir/locks/` to the level of the outputs; what the disk refuses is tried again for ever."""
 
     def __init__(
-        self, directory: Path, disk_thread: DiskThread, log: Logger, on_complete: Callable[[str], None]
+        self, directory: Path, disk_thread: DiskWorker, log: Logger, on_complete: Callable[[str], None]
     ) -> None:
         self._on_complete = on_complete
         self._directory = directory

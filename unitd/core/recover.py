@@ -6,16 +6,17 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latched
+from unitd.core.machine import DiskWorker
 from unitd.core.session import next_session
 from unitd.core.snapshot import Snapshot
 from unitd.errors import StoreError
 from unitd.model import events as ev
 from unitd.model.incident import State
 from unitd.model.step import rebooted
+from unitd.ports import Clock
 from unitd.runtime.logs import Logger
-from unitd.store.boot import KERNEL_BOOT_ID, current_boot
+from unitd.store.boot import KERNEL_BOOT_ID, boot_of
 from unitd.store.outbox import Entry, Outbox
 
 WITHIN_S = 3.0
@@ -44,7 +45,14 @@ def boot_id() -> str:
 
 
 async def recover(
-    disk: DiskThread, run_dir: Path, state_dir: Path, snapshot: Snapshot, left: list[Latched], log: Logger
+    disk: DiskWorker,
+    this_boot_id: str,
+    run_dir: Path,
+    state_dir: Path,
+    snapshot: Snapshot,
+    left: list[Latched],
+    clock: Clock,
+    log: Logger,
 ) -> Recovered:
     """Gather it all, with the presses that were `left` latched.
 
@@ -54,7 +62,7 @@ async def recover(
     def read_disk() -> tuple[Recovered, State | None]:
         read = Recovered()
         try:
-            read.boot = current_boot(state_dir).boot
+            read.boot = boot_of(state_dir, this_boot_id).boot
         except StoreError as error:
             log.error("boot counter not kept", error=str(error))
         read.session = next_session(run_dir, state_dir)
@@ -79,7 +87,7 @@ async def recover(
     # tmpfs is written at every step and cannot be of another boot: it is never behind the disk
     state = volatile or durable or State()
     found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]
-    found.state = rebooted(state, found.boot, 0 if volatile else _now_ns())
+    found.state = rebooted(state, found.boot, 0 if volatile else clock.mono_ns())
     known = {press.press_id for incident in found.state.incidents for press in incident.presses}
     for name in found.quarantined:
         log.error("unreadable outbox entry put aside", file=name)
@@ -124,9 +132,3 @@ def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:
     return ev.Raised(
         entry.press_id, entry.incident_id, entry.kind, entry.mono_ns, entry.utc_us, entry.clock, entry.boot
     )
-
-
-def _now_ns() -> int:
-    import time
-
-    return time.monotonic_ns()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.core.disk_thread import DiskThread
+from unitd.core.machine import DiskWorker
 from unitd.errors import UNREADABLE
 from unitd.model.incident import State
 from unitd.runtime.logs import Logger
@@ -21,7 +21,7 @@ AGAIN_S = 5.0
 class Snapshot:
     """Two files of the same form. tmpfs is written on the loop (tens of microseconds), the disk on the disk thread."""
 
-    def __init__(self, run_dir: Path, state_dir: Path, disk_thread: DiskThread, log: Logger) -> None:
+    def __init__(self, run_dir: Path, state_dir: Path, disk_thread: DiskWorker, log: Logger) -> None:
         self._volatile = run_dir / "core-state.json"
         self._durable = state_dir / "core" / "state.json"
         self._disk = disk_thread

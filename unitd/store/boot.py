@@ -26,13 +26,17 @@ class Boot:
 
 
 def current_boot(state_dir: Path, kernel_boot_id: Path = KERNEL_BOOT_ID) -> Boot:
+    """`boot_of` the boot that the kernel is in."""
+    return boot_of(state_dir, kernel_boot_id.read_text(encoding="ascii").strip())
+
+
+def boot_of(state_dir: Path, boot_id: str) -> Boot:
     """This boot's number, advancing the counter when this is the first call since the machine started.
 
     Safe from several processes at once (file lock) and durable before it returns. An unreadable boot.json does not
     stop the unit: it is kept aside and the counter goes on far above any number in use. Raises StoreError when the
     disk refuses to keep a new number. Blocks on disk, milliseconds.
     """
-    boot_id = kernel_boot_id.read_text(encoding="ascii").strip()
     path = state_dir / "boot.json"
     try:
         disk.make_dirs(state_dir)

@@ -1,0 +1,85 @@
+"""What core needs of the machine it runs on: clocks, pins, brokers, a disk thread. The real one is made in app.py; a
+simulation in virtual time brings its own."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from unitd.config import BrokerTable
+from unitd.core.button import Felt
+from unitd.core.latch import Latch
+from unitd.core.panel import Panel
+from unitd.ports import Clock, Lamp, Uplink, UplinkHandlers, Will
+
+T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """A button that is being watched."""
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the contact has been closed for too long, now."""
+        ...
+
+    @property
+    def alive_ns(self) -> int:
+        """When the judge of presses last completed a cycle; it does so at least every second."""
+        ...
+
+
+class DiskWorker(Protocol):
+    """Runs disk calls in order, away from the loop."""
+
+    @property
+    def hung(self) -> bool:
+        """Whether a call has been at work for too long."""
+        ...
+
+    async def run(self, call: Callable[[], T], timeout_s: float | None = None) -> T:
+        """Await `call()`; raises what it raises, TimeoutError when it takes longer, OSError when too many wait."""
+        ...
+
+    def close(self) -> None:
+        """Take nothing more; does not wait."""
+        ...
+
+
+class Machine(Protocol):
+    """Everything outside core's own process memory. Belongs to the loop unless a method says otherwise."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def boot_id(self) -> str:
+        """The kernel's id of this boot."""
+        ...
+
+    @property
+    def disk(self) -> DiskWorker: ...
+
+    def check_pins(self) -> None:
+        """Raises when the board's pins cannot be reached at all; may block for seconds."""
+        ...
+
+    def lamp(self, pin: int) -> Lamp:
+        """The lamp or sounder on `pin`. Raises whatever a pin library raises."""
+        ...
+
+    def watch(
+        self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
+    ) -> Watch:
+        """Watch the button from now on; the callbacks come on any thread. Raises whatever a pin library raises."""
+        ...
+
+    def uplink(self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers) -> Uplink:
+        """A connection to `broker` that is not running yet."""
+        ...
+
+    def new_id(self) -> str:
+        """A random UUIDv4 text; thread-safe."""
+        ...
+
+    def notify(self, message: str) -> None:
+        """Tell the service manager (sd_notify(3)); does not block."""
+        ...
