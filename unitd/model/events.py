@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unitd.model.incident import Kind, Outcome
+from unitd.model.incident import Kind, Origin, Outcome
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Raised:
     utc_us: int
     clock: str
     boot: int | None = None
+    origin: Origin = "command"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,48 @@ class Closed:
     by: str
     outcome: Outcome
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Extended:
+    """An operator wants the incident to stay open for this long from now, whatever the closing limit."""
+
+    incident_id: str
+    by: str
+    for_ns: int
+
+
+@dataclass(frozen=True)
+class Isolated:
+    """Somebody works on the unit: machines' own alarms and periodic tests rest for this long."""
+
+    by: str
+    reason: str
+    for_ns: int
+
+
+@dataclass(frozen=True)
+class IsolationEnded:
+    by: str
+
+
+@dataclass(frozen=True)
+class DutyKnown:
+    """The control rooms and duty numbers whose hours these are; None: the time of day is not known."""
+
+    on_duty: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class ClockKnown:
+    """UTC minus CLOCK_MONOTONIC, from a clock that can be trusted."""
+
+    utc_offset_us: int
+
+
+@dataclass(frozen=True)
+class SmsSent:
+    sms_id: str
 
 
 @dataclass(frozen=True)
@@ -134,6 +177,12 @@ Event = (
     | Accepted
     | Answered
     | Closed
+    | Extended
+    | Isolated
+    | IsolationEnded
+    | DutyKnown
+    | ClockKnown
+    | SmsSent
     | DomeMoved
     | DomeStopped
     | DomeSent

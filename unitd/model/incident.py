@@ -7,15 +7,40 @@ import msgspec
 Kind = Literal["panic", "voice", "intrusion", "tamper", "test"]
 Stage = Literal["raised", "sent", "received", "accepted", "answered", "closing", "closed"]
 Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
+Origin = Literal["press", "command", "periodic", "sensor"]
 
 STAGES: tuple[Stage, ...] = ("raised", "sent", "received", "accepted", "answered", "closing", "closed")
 PRECEDENCE: tuple[Kind, ...] = ("panic", "voice", "intrusion", "tamper", "test")
 """Whom the outputs serve when incidents are concurrent: a person's press before everything else."""
 
 
+class DutyNumber(msgspec.Struct, frozen=True):
+    """Whom a text message reaches; `name` is what `on_duty` lists."""
+
+    name: str
+    number: str
+
+
+class Routes(msgspec.Struct, frozen=True):
+    """Whom to ask besides giving every broker every alarm, in order of preference, and after how long."""
+
+    rooms: tuple[str, ...] = ()
+    numbers: tuple[DutyNumber, ...] = ()
+    unreceived_ask_next_ns: int = 15_000_000_000
+    unreceived_sms_ns: int = 30_000_000_000
+    unanswered_ask_next_ns: int = 45_000_000_000
+    unanswered_sms_ns: int = 90_000_000_000
+    sms_again_ns: int = 300_000_000_000
+    sms_longest_pause_ns: int = 3_600_000_000_000
+
+
 class Settings(msgspec.Struct, frozen=True):
     """The figures of the policy, from the configuration."""
 
+    routes: Routes = Routes()
+    close_after_ns: int | None = None
+    test_every_ns: int | None = None
+    test_answer_within_ns: int = 900_000_000_000
     pre_roll_ns: int = 60_000_000_000
     post_roll_ns: int = 30_000_000_000
     still_trying_after_ns: int = 60_000_000_000
@@ -35,11 +60,22 @@ class Press(msgspec.Struct, frozen=True):
     received: bool = False
 
 
+class SmsGoal(msgspec.Struct, frozen=True):
+    """A text message that is wanted; `received`: it tells that the alarm was received and is not answered."""
+
+    sms_id: str
+    number: str
+    received: bool = False
+
+
 class Incident(msgspec.Struct, frozen=True):
     """`raised_mono_ns` is an instant of boot `boot`; the other instants are of the present boot.
 
     `since_mono_ns`: from when the caller's wait is counted (the raising, or this boot's start after a power cut).
-    `count` counts every press, also those beyond what `presses` keeps.
+    `count` counts every press, also those beyond what `presses` keeps. `asked` are the control rooms that are asked to
+    answer, the last since `asked_mono_ns`; `sms` the text messages that have not left yet. `recent` and
+    `recent_hoaxes` count this unit's earlier incidents of a day: for the operator to see, for nothing else.
+    `extended_mono_ns`: not closed by the limit before that, by an operator's word.
     """
 
     incident_id: str
@@ -59,6 +95,17 @@ class Incident(msgspec.Struct, frozen=True):
     outcome: Outcome | None = None
     closed_by: str | None = None
     note: str = ""
+    origin: Origin = "press"
+    asked: tuple[str, ...] = ()
+    asked_mono_ns: int = 0
+    received_mono_ns: int | None = None
+    sms: tuple[SmsGoal, ...] = ()
+    sms_rounds: int = 0
+    sms_mono_ns: int = 0
+    sms_received: bool = False
+    recent: int = 0
+    recent_hoaxes: int = 0
+    extended_mono_ns: int = 0
 
     @property
     def open(self) -> bool:
@@ -69,6 +116,11 @@ class Incident(msgspec.Struct, frozen=True):
     def active(self) -> bool:
         """A person may still be waiting: neither closing nor closed."""
         return self.stage not in ("closing", "closed")
+
+    @property
+    def unanswered(self) -> bool:
+        """A person may be waiting, and nobody has answered."""
+        return self.active and self.stage != "answered"
 
     def reached(self, stage: Stage) -> bool:
         return STAGES.index(self.stage) >= STAGES.index(stage)
@@ -115,6 +167,25 @@ class Lock(msgspec.Struct, frozen=True):
     outcome: str | None
 
 
+class Past(msgspec.Struct, frozen=True):
+    """An earlier incident that a person raised, and what the operator called it once it was closed."""
+
+    incident_id: str
+    boot: int
+    mono_ns: int
+    utc_us: int
+    clock: str
+    outcome: Outcome | None = None
+
+
+class Isolation(msgspec.Struct, frozen=True):
+    """Maintenance: machines' own alarms and periodic tests rest until `until_mono_ns`. A press never does."""
+
+    by: str
+    reason: str
+    until_mono_ns: int
+
+
 class State(msgspec.Struct, frozen=True):
     """Everything the outputs depend on. Closed incidents leave once their lock is complete (`locks` keeps those)."""
 
@@ -128,6 +199,18 @@ class State(msgspec.Struct, frozen=True):
     uploads: tuple[UploadGoal, ...] = ()
     closed_locks: tuple[Lock, ...] = ()
     ended_mono_ns: int | None = None
+    on_duty: tuple[str, ...] | None = None
+    """Control rooms and duty numbers whose hours these are; None while the time of day is not known."""
+    past: tuple[Past, ...] = ()
+    isolation: Isolation | None = None
+    suppressed: int = 0
+    """Machines' own alarms that rested because of an isolation, since core's first start."""
+    utc_offset_us: int | None = None
+    """UTC minus CLOCK_MONOTONIC in this boot, once the clock can be trusted."""
+    tested_mono_ns: int | None = None
+    """The last periodic test of this boot, and by the wall clock below."""
+    tested_utc_us: int | None = None
+    test_unanswered: bool = False
 
     def incident(self, incident_id: str) -> Incident | None:
         return next((each for each in self.incidents if each.incident_id == incident_id), None)

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from unitd.model.incident import DomeGoal, Incident, Lock, Press, Settings, State, UploadGoal, WarningGoal
+from unitd.model import passing, periodic_test
+from unitd.model.incident import DomeGoal, Incident, Lock, Press, Settings, SmsGoal, State, UploadGoal, WarningGoal
 from unitd.model.lamps import Lamps, control_room_heard, lamps
 from unitd.model.microphone import microphone_open
-from unitd.model.step import lock_of
+from unitd.model.stages import lock_of
 
 TONE_NS = 700_000_000
 """How long the sounder answers a press."""
@@ -40,6 +41,8 @@ class Outputs(NamedTuple):
     alarms: tuple[tuple[Incident, Press], ...]
     heard: bool
     served: Incident | None
+    sms: tuple[tuple[Incident, SmsGoal], ...]
+    test_due: bool
 
 
 def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
@@ -61,12 +64,16 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
         alarms=tuple((each, press) for each in state.incidents for press in each.presses if not press.received),
         heard=control_room_heard(state, now_ns, settings),
         served=incident,
+        sms=tuple((each, goal) for each in state.incidents for goal in each.sms),
+        test_due=periodic_test.is_due(state, now_ns, settings),
     )
 
 
 def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
     """The next instant at which time alone changes the state or an output; None when only an event can."""
-    instants: list[int] = []
+    instants = passing.next_ns(state, settings)
+    if (test_ns := periodic_test.due_ns(state, settings)) is not None:
+        instants.append(test_ns)
     if state.heard_mono_ns is not None:
         instants.append(state.heard_mono_ns + settings.silent_after_ns)
     if state.ended_mono_ns is not None:
@@ -77,8 +84,6 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
         if incident.active:
             instants.append(incident.last_press_mono_ns + TONE_NS)
             instants.append(incident.since_mono_ns + settings.still_trying_after_ns)
-        elif incident.stage == "closing":
-            instants.append(incident.stage_mono_ns + settings.post_roll_ns)
     return min((each for each in instants if each > now_ns), default=None)
 
 

@@ -3,16 +3,15 @@
 An event that makes no sense in a state changes nothing; `refusal` says why, in words, for the sender of a command.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from unitd.model import events as ev
+from unitd.model import periodic_test, routes
 from unitd.model.incident import (
-    STAGES,
     DomeGoal,
     Incident,
-    Lock,
+    Isolation,
+    Origin,
     Press,
     Settings,
     Stage,
@@ -20,12 +19,19 @@ from unitd.model.incident import (
     UploadGoal,
     WarningGoal,
 )
+from unitd.model.passing import time_passed
+from unitd.model.past import remembered
+from unitd.model.stages import closing, further, put
 
 KEPT_PRESSES = 64
 """Presses of one incident that are kept and sent one by one; beyond them only the count rises."""
 
 KEPT_UPLOADS = 16
-KEPT_LOCKS = 256
+KEPT_RAISED = 8
+"""Incidents of one kind that no press started: what trembles in the wind must not crowd out a person."""
+LONGEST_ISOLATION_NS = 8 * 3_600_000_000_000
+LONGEST_EXTENSION_NS = 24 * 3_600_000_000_000
+RESTS_IN_ISOLATION = ("intrusion", "tamper")
 
 
 def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> State:
@@ -34,7 +40,7 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.Pressed():
             state = _pressed(state, event, now_ns, settings)
         case ev.Raised():
-            state = _raise(state, event, event.kind, now_ns)
+            state = _raised(state, event, now_ns)
         case ev.BrokerAcked(press_id):
             state = _mark(state, (press_id,), now_ns, "sent")
         case ev.AlarmReceived(press_ids):
@@ -46,7 +52,25 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.Answered(incident_id, by):
             state = _advance(state, incident_id, "answered", now_ns, answered_by=by)
         case ev.Closed():
-            state = _closing(state, event, now_ns)
+            incident = state.incident(event.incident_id)
+            if incident is not None and incident.active:
+                if incident.origin == "periodic":
+                    state = msgspec.structs.replace(state, test_unanswered=False)
+                state = closing(state, incident, now_ns, by=event.by, outcome=event.outcome, note=event.note)
+        case ev.Extended(incident_id, _, for_ns):
+            until_ns = now_ns + min(for_ns, LONGEST_EXTENSION_NS)
+            state = _change(state, incident_id, extended_mono_ns=until_ns)
+        case ev.Isolated(by, reason, for_ns):
+            until_ns = now_ns + min(for_ns, LONGEST_ISOLATION_NS)
+            state = msgspec.structs.replace(state, isolation=Isolation(by, reason, until_ns))
+        case ev.IsolationEnded():
+            state = msgspec.structs.replace(state, isolation=None)
+        case ev.DutyKnown(on_duty):
+            state = msgspec.structs.replace(state, on_duty=on_duty)
+        case ev.ClockKnown(offset_us):
+            state = _clock_known(state, offset_us)
+        case ev.SmsSent(sms_id):
+            state = routes.sms_sent(state, sms_id)
         case ev.DomeMoved():
             limit_ns = min(event.duration_ns, settings.dome_move_limit_ns)
             goal = DomeGoal(state.dome.number + 1, None, event.pan, event.tilt, event.zoom, now_ns + limit_ns)
@@ -70,18 +94,22 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
             state = msgspec.structs.replace(state, button_watched=watched, button_stuck=stuck)
         case ev.Tick():
             pass
-    return _time_passed(state, now_ns, settings)
+    return time_passed(state, now_ns, settings)
 
 
 def refusal(state: State, event: ev.Event) -> str | None:
     """Why a command's event would change nothing now, in words for the operator; None when it is good."""
     match event:
-        case ev.Accepted(incident_id) | ev.Answered(incident_id) | ev.Closed(incident_id):
+        case ev.Accepted(incident_id) | ev.Answered(incident_id) | ev.Closed(incident_id) | ev.Extended(incident_id):
             incident = state.incident(incident_id)
             if incident is None:
                 return "no such open incident"
             if not incident.active:
                 return f"the incident is {incident.stage} already"
+        case ev.IsolationEnded() if state.isolation is None:
+            return "the unit is not isolated"
+        case ev.Raised() if _too_many(state, event):
+            return f"{KEPT_RAISED} incidents of this kind wait already"
     return None
 
 
@@ -95,7 +123,7 @@ def _pressed(state: State, event: ev.Pressed, now_ns: int, settings: Settings) -
     presses = joined.presses
     if len(presses) < KEPT_PRESSES:
         presses = (*presses, Press(event.press_id, event.mono_ns, event.utc_us, event.clock))
-    return _put(
+    return put(
         state,
         msgspec.structs.replace(
             joined, presses=presses, count=joined.count + 1, last_press_mono_ns=max(joined.last_press_mono_ns, now_ns)
@@ -103,9 +131,27 @@ def _pressed(state: State, event: ev.Pressed, now_ns: int, settings: Settings) -
     )
 
 
-def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int) -> State:
+def _raised(state: State, event: ev.Raised, now_ns: int) -> State:
+    """An alarm that no press started."""
+    if event.kind in RESTS_IN_ISOLATION and state.isolation is not None:
+        return msgspec.structs.replace(state, suppressed=state.suppressed + 1)
+    if _too_many(state, event):
+        return msgspec.structs.replace(state, suppressed=state.suppressed + 1)
+    if event.origin == "periodic":
+        state = periodic_test.raised(state, now_ns)
+    return _raise(state, event, event.kind, now_ns, event.origin)
+
+
+def _too_many(state: State, event: ev.Raised) -> bool:
+    return sum(each.kind == event.kind for each in state.incidents) >= KEPT_RAISED
+
+
+def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int, origin: Origin = "press") -> State:
     if state.incident(event.incident_id) is not None:
         return state
+    recent = hoaxes = 0
+    if kind in ("panic", "voice"):
+        state, recent, hoaxes = remembered(state, event)
     boot = state.boot if event.boot is None else event.boot
     incident = Incident(
         incident_id=event.incident_id,
@@ -119,6 +165,9 @@ def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int) 
         since_mono_ns=event.mono_ns if boot == state.boot else now_ns,
         presses=(Press(event.press_id, event.mono_ns, event.utc_us, event.clock),),
         boot=boot,
+        origin=origin,
+        recent=recent,
+        recent_hoaxes=hoaxes,
     )
     return msgspec.structs.replace(state, incidents=(*state.incidents, incident), ended_mono_ns=None)
 
@@ -134,8 +183,8 @@ def _mark(state: State, press_ids: tuple[str, ...], now_ns: int, stage: Stage) -
             else press
             for press in incident.presses
         )
-        incident = _further(msgspec.structs.replace(incident, presses=presses), stage, now_ns)
-        state = _put(state, incident)
+        incident = further(msgspec.structs.replace(incident, presses=presses), stage, now_ns)
+        state = put(state, incident)
     return state
 
 
@@ -143,22 +192,24 @@ def _advance(state: State, incident_id: str, stage: Stage, now_ns: int, **who: s
     incident = state.incident(incident_id)
     if incident is None or not incident.active:
         return state
-    return _put(state, _further(msgspec.structs.replace(incident, **who), stage, now_ns))
+    if incident.origin == "periodic":
+        state = msgspec.structs.replace(state, test_unanswered=False)
+    return put(state, further(msgspec.structs.replace(incident, **who), stage, now_ns))
 
 
-def _further(incident: Incident, stage: Stage, now_ns: int) -> Incident:
-    """Stages only ever rise."""
-    if STAGES.index(stage) <= STAGES.index(incident.stage):
-        return incident
-    return msgspec.structs.replace(incident, stage=stage, stage_mono_ns=now_ns)
-
-
-def _closing(state: State, event: ev.Closed, now_ns: int) -> State:
-    incident = state.incident(event.incident_id)
+def _change(state: State, incident_id: str, **fields: int) -> State:
+    incident = state.incident(incident_id)
     if incident is None or not incident.active:
         return state
-    incident = msgspec.structs.replace(incident, outcome=event.outcome, closed_by=event.by, note=event.note)
-    return msgspec.structs.replace(_put(state, _further(incident, "closing", now_ns)), ended_mono_ns=now_ns)
+    return put(state, msgspec.structs.replace(incident, **fields))
+
+
+def _clock_known(state: State, offset_us: int) -> State:
+    """A test that was made before anybody knew the date gets its date."""
+    tested_us = state.tested_utc_us
+    if state.tested_mono_ns is not None:
+        tested_us = state.tested_mono_ns // 1000 + offset_us
+    return msgspec.structs.replace(state, utc_offset_us=offset_us, tested_utc_us=tested_us)
 
 
 def _dome_to(state: State, preset: int) -> State:
@@ -172,56 +223,33 @@ def _upload(state: State, event: ev.UploadOrdered) -> State:
     return msgspec.structs.replace(state, uploads=(*state.uploads, goal)[-KEPT_UPLOADS:])
 
 
-def _put(state: State, incident: Incident) -> State:
-    put: Callable[[Incident], Incident] = lambda each: incident if each.incident_id == incident.incident_id else each  # noqa: E731
-    return msgspec.structs.replace(state, incidents=tuple(map(put, state.incidents)))
-
-
-def _time_passed(state: State, now_ns: int, settings: Settings) -> State:
-    """Closing becomes closed after the post-roll; a closed incident leaves once all its alarms were received."""
-    kept: list[Incident] = []
-    for incident in state.incidents:
-        if incident.stage == "closing" and now_ns - incident.stage_mono_ns >= settings.post_roll_ns:
-            end_ns = incident.stage_mono_ns + settings.post_roll_ns
-            incident = msgspec.structs.replace(incident, stage="closed", stage_mono_ns=end_ns)
-            lock = lock_of(incident, settings, state.boot)
-            state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
-        if incident.open or not all(press.received for press in incident.presses):
-            kept.append(incident)
-    if len(kept) != len(state.incidents) or any(a is not b for a, b in zip(kept, state.incidents, strict=True)):
-        state = msgspec.structs.replace(state, incidents=tuple(kept))
-    return state
-
-
-def lock_of(incident: Incident, settings: Settings, boot_now: int) -> Lock:
-    """The footage that belongs to an incident: pre-roll to the end of the post-roll, open-ended until that is known."""
-    closed = incident.stage == "closed"
-    return Lock(
-        incident_id=incident.incident_id,
-        from_boot=incident.boot,
-        from_mono_ns=max(0, incident.raised_mono_ns - settings.pre_roll_ns),
-        to_boot=boot_now if closed else None,
-        to_mono_ns=incident.stage_mono_ns if closed else None,
-        raised_utc_us=incident.raised_utc_us,
-        clock=incident.clock,
-        kind=incident.kind,
-        outcome=incident.outcome,
-    )
-
-
 def rebooted(state: State, boot: int, now_ns: int) -> State:
     """The state as a new boot finds it: monotonic instants of the old boot mean nothing now and start afresh."""
     if state.boot == boot:
         return state
-    renew = {"stage_mono_ns": now_ns, "since_mono_ns": now_ns, "last_press_mono_ns": 0}
+    renew = {
+        "stage_mono_ns": now_ns,
+        "since_mono_ns": now_ns,
+        "last_press_mono_ns": 0,
+        "asked_mono_ns": now_ns,
+        "sms_mono_ns": now_ns,
+        "extended_mono_ns": 0,
+    }
     return msgspec.structs.replace(
         state,
         boot=boot,
-        incidents=tuple(msgspec.structs.replace(each, **renew) for each in state.incidents),
+        incidents=tuple(
+            msgspec.structs.replace(each, **renew, received_mono_ns=None if each.received_mono_ns is None else now_ns)
+            for each in state.incidents
+        ),
         button_watched=False,
         button_stuck=False,
         heard_mono_ns=None,
         dome=DomeGoal(state.dome.number + 1, state.dome.preset),
         warning=None,
         ended_mono_ns=None,
+        on_duty=None,
+        isolation=None,
+        utc_offset_us=None,
+        tested_mono_ns=None,
     )

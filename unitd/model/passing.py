@@ -1,0 +1,75 @@
+"""What the passing of time alone does to the unit. Pure, and the same however often it is asked."""
+
+import msgspec
+
+from unitd.model import periodic_test, routes
+from unitd.model.incident import Incident, Settings, State
+from unitd.model.stages import closing, lock_of
+
+KEPT_LOCKS = 256
+UNIT = "unit"
+"""Who closes an incident at its limit."""
+
+
+def limit_ns(incident: Incident, settings: Settings) -> int | None:
+    """When the configured limit closes an incident: so long after the last press or step of an operator, and not before
+    the end of an operator's extension. None without a limit. A broken link does not come into it."""
+    if settings.close_after_ns is None or not incident.active:
+        return None
+    last_ns = max(incident.since_mono_ns, incident.last_press_mono_ns, incident.stage_mono_ns)
+    return max(last_ns + settings.close_after_ns, incident.extended_mono_ns)
+
+
+def time_passed(state: State, now_ns: int, settings: Settings) -> State:
+    """Everything that is due at `now_ns`: limits, the end of closing, the ladder of routes, the end of an isolation."""
+    if state.isolation is not None and now_ns >= state.isolation.until_mono_ns:
+        state = msgspec.structs.replace(state, isolation=None)
+    if not state.incidents:
+        return state
+    for incident in state.incidents:
+        state = _ended(state, incident, now_ns, settings)
+    return routes.escalated(_left(state, now_ns, settings), now_ns, settings)
+
+
+def next_ns(state: State, settings: Settings) -> list[int]:
+    """The instants at which `time_passed` will do something, some of them perhaps past."""
+    found = [state.isolation.until_mono_ns] if state.isolation is not None else []
+    for incident in state.incidents:
+        if incident.stage == "closing":
+            found.append(incident.stage_mono_ns + settings.post_roll_ns)
+        rungs = (
+            limit_ns(incident, settings),
+            periodic_test.ends_ns(incident, settings),
+            routes.next_rung_ns(incident, settings.routes),
+        )
+        found += [each for each in rungs if each is not None]
+    return found
+
+
+def _ended(state: State, incident: Incident, now_ns: int, settings: Settings) -> State:
+    at_ns = periodic_test.ends_ns(incident, settings)
+    if at_ns is not None and now_ns >= at_ns:
+        if incident.reached("accepted"):
+            return closing(state, incident, now_ns, by=UNIT, outcome="test", note="the test alarm was answered")
+        state = msgspec.structs.replace(state, test_unanswered=True)
+        return closing(state, incident, now_ns, by=UNIT, outcome="fault", note="nobody answered the test alarm")
+    at_ns = limit_ns(incident, settings)
+    if at_ns is not None and now_ns >= at_ns:
+        return closing(state, incident, now_ns, by=UNIT, outcome="unknown", note="the configured closing limit")
+    return state
+
+
+def _left(state: State, now_ns: int, settings: Settings) -> State:
+    """Closing becomes closed after the post-roll; a closed incident leaves once all its alarms were received."""
+    kept: list[Incident] = []
+    for incident in state.incidents:
+        if incident.stage == "closing" and now_ns - incident.stage_mono_ns >= settings.post_roll_ns:
+            end_ns = incident.stage_mono_ns + settings.post_roll_ns
+            incident = msgspec.structs.replace(incident, stage="closed", stage_mono_ns=end_ns)
+            lock = lock_of(incident, settings, state.boot)
+            state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
+        if incident.open or not all(press.received for press in incident.presses):
+            kept.append(incident)
+    if len(kept) != len(state.incidents) or any(a is not b for a, b in zip(kept, state.incidents, strict=True)):
+        state = msgspec.structs.replace(state, incidents=tuple(kept))
+    return state
