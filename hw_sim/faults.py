@@ -95,7 +95,7 @@ class Faults:
             "hang": _Fault(
                 "Hang a process",
                 {name: name for name in bench.options.processes},
-                "Its watchdog kills it (core after 10 s, the others after 30 s) and it starts afresh. While core is "
+                "Its watchdog kills it after 10 s and it starts afresh. While core is "
                 "still, only a button that is still held when it comes back is noticed.",
                 self._hang,
                 momentary=True,

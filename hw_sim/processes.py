@@ -1,7 +1,7 @@
 """The daemon's five processes, started and kept as systemd does it in the field, and none outlives the simulator.
 
-Same command lines, the same notify socket, watchdog and restart pauses as in systemd/*.service (a test compares the
-figures). Logs go to one file per process.
+Same command lines, the same notify socket, watchdog, start time-out and restart pauses as in systemd/*.service (a test
+compares the figures). Logs go to one file per process.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from pathlib import Path
 PROCESSES = ("core", "field", "record", "call", "sense")
 STOP_TIMEOUT_S = 5.0
 ABORT_TIMEOUT_S = 2.0
+GUARD_LOOKS_S = 0.1
 BAD_CONFIG_STATUS = 2
 
 
 @dataclass(frozen=True)
 class Care:
-    """What the process's unit file asks of systemd."""
+    """What the process's unit file asks of systemd: WatchdogSec, RestartSec, TimeoutStartSec."""
 
     watchdog_s: float
     restart_s: float
+    start_s: float = 12.0
 
 
 CARE = {
-    "core": Care(watchdog_s=10.0, restart_s=0.3),
-    "field": Care(watchdog_s=30.0, restart_s=1.0),
-    "record": Care(watchdog_s=30.0, restart_s=1.0),
-    "call": Care(watchdog_s=30.0, restart_s=1.0),
-    "sense": Care(watchdog_s=30.0, restart_s=2.0),
+    "core": Care(watchdog_s=10.0, restart_s=0.3, start_s=10.0),
+    "field": Care(watchdog_s=10.0, restart_s=1.0),
+    "record": Care(watchdog_s=10.0, restart_s=1.0),
+    "call": Care(watchdog_s=10.0, restart_s=1.0),
+    "sense": Care(watchdog_s=10.0, restart_s=2.0),
 }
 
 
@@ -84,7 +86,7 @@ class KeptProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._fed_mono_s = 0.0
+        self._due_mono_s = 0.0
         self._socket: socket.socket | None = None
         self._stopping = False
 
@@ -170,10 +172,22 @@ class KeptProcess:
             return
         with contextlib.suppress(BlockingIOError):
             while message := self._socket.recv(4096):
-                self._fed_mono_s = time.monotonic()
-                if b"READY=1" in message.split(b"\n"):
-                    self.ready_mono_ns = time.monotonic_ns()
-                    self._tell()
+                for line in message.decode(errors="replace").split("\n"):
+                    self._obey(line)
+
+    def _obey(self, line: str) -> None:
+        """One assignment of sd_notify(3), as far as our processes use it."""
+        now_s = time.monotonic()
+        if line == "READY=1":
+            self._due_mono_s = now_s + self.care.watchdog_s
+            self.ready_mono_ns = time.monotonic_ns()
+            self._tell()
+        elif line == "WATCHDOG=1" and self.ready_mono_ns is not None:
+            self._due_mono_s = now_s + self.care.watchdog_s
+        elif line == "WATCHDOG=trigger":
+            self._due_mono_s = now_s
+        elif line.startswith("EXTEND_TIMEOUT_USEC=") and self.ready_mono_ns is None:
+            self._due_mono_s = max(self._due_mono_s, now_s + int(line.partition("=")[2]) / 1e6)
 
     async def _keep(self) -> None:
         while True:
@@ -196,7 +210,7 @@ class KeptProcess:
             )
         self.starts += 1
         self.last_start_mono_ns = time.monotonic_ns()
-        self._fed_mono_s = time.monotonic()
+        self._due_mono_s = time.monotonic() + self.care.start_s
         self._tell()
         process = self._process
         guard = asyncio.get_running_loop().create_task(self._guard(process))
@@ -212,10 +226,10 @@ class KeptProcess:
             self._tell()
 
     async def _guard(self, process: asyncio.subprocess.Process) -> None:
-        """systemd's watchdog: SIGABRT when not fed in time after READY, then SIGKILL."""
+        """systemd's start time-out and, after READY, its watchdog: SIGABRT when the next word is late, then SIGKILL."""
         while True:
-            await asyncio.sleep(0.5)
-            if self.ready_mono_ns is None or time.monotonic() - self._fed_mono_s < self.care.watchdog_s:
+            await asyncio.sleep(GUARD_LOOKS_S)
+            if time.monotonic() < self._due_mono_s:
                 continue
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGABRT)

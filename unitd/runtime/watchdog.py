@@ -5,6 +5,9 @@ import os
 import socket
 from collections.abc import Callable
 
+LONGEST_PERIOD_S = 2.0
+STEP_S = 12.0
+
 
 def notify(message: str) -> None:
     """Send one message to systemd (sd_notify(3)); does nothing outside a notify service. Does not block."""
@@ -20,11 +23,19 @@ def notify(message: str) -> None:
         return  # systemd itself is restarting or its queue is full: the next message is due within seconds
 
 
+def next_step() -> None:
+    """A step of the start is done: systemd waits STEP_S for the next one (or READY), whatever the whole start takes."""
+    notify(f"EXTEND_TIMEOUT_USEC={int(STEP_S * 1e6)}")
+
+
 class Watchdog:
     """Feeds systemd only while every vital service has completed a cycle within its limit.
 
     `beat(name)` after each completed cycle, from any thread. A service counts from `expect()` on, so one that
     hangs before its first cycle is caught too.
+
+    Two limits stand one behind the other. A service that is stale while the loop runs is reported to systemd by our own
+    word, two looks later at most; a loop that hangs says nothing, and systemd's own limit (WatchdogSec) catches it.
     """
 
     def __init__(self, mono_ns: Callable[[], int]) -> None:
@@ -51,12 +62,20 @@ class Watchdog:
         return [name for name, limit in self._limits_ns.items() if now - self._last_ns[name] > limit]
 
     async def run(self, on_stale: Callable[[list[str]], None]) -> None:
-        """Feed systemd for ever, at a third of its limit (WATCHDOG_USEC), withholding while anything is stale."""
-        period_s = min(int(os.environ.get("WATCHDOG_USEC", "3000000")) / 3e6, 2.0)
+        """Feed systemd for ever, at a third of its limit (WATCHDOG_USEC), withholding while anything is stale.
+
+        What is stale at two looks in a row ends the process (WATCHDOG=trigger). One look is not enough: after a pause
+        of the whole process this task may run before those that are to beat.
+        """
+        period_s = min(int(os.environ.get("WATCHDOG_USEC", "3000000")) / 3e6, LONGEST_PERIOD_S)
+        before: set[str] = set()
         while True:
             stale = self.stale()
             if stale:
                 on_stale(stale)
+                if before.intersection(stale):
+                    notify("WATCHDOG=trigger")
             else:
                 notify("WATCHDOG=1")
+            before = set(stale)
             await asyncio.sleep(period_s)

@@ -15,7 +15,7 @@ from unitd.runtime.clock import SystemClock
 from unitd.runtime.ending import end_within
 from unitd.runtime.ipc import CoreLink
 from unitd.runtime.supervise import Service, supervise
-from unitd.runtime.watchdog import Watchdog, notify
+from unitd.runtime.watchdog import Watchdog, next_step, notify
 
 LOOP_BEAT_S = 1.0
 
@@ -37,6 +37,7 @@ def run_worker(who: Worker, config: Config, build: Callable[[Frame], list[Servic
 
 
 async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Service]]) -> int:
+    next_step()  # all is imported and the configuration is read
     log = logs.setup(who, config.log.level)
     run_dir = Path(config.paths.run_dir)
     watchdog = Watchdog(time.monotonic_ns)

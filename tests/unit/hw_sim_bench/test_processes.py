@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hw_sim.processes import CARE, PROCESSES, Care, KeptProcess, bound_to_us
+from hw_sim.processes import ABORT_TIMEOUT_S, CARE, PROCESSES, Care, KeptProcess, bound_to_us
 from hw_sim.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,7 +34,10 @@ def test_the_figures_are_those_of_the_units(name: str) -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.read(ROOT / "systemd" / f"unitd-{name}.service")
     service = unit["Service"]
-    assert Care(_seconds(service["WatchdogSec"]), _seconds(service["RestartSec"])) == CARE[name]
+    figures = [_seconds(service[key]) for key in ("WatchdogSec", "RestartSec", "TimeoutStartSec")]
+    assert Care(*figures) == CARE[name]
+    assert _seconds(service["TimeoutAbortSec"]) == ABORT_TIMEOUT_S
+    assert service["TimeoutStartFailureMode"] == "abort"
     assert f"unitd {name} --config" in service["ExecStart"]
 
 
@@ -72,6 +75,48 @@ def test_one_that_does_not_feed_its_watchdog_is_killed_and_back(tmp_path: Path) 
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("import time; time.sleep(600)", id="never ready"),
+        pytest.param(f"{READY}; s.send(b'EXTEND_TIMEOUT_USEC=300000'); time.sleep(600)", id="hung in a later step"),
+        pytest.param(
+            f"import signal; signal.signal(signal.SIGABRT, signal.SIG_IGN)\n{SILENT}", id="deaf to the first signal"
+        ),
+        pytest.param(
+            f"{READY}; s.send(b'READY=1')\nwhile True: s.send(b'WATCHDOG=trigger'); time.sleep(0.05)",
+            id="says itself that it hangs",
+        ),
+    ],
+)
+def test_whatever_hangs_is_ended_and_started_again(tmp_path: Path, code: str) -> None:
+    async def run() -> None:
+        process = kept(tmp_path, code, Care(watchdog_s=0.3, restart_s=0.01, start_s=0.5))
+        await process.start()
+        await until(lambda: process.starts >= 2, 10, "a second start")
+        assert process.last_status in (-signal.SIGABRT, -signal.SIGKILL)
+        await process.stop()
+
+    asyncio.run(run())
+
+
+def test_a_start_that_goes_on_step_by_step_is_waited_for(tmp_path: Path) -> None:
+    """Each step asks for more time, and the whole takes three times what one may."""
+    code = (
+        f"{READY}\nfor _ in range(6): s.send(b'EXTEND_TIMEOUT_USEC=2000000'); time.sleep(0.25)\n"
+        "s.send(b'READY=1')\nwhile True: s.send(b'WATCHDOG=1'); time.sleep(0.05)"
+    )
+
+    async def run() -> None:
+        process = kept(tmp_path, code, Care(watchdog_s=30, restart_s=0.01, start_s=0.5))
+        await process.start()
+        await process.wait_ready(10)
+        assert process.starts == 1
+        await process.stop()
+
+    asyncio.run(run())
+
+
 def test_fail__a_refused_configuration_is_said_at_once(tmp_path: Path) -> None:
     async def run() -> None:
         code = "import sys; print('unit.toml: mend it', file=sys.stderr); sys.exit(2)"
@@ -95,8 +140,12 @@ def test_nothing_outlives_a_killed_simulator() -> None:
         return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
     async def wait() -> None:
-        # Until setpriv has armed the death signal, the child is setpriv itself.
-        await until(lambda: "setpriv" not in Path(f"/proc/{pid}/comm").read_text(), 5, "the child runs")
+        # Until setpriv has armed the death signal, its name is in the command line (before its exec: in the parent's).
+        def armed() -> bool:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            return line != b"" and b"setpriv" not in line
+
+        await until(armed, 5, "the child runs")
         parent.kill()
         await until(gone, 5, "the child is gone")
 
