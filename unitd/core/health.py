@@ -14,6 +14,11 @@ from unitd.model.incident import Incident
 from unitd.ports import Clock
 from unitd.prompts import warning_names
 
+BUTTON_FAULTS = {
+    "button_cable": "the button's cable is probably cut: its normally closed line is open",
+    "button_disagrees": "one of the button's two lines did not follow a press",
+}
+
 
 class HealthDesk:
     """Reads the other desks; keeps nothing of its own."""
@@ -57,6 +62,8 @@ class HealthDesk:
             found.append(report(code="button_lost", text=f"the button cannot be watched: {why}"))
         if state.button_stuck:
             found.append(report(code="button_stuck", text="the button's contact has been closed for too long"))
+        if state.button_fault in BUTTON_FAULTS:
+            found.append(report(code=state.button_fault, text=BUTTON_FAULTS[state.button_fault]))
         if self._alarms.disk_failed:
             found.append(report(code="outbox_memory_only", text="alarms are kept in memory only: the disk refuses"))
         if self._disk_failed():

@@ -159,8 +159,11 @@ class LockWritten:
 
 @dataclass(frozen=True)
 class ButtonState:
+    """`fault` is what is wrong with the contact's cable: "", `button_cable` or `button_disagrees`."""
+
     watched: bool
     stuck: bool
+    fault: str = ""
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,8 @@ class State(msgspec.Struct, frozen=True):
     boot: int = 0
     button_watched: bool = False
     button_stuck: bool = False
+    button_fault: str = ""
+    """What is wrong with the contact's cable: "", `button_cable` or `button_disagrees`."""
     heard_mono_ns: int | None = None
     dome: DomeGoal = DomeGoal()
     warning: WarningGoal | None = None
@@ -225,5 +227,9 @@ class State(msgspec.Struct, frozen=True):
 
     @property
     def armed(self) -> bool:
-        """A press would raise the alarm: the contact is watched and is not stuck closed."""
-        return self.button_watched and not self.button_stuck
+        """A press would raise the alarm: the contact is watched, is not stuck closed, and its cable is not cut.
+
+        With one of two lines open for good the other may work, but most often a cable is cut whole: no promise.
+        Lines that disagree are a fault, but a press is felt by one of them.
+        """
+        return self.button_watched and not self.button_stuck and self.button_fault != "button_cable"

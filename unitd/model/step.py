@@ -90,8 +90,8 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.LockWritten(incident_id):
             owed = tuple(each for each in state.closed_locks if each.incident_id != incident_id)
             state = msgspec.structs.replace(state, closed_locks=owed)
-        case ev.ButtonState(watched, stuck):
-            state = msgspec.structs.replace(state, button_watched=watched, button_stuck=stuck)
+        case ev.ButtonState(watched, stuck, fault):
+            state = msgspec.structs.replace(state, button_watched=watched, button_stuck=stuck, button_fault=fault)
         case ev.Tick():
             pass
     return time_passed(state, now_ns, settings)
@@ -244,6 +244,7 @@ def rebooted(state: State, boot: int, now_ns: int) -> State:
         ),
         button_watched=False,
         button_stuck=False,
+        button_fault="",
         heard_mono_ns=None,
         dome=DomeGoal(state.dome.number + 1, state.dome.preset),
         warning=None,

@@ -2,6 +2,8 @@
 
 REMEDIES = {
     "broker_lost": "check the link, then that the control room's broker answers at the configured address",
+    "button_cable": "look at the button's cable and its NC terminal; a press may not be felt until it is mended",
+    "button_disagrees": "press the button: look at the line (NO or NC) that does not follow; then press it again",
     "button_lost": "the button's pin cannot be read: check `button.pin` and the rights of user unitd on the GPIO chip",
     "button_stuck": "look at the button and its cable: it reads as pressed all the time",
     "call_failed": "check that the endpoint's address and certificate are right and that it runs",
