@@ -42,6 +42,22 @@ class Button(Protocol):
     def close(self) -> None: ...
 
 
+class DescriptorStore(Protocol):
+    """Keeps file descriptors open while no process of ours runs (systemd's store in the field). No call waits."""
+
+    def take(self, name: str) -> list[int]:
+        """What a predecessor stored as `name`, once; the caller's to close."""
+        ...
+
+    def keep(self, name: str, fd: int) -> bool:
+        """Keep a copy of `fd` as `name`; whether the keeper was told."""
+        ...
+
+    def drop(self, name: str) -> bool:
+        """Close what is kept as `name`, a moment later; whether the keeper was told."""
+        ...
+
+
 class Will(NamedTuple):
     """The message that a broker publishes for us, retained, when the connection is lost."""
 
@@ -105,6 +121,13 @@ class ModemDialog(Protocol):
 
     async def ask(self, command: str, timeout_s: float, answers: str | None = None) -> list[str]:
         """The lines of the answer. Raises ModemSilentError, ModemRefusedError, DeviceError."""
+        ...
+
+    async def send_text(
+        self, command: str, text: str, *, prompt_timeout_s: float, timeout_s: float, gone: Callable[[], None]
+    ) -> list[str]:
+        """As `ask`, with `text` and Ctrl-Z at the modem's prompt; `gone` is called when it has been written: whatever
+        is raised after that, the modem may have sent it."""
         ...
 
 
