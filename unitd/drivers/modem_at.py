@@ -5,8 +5,10 @@ belongs to no command is a report. No I/O: bytes come in by `feed` and leave by 
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 from unitd.errors import DeviceError, ModemRefusedError, ModemSilentError
 
@@ -15,6 +17,10 @@ LONGEST_ANSWER_LINES = 200
 QUIET_S = 0.15
 """After an opening or a command without an answer the line must be silent this long: late answers are thrown away."""
 QUIET_WAIT_S = 1.0
+CTRL_Z = b"\x1a"
+LEAVE_PROMPT = b"\x1b\r"
+"""Ends the entry of a message's text without sending it (TS 27.005, 3.5.1); to a modem that waits for a command it is
+noise. Without it a modem whose process died at the prompt would take every later command for text, for ever."""
 
 _FINAL = re.compile(r"^(OK|ERROR|\+CM[ES] ERROR:.*|COMMAND NOT SUPPORT)$")
 _REPORT_WORDS = (
@@ -91,6 +97,8 @@ class AtDialog:
         self._lines: list[str] = []
         self._command = ""
         self._prefix = ""
+        self._prompt: asyncio.Future[None] | None = None
+        self._text = ""
         self._distrust = True
         self._heard = asyncio.Event()
         self.dropped_lines = 0
@@ -103,8 +111,7 @@ class AtDialog:
 
     def lost(self, why: str) -> None:
         """The port has gone: the outstanding command fails with DeviceError."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(DeviceError(why))
+        self._fail(DeviceError(why))
 
     async def ask(self, command: str, timeout_s: float, answers: str | None = None) -> list[str]:
         """Send `command` (with its AT, without CR) and return the lines before OK.
@@ -115,31 +122,75 @@ class AtDialog:
         Raises ModemRefusedError, ModemSilentError after `timeout_s`, or DeviceError when the port fails.
         """
         async with self._turn:
-            if self._distrust:
-                await self._quiet()
-            self._lines, self._command = [], command
-            name = _NAME.match(command)
-            self._prefix = answers or (f"{name[1].upper()}:" if name and name[1].startswith("+") else "")
-            self._answer = asyncio.get_running_loop().create_future()
+            await self._begin(command, answers)
+            return await self._finish(command, timeout_s)
+
+    async def send_text(
+        self, command: str, text: str, *, prompt_timeout_s: float, timeout_s: float, gone: Callable[[], None]
+    ) -> list[str]:
+        """Send `command`, wait for the prompt, write `text` and Ctrl-Z, and return the lines before OK.
+
+        `gone` is called when the text has been written: an error after that, other than ModemRefusedError, leaves open
+        whether the message was sent; before that it was not. Raises as `ask`, and at once when the modem starts anew.
+        """
+        async with self._turn:
+            await self._begin(command, None)
+            assert self._answer is not None  # noqa: S101 - `_begin` made it
+            self._prompt, self._text = asyncio.get_running_loop().create_future(), text
             try:
-                self._write(command.encode("ascii", "replace") + b"\r")
-                # Not wait_for: up to Python 3.11 it swallows a cancellation that comes together with the answer.
-                async with asyncio.timeout(timeout_s):
-                    final = await self._answer
-            except TimeoutError:
+                either: set[asyncio.Future[Any]] = {self._prompt, self._answer}
+                await asyncio.wait(either, timeout=prompt_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                if not self._answer.done():
+                    if not self._prompt.done():
+                        self._fail(ModemSilentError(f"{command}: no prompt within {prompt_timeout_s:g} s"))
+                    else:
+                        self._write(text.encode("ascii", "replace") + CTRL_Z)
+                        gone()
+                return await self._finish(command, timeout_s)
+            except ModemRefusedError:
+                raise
+            except (asyncio.CancelledError, DeviceError):
                 self._distrust = True
-                raise ModemSilentError(f"{command}: no answer within {timeout_s:g} s") from None
-            except asyncio.CancelledError:
-                self._distrust = True
+                with contextlib.suppress(DeviceError):
+                    self._write(LEAVE_PROMPT)
                 raise
             finally:
-                self._answer = None
-            if final != "OK":
-                raise ModemRefusedError(command, final)
-            return self._lines
+                self._prompt, self._answer, self._text = None, None, ""
+
+    async def _begin(self, command: str, answers: str | None) -> None:
+        if self._distrust:
+            await self._quiet()
+        self._lines, self._command = [], command
+        name = _NAME.match(command)
+        self._prefix = answers or (f"{name[1].upper()}:" if name and name[1].startswith("+") else "")
+        self._write(command.encode("ascii", "replace") + b"\r")
+        self._answer = asyncio.get_running_loop().create_future()
+
+    async def _finish(self, command: str, timeout_s: float) -> list[str]:
+        assert self._answer is not None  # noqa: S101 - `_begin` made it
+        try:
+            # Not wait_for: up to Python 3.11 it swallows a cancellation that comes together with the answer.
+            async with asyncio.timeout(timeout_s):
+                final = await self._answer
+        except TimeoutError:
+            self._distrust = True
+            raise ModemSilentError(f"{command}: no answer within {timeout_s:g} s") from None
+        except (asyncio.CancelledError, DeviceError):
+            self._distrust = True
+            raise
+        finally:
+            self._answer = None
+        if final != "OK":
+            raise ModemRefusedError(command, final)
+        return self._lines
+
+    def _fail(self, error: DeviceError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
     async def _quiet(self) -> None:
-        """Let late answers pass; they are reports to nobody."""
+        """Leave a prompt that may be open, and let late answers pass; they are reports to nobody."""
+        self._write(LEAVE_PROMPT)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + QUIET_WAIT_S
         while loop.time() < deadline_s:
@@ -160,8 +211,14 @@ class AtDialog:
         elif _FINAL.match(line):
             assert self._answer is not None  # noqa: S101 - `waiting` says so
             self._answer.set_result(line)
-        elif line == self._command:
+        elif line == self._command or (self._text and line.rstrip("\ufffd") == self._text):
             return  # echo, before ATE0 took effect
+        elif line == ">" and self._prompt is not None:
+            if not self._prompt.done():
+                self._prompt.set_result(None)
+        elif self._prompt is not None and line.upper() == "RDY":
+            self._on_report(line)
+            self._fail(ModemSilentError(f"{self._command}: the modem started anew"))
         elif self._is_report(line):
             self._on_report(line)
         elif len(self._lines) < LONGEST_ANSWER_LINES:

@@ -114,7 +114,7 @@ def test_one_command_at_a_time() -> None:
         assert answers == [[f"answer {n}"] for n in range(5)]
 
     answers = {f"AT+X{n}": f"\r\nanswer {n}\r\nOK\r\n".encode() for n in range(5)}
-    assert talk(answers, conversation).written == [f"AT+X{n}" for n in range(5)]
+    assert talk(answers, conversation).written == ["\x1b", *(f"AT+X{n}" for n in range(5))]
 
 
 def test_fail__port_lost_while_waiting() -> None:
@@ -181,3 +181,108 @@ def test_a_cancellation_that_comes_with_the_answer_is_not_lost() -> None:
             await asking
 
     talk({}, conversation)
+
+
+async def _send(line: Line, gone: list[int], text: str = "0011AA", timeout_s: float = 5.0) -> list[str]:
+    return await line.at.send_text(
+        "AT+CMGS=6", text, prompt_timeout_s=0.1, timeout_s=timeout_s, gone=lambda: gone.append(1)
+    )
+
+
+PROMPT = b"\r\n> "
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        (PROMPT, b"\r\n+CMGS: 7\r\n\r\nOK\r\n"),
+        (b"AT+CMGS=6\r" + PROMPT, b"0011AA\x1a\r\n+CMGS: 7\r\n\r\nOK\r\n"),
+        (b'\r\n+CMTI: "ME",1\r\n' + PROMPT, b"\r\n+CEREG: 1\r\n\r\n+CMGS: 7\r\n\r\nOK\r\n"),
+    ],
+    ids=["plain", "echo", "reports-between"],
+)
+def test_ok__text_at_the_prompt(prompt: bytes, answer: bytes) -> None:
+    async def conversation(line: Line) -> None:
+        gone: list[int] = []
+        assert await _send(line, gone) == ["+CMGS: 7"]
+        assert gone == [1]
+
+    line = talk({"AT+CMGS=6": prompt, "0011AA\x1a": answer}, conversation)
+    assert line.written == ["\x1b", "AT+CMGS=6", "0011AA\x1a"]
+
+
+def test_fail__refused_instead_of_a_prompt_or_after_the_text() -> None:
+    async def conversation(line: Line) -> None:
+        gone: list[int] = []
+        line.answers["AT+CMGS=6"] = b"\r\n+CMS ERROR: 310\r\n"
+        with pytest.raises(ModemRefusedError) as caught:
+            await _send(line, gone)
+        assert (caught.value.code, gone) == (310, [])
+        line.answers |= {"AT+CMGS=6": PROMPT, "0011AA\x1a": b"\r\n+CMS ERROR: 331\r\n"}
+        with pytest.raises(ModemRefusedError) as caught:
+            await _send(line, gone)
+        assert (caught.value.code, gone) == (331, [1])
+
+    assert talk({}, conversation).written.count("\x1b") == 1
+
+
+def test_fail__no_prompt_is_left_before_the_next_command() -> None:
+    async def conversation(line: Line) -> None:
+        gone: list[int] = []
+        with pytest.raises(ModemSilentError, match="no prompt"):
+            await _send(line, gone)
+        assert gone == []
+        assert line.written[-1] == "\x1b"
+        line.at.feed(PROMPT)
+        assert await line.at.ask("AT", 1) == []
+
+    talk({"AT": b"\r\nOK\r\n"}, conversation)
+
+
+def test_fail__silence_after_the_text_a_restart_and_a_lost_port() -> None:
+    async def conversation(line: Line) -> None:
+        gone: list[int] = []
+        with pytest.raises(ModemSilentError, match="no answer"):
+            await _send(line, gone, timeout_s=0.05)
+        line.answers["0011AA\x1a"] = b"\r\nRDY\r\n"
+        with pytest.raises(ModemSilentError, match="started anew"):
+            await _send(line, gone, timeout_s=30)
+        asyncio.get_running_loop().call_later(0.3, line.at.lost, "gone")
+        line.answers["0011AA\x1a"] = b""
+        with pytest.raises(DeviceError, match="gone"):
+            await _send(line, gone, timeout_s=30)
+        assert gone == [1, 1, 1]
+        assert line.reports == ["RDY"]
+
+    talk({"AT+CMGS=6": PROMPT}, conversation)
+
+
+def test_a_cancelled_entry_leaves_the_prompt() -> None:
+    async def conversation(line: Line) -> None:
+        sending = asyncio.create_task(_send(line, []))
+        await line.wrote.wait()
+        line.wrote.clear()
+        await line.wrote.wait()  # after leaving a prompt that may have been open
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert line.written[-1] == "\x1b"
+
+    talk({}, conversation)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(noise | st.just(PROMPT), max_size=15))
+def test_no_bytes_raise_past_a_text(chunks: list[bytes]) -> None:
+    async def conversation(line: Line) -> None:
+        sending = asyncio.create_task(
+            line.at.send_text("AT+CMGS=6", "00", prompt_timeout_s=0.01, timeout_s=0.01, gone=lambda: None)
+        )
+        await asyncio.sleep(0)
+        for chunk in chunks:
+            line.at.feed(chunk)
+            await asyncio.sleep(0)
+        with contextlib.suppress(DeviceError):
+            assert isinstance(await sending, list)
+
+    talk({}, conversation, quiet_s=0.001)
