@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +57,10 @@ def kernel() -> Iterator[FakeKernel]:
 
 def button(kernel: FakeKernel, store: FakeStore, chip: str = "auto", level: str = "low") -> KernelButton:
     return KernelButton(chip, 17, level, store, kernel=kernel)
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_a_line_is_requested_as_an_input_with_its_pull_and_stored(kernel: FakeKernel) -> None:
@@ -122,25 +126,25 @@ def test_a_descriptor_that_is_not_this_very_line_is_not_adopted(kernel: FakeKern
     if what == "no line":
         kernel.lines.clear()
     kernel.gone = what == "chip removed"
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     store.next_life()
     line = button(kernel, store, level="high" if what == "pull" else "low")
     assert not line.adopted
     assert len(kernel.requests) == 2
     assert len(store.kept["button"]) == 1  # the old one was dropped, the new one stored
     line.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert open_descriptors() <= before
 
 
 def test_a_failed_request_leaks_nothing_and_names_the_reason(kernel: FakeKernel) -> None:
     kernel.refusal = errno.EBUSY
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(DeviceError, match="line 17 of /dev/gpiochip0: is held by 'unitd'"):
         button(kernel, FakeStore())
     kernel.refusal = errno.EACCES
     with pytest.raises(DeviceError, match="group"):
         button(kernel, FakeStore())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_auto_finds_the_header_by_its_label_whatever_its_number(kernel: FakeKernel) -> None:
