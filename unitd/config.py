@@ -63,6 +63,8 @@ class ClockTable(_Table, frozen=True, kw_only=True):
 
 
 class ButtonTable(_Table, frozen=True, kw_only=True):
+    driver: Literal["gpiozero", "kernel"] = "gpiozero"
+    chip: str = "auto"
     pin: Pin = 17
     closed_level: Literal["low", "high"] = "low"
     stuck_after_s: PositiveSeconds = 30.0

@@ -18,6 +18,7 @@ _SECRET_QUERY = re.compile(r"(^|&)(token|password|passwd|pwd|secret|key|apikey|a
 def contradictions(c: "Config") -> Iterator[Finding]:
     """Yield (key, value seen, remedy) for each."""
     yield from _pins(c)
+    yield from _button(c)
     yield from _names(c)
     yield from _addresses(c)
     yield from _paths(c)
@@ -38,6 +39,14 @@ def _pins(c: "Config") -> Iterator[Finding]:
             yield key, f"saw {pin}, which {owners[pin]} uses too", "give each its own pin"
         elif pin is not None:
             owners[pin] = key
+
+
+def _button(c: "Config") -> Iterator[Finding]:
+    chip = c.button.chip
+    if chip != "auto" and not chip.startswith("/dev/"):
+        yield "button.chip", seen(chip), 'write "auto", or a path such as /dev/gpiochip0'
+    elif chip != "auto" and c.button.driver == "gpiozero":
+        yield "button.chip", "gpiozero finds the chip by itself", 'write driver = "kernel", or leave this key out'
 
 
 def _names(c: "Config") -> Iterator[Finding]:
