@@ -50,6 +50,7 @@ class SiteTable(_Table, frozen=True, kw_only=True):
     longitude: Annotated[float, Meta(ge=-180, le=180)] | None = None
     approach: str = ""
     revision: int = 1
+    timezone: str = "Europe/London"
 
 
 class PathsTable(_Table, frozen=True, kw_only=True):
@@ -101,6 +102,41 @@ class EndpointTable(_Table, frozen=True, kw_only=True):
     key_file: str = "/etc/unitd/tls/unit.key"
 
 
+class ControlRoomTable(_Table, frozen=True, kw_only=True):
+    """Who is asked to answer, in order of preference; those on duty first."""
+
+    name: Name
+    brokers: tuple[Name, ...] = ()
+    endpoints: tuple[Name, ...] = ()
+    hours: tuple[str, ...] = ()
+
+
+class DutyNumberTable(_Table, frozen=True, kw_only=True):
+    """A telephone that gets a text message while an alarm is not received, or not answered."""
+
+    name: Name
+    number: str
+    hours: tuple[str, ...] = ()
+
+
+class EscalationTable(_Table, frozen=True, kw_only=True):
+    """The two timetables: until an alarm is received, and until it is answered."""
+
+    unreceived_ask_next_s: PositiveSeconds = 15.0
+    unreceived_sms_s: PositiveSeconds = 30.0
+    unanswered_ask_next_s: PositiveSeconds = 45.0
+    unanswered_sms_s: PositiveSeconds = 90.0
+    sms_again_s: PositiveSeconds = 300.0
+    sms_longest_pause_s: PositiveSeconds = 3600.0
+
+
+class TestAlarmTable(_Table, frozen=True, kw_only=True):
+    """The periodic test alarm that the control room must answer."""
+
+    every_s: PositiveSeconds | None = 259_200.0
+    answer_within_s: PositiveSeconds = 900.0
+
+
 class CameraTable(_Table, frozen=True, kw_only=True):
     name: Name
     main_url: str
@@ -123,6 +159,7 @@ class IncidentTable(_Table, frozen=True, kw_only=True):
     pre_roll_s: Seconds = 60.0
     post_roll_s: Seconds = 30.0
     still_trying_after_s: PositiveSeconds = 60.0
+    close_after_s: PositiveSeconds | None = 14_400.0
 
 
 class HeartbeatTable(_Table, frozen=True, kw_only=True):
@@ -185,6 +222,10 @@ class Config(_Table, frozen=True, kw_only=True):
     sounder: SounderTable = SounderTable()
     brokers: tuple[BrokerTable, ...] = ()
     endpoints: tuple[EndpointTable, ...] = ()
+    control_rooms: tuple[ControlRoomTable, ...] = ()
+    duty_numbers: tuple[DutyNumberTable, ...] = ()
+    escalation: EscalationTable = EscalationTable()
+    test_alarm: TestAlarmTable = TestAlarmTable()
     cameras: tuple[CameraTable, ...] = ()
     ring: RingTable = RingTable()
     incident: IncidentTable = IncidentTable()

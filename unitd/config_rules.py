@@ -1,11 +1,14 @@
 """Contradictions between keys that are each well-formed, and addresses that cannot work. Pure."""
 
 import re
+import zoneinfo
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from unitd.config_words import seen
+from unitd.model.hours import parse_hours
+from unitd.model.sms import NUMBER_REMEDY, normal_number
 
 if TYPE_CHECKING:
     from unitd.config import Config
@@ -23,6 +26,7 @@ def contradictions(c: "Config") -> Iterator[Finding]:
     yield from _addresses(c)
     yield from _paths(c)
     yield from _amounts(c)
+    yield from _rooms(c)
 
 
 def _pins(c: "Config") -> Iterator[Finding]:
@@ -50,7 +54,7 @@ def _button(c: "Config") -> Iterator[Finding]:
 
 
 def _names(c: "Config") -> Iterator[Finding]:
-    for table in ("brokers", "endpoints", "cameras"):
+    for table in ("brokers", "endpoints", "cameras", "control_rooms"):
         names = [entry.name for entry in getattr(c, table)]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -105,6 +109,45 @@ def _url(key: str, url: str, scheme: str, whose: str) -> Iterator[Finding]:
         yield key, seen(url), "a secret does not belong in a URL; name a file that holds it"
     elif parts.scheme != scheme or not host or re.search(r"\s", url):
         yield key, seen(url), f"{whose}'s URL starts with {scheme}:// and a host name"
+
+
+def _rooms(c: "Config") -> Iterator[Finding]:
+    """Who is asked to answer: names that exist, hours that can be read, numbers that can be dialled."""
+    known = {"brokers": [each.name for each in c.brokers], "endpoints": [each.name for each in c.endpoints]}
+    for index, room in enumerate(c.control_rooms):
+        for key, names in known.items():
+            for name in getattr(room, key):
+                if name not in names:
+                    there = ", ".join(names) or "none is configured"
+                    yield f"control_rooms[{index}].{key}", seen(name), f"name one of the {key} ({there})"
+    for index, number in enumerate(c.duty_numbers):
+        if normal_number(number.number) is None:
+            yield f"duty_numbers[{index}].number", seen(number.number), NUMBER_REMEDY
+    if c.duty_numbers and c.modem is None:
+        yield "duty_numbers", f"saw {len(c.duty_numbers)}, and no [modem] to send with", "add the modem table"
+    for table in ("control_rooms", "duty_numbers"):
+        for index, entry in enumerate(getattr(c, table)):
+            for line in entry.hours:
+                try:
+                    parse_hours(line)
+                except ValueError as error:
+                    yield f"{table}[{index}].hours", seen(line), str(error)
+    names = [*(each.name for each in c.control_rooms), *(each.name for each in c.duty_numbers)]
+    for index, number in enumerate(c.duty_numbers):
+        if number.name in names[: len(c.control_rooms) + index]:
+            yield (
+                f"duty_numbers[{index}].name",
+                f"saw {number.name!r} twice",
+                "give rooms and numbers names that differ",
+            )
+    try:
+        zoneinfo.ZoneInfo(c.site.timezone)
+    except (OSError, ValueError, LookupError):
+        yield (
+            "site.timezone",
+            seen(c.site.timezone),
+            'write a name such as "Europe/London" (timedatectl list-timezones)',
+        )
 
 
 def _paths(c: "Config") -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import msgspec
 
 from unitd.core.latch import Latch
 from unitd.core.machine import DiskWorker
+from unitd.core.wishes import code_of
 from unitd.messages.control_room import Alarm, Site, Stamp, topic
 from unitd.model import events as ev
 from unitd.model.incident import Incident, Press
@@ -71,6 +72,7 @@ class AlarmDesk:
         self._on_disk: set[str] = set()
         self._unremoved: set[str] = set()
         self._disk_refused = False
+        self._isolated = False
 
     @property
     def disk_failed(self) -> bool:
@@ -101,6 +103,7 @@ class AlarmDesk:
         """Take up new alarms at once, drop confirmed ones."""
         now_ns = self._clock.mono_ns()
         wanted = {press.press_id: (incident, press) for incident, press in levels.alarms}
+        self._isolated = levels.isolation is not None
         for press_id, (incident, press) in wanted.items():
             known = self._waiting.get(press_id)
             if known is None:
@@ -108,7 +111,10 @@ class AlarmDesk:
                 self._waiting[press_id] = known
                 self._persist(known)
                 self._send(known, now_ns)
+            asked_more = known.incident.asked != incident.asked
             known.incident, known.press = incident, press
+            if asked_more and press is incident.presses[0]:
+                self._send(known, now_ns)
         for press_id in [each for each in self._waiting if each not in wanted]:
             done = self._waiting.pop(press_id)
             self._task(self._remove(done.press.press_id))
@@ -189,7 +195,12 @@ class AlarmDesk:
             sent=self._clock.stamp(),
             presses=incident.count,
             attempt=waiting.attempt,
-            code=incident.incident_id.replace("-", "")[:6].upper(),
+            code=code_of(incident),
+            origin=incident.origin,
+            asked=incident.asked,
+            recent_incidents=incident.recent,
+            recent_hoaxes=incident.recent_hoaxes,
+            isolated=self._isolated,
         )
         payload = msgspec.json.encode(alarm)
         sent = [

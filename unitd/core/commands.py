@@ -16,6 +16,7 @@ from unitd.model.incident import State
 from unitd.model.step import refusal
 
 KEPT_REPLIES = 128
+SECOND_NS = 1_000_000_000
 
 
 class _Envelope(msgspec.Struct):
@@ -108,6 +109,12 @@ class CommandDesk:
                 return ev.Answered(command.incident_id, command.by)
             case wire.Close():
                 return ev.Closed(command.incident_id, command.by, command.outcome, command.note)
+            case wire.Extend():
+                return ev.Extended(command.incident_id, command.by, command.for_s * SECOND_NS)
+            case wire.Isolate():
+                return ev.Isolated(command.by, command.reason, command.for_s * SECOND_NS)
+            case wire.EndIsolation():
+                return ev.IsolationEnded(command.by)
             case wire.DomeMove():
                 return ev.DomeMoved(command.pan, command.tilt, command.zoom, command.duration_ms * 1_000_000)
             case wire.DomeStop():

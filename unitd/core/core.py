@@ -12,19 +12,23 @@ from unitd.core.alarm import AlarmDesk
 from unitd.core.button import Felt
 from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
+from unitd.core.duty import DutyDesk
 from unitd.core.health import HealthDesk
 from unitd.core.latch import Latch
 from unitd.core.locks import LockDesk
 from unitd.core.machine import Machine, Watch
 from unitd.core.panel import Panel
 from unitd.core.recover import Recovered, merged, recover
+from unitd.core.settings import settings_of
 from unitd.core.snapshot import Snapshot
 from unitd.core.unit import Unit
+from unitd.core.wishes import Wishes
 from unitd.core.workers import WorkerDesk
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
 from unitd.model import events as ev
-from unitd.model.incident import Incident, Settings
+from unitd.model.incident import Incident, Origin
+from unitd.model.outputs import Outputs
 from unitd.prompts import warning_names
 from unitd.runtime import logs
 from unitd.runtime.logs import Logger
@@ -53,11 +57,12 @@ class Core:
         self._latch = Latch(self._run_dir)
         self._panel = Panel()
         self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
-        self.unit = Unit(self._settings(), self._snapshot, self._clock, self._log)
+        self.unit = Unit(settings_of(config), self._snapshot, self._clock, self._log)
         self._watch: Watch | None = None
         self._button_error = "not tried yet"
         self._early: list[Felt] = []
         self._ready = False
+        self._test_called = False
 
     async def run(self, stop: asyncio.Event, on_ending: Callable[[int], None] = lambda _status: None) -> int:
         """Arm, recover, serve until `stop` is set; returns the exit status. `on_ending` is told it before the end,
@@ -74,17 +79,6 @@ class Core:
         self._panel.close()
         self._disk.close()
         return status
-
-    def _settings(self) -> Settings:
-        c = self._config
-        return Settings(
-            pre_roll_ns=int(c.incident.pre_roll_s * 1e9),
-            post_roll_ns=int(c.incident.post_roll_s * 1e9),
-            still_trying_after_ns=int(c.incident.still_trying_after_s * 1e9),
-            silent_after_ns=int(c.heartbeat.silent_after_s * 1e9),
-            panel_preset=c.dome.panel_preset if c.dome else None,
-            dome_move_limit_ns=int((c.dome.move_limit_s if c.dome else 0) * 1e9),
-        )
 
     def _fit_lamps(self) -> None:
         """Take the pins of lamps and sounder that are not held yet; one that cannot be had leaves the others lit."""
@@ -178,9 +172,9 @@ class Core:
         self._alarms.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries])
         self._workers = WorkerDesk(
-            self._run_dir, session, (c.ring.sync_idle_s, c.ring.sync_incident_s), self._log, self._worker_event,
-            lambda: self._health.status(),
+            self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
         )  # fmt: skip
+        self._duty = DutyDesk(c, self._clock, lambda: unit.state, unit.apply)
         self._locks = LockDesk(
             self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
         )
@@ -196,8 +190,14 @@ class Core:
             self._workers.reconcile,
             self._locks.reconcile,
             lambda levels: self._control_room.state_changed(),
+            self._test_when_due,
         )
         unit.on_stage(self._stage)
+        unit.on_asked(
+            lambda each: self._control_room.event(
+                "incident_asked", incident_id=each.incident_id, data={"room": each.asked[-1], "stage": each.stage}
+            )
+        )
         unit.restore(recovered.state)
         # not the predecessor's word: the contact may have come free while nobody watched
         unit.apply(ev.ButtonState(self._watch is not None, self._watch is not None and self._watch.stuck))
@@ -228,11 +228,20 @@ class Core:
                 self._alarms.settle(held)
         await asyncio.Event().wait()
 
-    def _mint_test(self) -> ev.Raised:
+    def _mint_test(self, origin: Origin = "command") -> ev.Raised:
         stamp = self._clock.stamp()
-        return ev.Raised(
-            self._machine.new_id(), self._machine.new_id(), "test", stamp.mono_ns, stamp.utc_us, stamp.clock
-        )  # fmt: skip
+        press_id, incident_id = self._machine.new_id(), self._machine.new_id()
+        return ev.Raised(press_id, incident_id, "test", stamp.mono_ns, stamp.utc_us, stamp.clock, origin=origin)
+
+    def _test_when_due(self, levels: Outputs) -> None:
+        if levels.test_due and not self._test_called:
+            self._test_called = True
+            self._loop.call_soon(self._raise_test)  # not from within the step that found it due
+
+    def _raise_test(self) -> None:
+        self._test_called = False
+        if self.unit.outputs().test_due:
+            self.unit.apply(self._mint_test("periodic"))
 
     def _stage(self, incident: Incident) -> None:
         by = {"accepted": incident.accepted_by, "answered": incident.answered_by}.get(incident.stage)
@@ -245,6 +254,8 @@ class Core:
     def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
         if event.name == "upload_done":
             self.unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
+        if event.name == "sms_sent":
+            self.unit.apply(ev.SmsSent(str(event.data.get("sms_id"))))
         if event.name != "segment_closed":
             self._control_room.event(
                 event.name,
@@ -287,6 +298,7 @@ class Core:
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
             Service("locks", self._locks.run),
+            Service("duty", self._duty.run),
             Service("snapshot", self._snapshot.run),
             Service("late disk", lambda: self._late(recovered)),
             *self._control_room.services(),

@@ -10,7 +10,9 @@ from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
-from unitd.model.incident import Incident
+from unitd.model.incident import Incident, Settings, State
+from unitd.model.passing import limit_ns
+from unitd.model.periodic_test import ends_ns
 from unitd.ports import Clock
 from unitd.prompts import warning_names
 
@@ -74,6 +76,8 @@ class HealthDesk:
             found.append(
                 report(code="outbox_quarantine", text=f"{len(self._quarantined)} unreadable alarm(s) put aside")
             )
+        if state.test_unanswered:
+            found.append(report(code="test_unanswered", text="nobody answered the last periodic test alarm"))
         if self._clock.stamp().clock == "unknown":
             found.append(report(code="clock_unknown", text="the clock is not synchronised; times are provisional"))
         if self._config.brokers and self._silent():
@@ -99,11 +103,12 @@ class HealthDesk:
             clock=stamp.clock,
             uptime_ms=stamp.mono_ns // 1_000_000,
             site=self._site,
-            open_incidents=tuple(_open(each) for each in self._unit.state.incidents if each.open),
+            open_incidents=tuple(_open(each, self._unit.settings) for each in self._unit.state.incidents if each.open),
             faults=self.faults(),
             facts=self._workers.facts(),
             presets=self._config.dome.presets if self._config.dome else (),
             warnings=tuple(warning_names()),
+            isolation=_isolation(self._unit.state),
         )
 
     def status(self) -> worker_wire.Status:
@@ -136,11 +141,26 @@ class HealthDesk:
         )
 
 
-def _open(incident: Incident) -> wire.OpenIncident:
+def _isolation(state: State) -> wire.Isolation | None:
+    isolation = state.isolation
+    if isolation is None:
+        return None
+    until_ms = isolation.until_mono_ns // 1_000_000
+    return wire.Isolation(
+        by=isolation.by, reason=isolation.reason, until_uptime_ms=until_ms, suppressed=state.suppressed
+    )
+
+
+def _open(incident: Incident, settings: Settings) -> wire.OpenIncident:
+    ends = [each for each in (limit_ns(incident, settings), ends_ns(incident, settings)) if each is not None]
     return wire.OpenIncident(
         incident_id=incident.incident_id,
         kind=incident.kind,
         stage=incident.stage,
         raised=wire.Stamp(utc_us=incident.raised_utc_us, clock=incident.clock, mono_ns=incident.raised_mono_ns),  # type: ignore[arg-type]
         presses=incident.count,
+        asked=incident.asked,
+        closes_uptime_ms=min(ends) // 1_000_000 if ends else None,
+        recent_incidents=incident.recent,
+        recent_hoaxes=incident.recent_hoaxes,
     )

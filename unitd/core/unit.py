@@ -7,7 +7,7 @@ import msgspec
 
 from unitd.core.snapshot import Snapshot
 from unitd.model import events as ev
-from unitd.model.incident import Incident, Settings, State
+from unitd.model.incident import DomeGoal, Incident, Settings, State
 from unitd.model.outputs import Outputs, next_change_ns, outputs
 from unitd.model.step import step
 from unitd.ports import Clock
@@ -29,6 +29,7 @@ class Unit:
         self._log = log
         self._reconcilers: list[Reconciler] = []
         self._on_stage: list[Callable[[Incident], None]] = []
+        self._on_asked: list[Callable[[Incident], None]] = []
         self._wake = asyncio.Event()
         self._saving: set[asyncio.Task[None]] = set()
 
@@ -39,6 +40,10 @@ class Unit:
     def on_stage(self, call: Callable[[Incident], None]) -> None:
         """Call with each incident whose stage has changed."""
         self._on_stage.append(call)
+
+    def on_asked(self, call: Callable[[Incident], None]) -> None:
+        """Call with each incident for which a further control room is asked."""
+        self._on_asked.append(call)
 
     def outputs(self) -> Outputs:
         return outputs(self.state, self._clock.mono_ns(), self.settings)
@@ -81,26 +86,32 @@ class Unit:
             beat()
 
     def _transitions(self, before: State, after: State, now_ns: int) -> None:
-        """Log and tell what changed in stage, and bring the disk to the new state when something did."""
-        moved = False
+        """Log and tell what changed in stage, and bring the disk to the new state when something lasting did."""
         known = {each.incident_id: each for each in before.incidents}
         for incident in after.incidents:
             old = known.get(incident.incident_id)
             if old is None or old.stage != incident.stage:
-                moved = True
                 chain(self._log, incident.stage, incident.incident_id, now_ns)
                 for tell in self._on_stage:
                     tell(incident)
-            elif old.count != incident.count:
-                moved = True
+            if incident.asked != (old.asked if old is not None else ()):
+                for tell in self._on_asked:
+                    tell(incident)
         gone = set(known) - {each.incident_id for each in after.incidents}
         for incident_id in gone:
-            moved = True
             if known[incident_id].open:
                 chain(self._log, "closed", incident_id, now_ns)
                 for tell in self._on_stage:
                     tell(msgspec.structs.replace(known[incident_id], stage="closed"))
-        if moved or after.uploads != before.uploads:
+        if _lasting(after) != _lasting(before):
             task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))
             self._saving.add(task)
             task.add_done_callback(self._saving.discard)
+
+
+def _lasting(state: State) -> State:
+    """What must outlive the boot: the state without what only this moment knows."""
+    return msgspec.structs.replace(
+        state, heard_mono_ns=None, dome=DomeGoal(), warning=None, button_watched=False, button_stuck=False,
+        button_fault="", ended_mono_ns=None, on_duty=None, utc_offset_us=None,
+    )  # fmt: skip

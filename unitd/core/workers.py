@@ -30,20 +30,23 @@ class _Seen:
 
 
 class WorkerDesk:
-    """Serves `core.sock`. A worker that does not read is cut off, never waited for."""
+    """Serves `core.sock`; `wishes(outputs, session, number)` is what to send.
+
+    A worker that does not read is cut off, never waited for.
+    """
 
     def __init__(
         self,
         run_dir: Path,
         session: int,
-        sync_s: tuple[float, float],
+        wishes: Callable[[Outputs, int, int], wire.Desired],
         log: Logger,
         on_event: Callable[[wire.Worker, wire.Event], None],
         status: Callable[[], wire.Status],
     ) -> None:
         self._path = run_dir / "core.sock"
         self.session = session
-        self._sync_idle_s, self._sync_incident_s = sync_s
+        self._wishes = wishes
         self._log = log
         self._on_event = on_event
         self._status = status
@@ -55,7 +58,7 @@ class WorkerDesk:
 
     def reconcile(self, levels: Outputs) -> None:
         """Send the desired state when it differs from the last."""
-        wanted = self._wanted(levels, self._desired.number)
+        wanted = self._wishes(levels, self.session, self._desired.number)
         if wanted == self._desired and self._line:
             return
         self._desired = msgspec.structs.replace(wanted, number=self._desired.number + 1)
@@ -99,37 +102,6 @@ class WorkerDesk:
             server.close()
             for writer in self._writers:
                 writer.transport.abort()
-
-    def _wanted(self, levels: Outputs, number: int) -> wire.Desired:
-        served = levels.served
-        call = levels.call
-        return wire.Desired(
-            session=self.session,
-            number=number,
-            incident=None
-            if served is None
-            else wire.OpenIncident(
-                incident_id=served.incident_id,
-                kind=served.kind,
-                stage=served.stage,
-                raised_mono_ns=served.raised_mono_ns,
-            ),
-            record=wire.RecordWanted(sync_s=self._sync_incident_s if levels.in_incident else self._sync_idle_s),
-            call=None
-            if call is None
-            else wire.CallWanted(incident_id=call.incident_id, microphone=call.microphone, voices=call.voices),
-            sound=wire.SoundWanted(
-                prompt=levels.prompt,
-                warning=None
-                if levels.warning is None
-                else wire.WarningWanted(number=levels.warning.number, name=levels.warning.name),
-            ),
-            dome=wire.DomeWanted(**{name: getattr(levels.dome, name) for name in levels.dome.__struct_fields__}),
-            uploads=tuple(
-                wire.UploadWanted(**{name: getattr(each, name) for name in each.__struct_fields__})
-                for each in levels.uploads
-            ),
-        )
 
     def _send(self, name: wire.Worker, writer: asyncio.StreamWriter) -> None:
         if writer.transport.get_write_buffer_size() > UNSENT_LIMIT_BYTES:

@@ -16,6 +16,7 @@ ClockQuality = Literal["synced", "held", "unknown"]
 Kind = Literal["panic", "voice", "intrusion", "tamper", "test"]
 Stage = Literal["raised", "sent", "received", "accepted", "answered", "closing", "closed"]
 Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
+Origin = Literal["press", "command", "periodic", "sensor"]
 
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$", description="UUIDv4 text")]
 Words = Annotated[str, Meta(max_length=2000)]
@@ -73,6 +74,13 @@ class Alarm(Wire, frozen=True, kw_only=True):
     sent: Annotated[Stamp, _says("the instant of this sending")]
     presses: Annotated[int, _says("presses of the incident so far")]
     attempt: Annotated[int, _says("1 at the first sending, then rising")]
+    origin: Annotated[Origin, _says("a person's press, a maintainer's command, or the unit's own periodic test")] = (
+        "press"
+    )
+    asked: Annotated[tuple[str, ...], _says("control rooms asked to answer so far, in order; none: all are")] = ()
+    recent_incidents: Annotated[int, _says("this unit's calls of the day before this one; for the operator to see")] = 0
+    recent_hoaxes: Annotated[int, _says("how many of them were closed as a hoax")] = 0
+    isolated: Annotated[bool, _says("somebody works on the unit; a panic is a panic all the same")] = False
     code: Annotated[str, _says("six characters derived from the incident id, short enough to be spoken")]
 
 
@@ -82,6 +90,19 @@ class OpenIncident(Wire, frozen=True, kw_only=True):
     stage: Annotated[Stage, _says("how far it has come")]
     raised: Annotated[Stamp, _says("the instant of its first press")]
     presses: int
+    asked: Annotated[tuple[str, ...], _says("control rooms asked to answer so far")] = ()
+    closes_uptime_ms: Annotated[int | None, _says("when it closes itself unless `extend` comes; null = never")] = None
+    recent_incidents: int = 0
+    recent_hoaxes: int = 0
+
+
+class Isolation(Wire, frozen=True, kw_only=True):
+    """Somebody works on the unit: machines' own alarms and periodic tests rest. A press never does."""
+
+    by: str
+    reason: str
+    until_uptime_ms: Annotated[int, _says("it ends by itself, then or at a restart of the machine")]
+    suppressed: Annotated[int, _says("alarms of machines that rested, in all isolations so far")] = 0
 
 
 class FaultReport(Wire, frozen=True, kw_only=True):
@@ -105,6 +126,7 @@ class State(Wire, frozen=True, kw_only=True):
     facts: Annotated[dict[str, dict[str, Fact]], _says("by process, what it found: modem, cameras, ring, sound")] = {}
     presets: Annotated[tuple[int, ...], _says("presets that `dome_preset` may name")] = ()
     warnings: Annotated[tuple[str, ...], _says("warnings that `play_warning` may name")] = ()
+    isolation: Annotated[Isolation | None, _says("maintenance under way")] = None
 
 
 class Event(Wire, frozen=True, kw_only=True):
@@ -173,11 +195,18 @@ class Answer(Command, frozen=True, kw_only=True, tag="answer"):
 
 
 class Close(Command, frozen=True, kw_only=True, tag="close"):
-    """End the incident; the only thing that does."""
+    """End the incident. Besides, only the closing limit of the configuration does."""
 
     incident_id: Id
     outcome: Annotated[Outcome, _says("what it was, in the operator's judgement")]
     note: Words = ""
+
+
+class Extend(Command, frozen=True, kw_only=True, tag="extend"):
+    """Keep the incident open for so long from now, whatever the closing limit."""
+
+    incident_id: Id
+    for_s: Annotated[int, Meta(ge=1, le=86_400)]
 
 
 class DomeMove(Command, frozen=True, kw_only=True, tag="dome_move"):
@@ -218,8 +247,19 @@ class RaiseTest(Command, frozen=True, kw_only=True, tag="raise_test"):
     """Maintainer only: raise a `test` incident."""
 
 
-OperatorCommand = Accept | Answer | Close | DomeMove | DomeStop | DomePreset | PlayWarning | Upload
-MaintainerCommand = RaiseTest
+class Isolate(Command, frozen=True, kw_only=True, tag="isolate"):
+    """Maintainer only: machines' own alarms and periodic tests rest for so long. It never suppresses a panic."""
+
+    for_s: Annotated[int, Meta(ge=1, le=28_800)]
+    reason: Words = ""
+
+
+class EndIsolation(Command, frozen=True, kw_only=True, tag="end_isolation"):
+    """Maintainer only: the work is done."""
+
+
+OperatorCommand = Accept | Answer | Close | Extend | DomeMove | DomeStop | DomePreset | PlayWarning | Upload
+MaintainerCommand = RaiseTest | Isolate | EndIsolation
 
 
 def topic(unit: str, *rest: str) -> str:

@@ -44,7 +44,7 @@ class WarningWanted(Wire, frozen=True, kw_only=True):
 
 
 class CallWanted(Wire, frozen=True, kw_only=True):
-    """A call to the configured endpoints, in order, for as long as this is present.
+    """A call to `endpoints` by name, in that order (none: to all configured ones), for as long as this is present.
 
     `microphone` is the gate: while False no frame of the caller's voice leaves the process or touches a disk.
     `voices` opens the horn to the operator's voice (answered).
@@ -53,6 +53,7 @@ class CallWanted(Wire, frozen=True, kw_only=True):
     incident_id: str
     microphone: bool = False
     voices: bool = False
+    endpoints: tuple[str, ...] = ()
 
 
 class SoundWanted(Wire, frozen=True, kw_only=True):

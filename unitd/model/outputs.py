@@ -3,7 +3,18 @@
 from typing import NamedTuple
 
 from unitd.model import passing, periodic_test
-from unitd.model.incident import DomeGoal, Incident, Lock, Press, Settings, SmsGoal, State, UploadGoal, WarningGoal
+from unitd.model.incident import (
+    DomeGoal,
+    Incident,
+    Isolation,
+    Lock,
+    Press,
+    Settings,
+    SmsGoal,
+    State,
+    UploadGoal,
+    WarningGoal,
+)
 from unitd.model.lamps import Lamps, control_room_heard, lamps
 from unitd.model.microphone import microphone_open
 from unitd.model.stages import lock_of
@@ -43,6 +54,7 @@ class Outputs(NamedTuple):
     served: Incident | None
     sms: tuple[tuple[Incident, SmsGoal], ...]
     test_due: bool
+    isolation: Isolation | None
 
 
 def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
@@ -66,6 +78,7 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
         served=incident,
         sms=tuple((each, goal) for each in state.incidents for goal in each.sms),
         test_due=periodic_test.is_due(state, now_ns, settings),
+        isolation=state.isolation,
     )
 
 

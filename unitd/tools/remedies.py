@@ -21,6 +21,7 @@ REMEDIES = {
     "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
     "outbox_quarantine": "an alarm on the disk could not be read; it is kept beside the outbox for an engineer",
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
+    "test_unanswered": "the control room did not answer the test alarm: telephone it, then have a test raised",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
     "sound_lost": "check the sound card's cable and the names under `sound`",
     "worker_lost": "the process has ended and is being started again; see its log: journalctl -u 'unitd-*'",

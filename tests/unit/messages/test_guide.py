@@ -37,7 +37,8 @@ def test_every_json_block_is_checked() -> None:
 
 def test_every_message_has_an_example() -> None:
     shown = {msgspec.json.decode(text).get("cmd", name) for name, text in EXAMPLES}
-    commands = {kind.__struct_config__.tag for kind in (*wire.OperatorCommand.__args__, wire.MaintainerCommand)}
+    every = (*wire.OperatorCommand.__args__, *wire.MaintainerCommand.__args__)
+    commands = {kind.__struct_config__.tag for kind in every}
     assert shown == {"Alarm", "State", "Event", "Beat", "Reply", "Received"} | commands
 
 

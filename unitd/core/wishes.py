@@ -1,0 +1,89 @@
+"""What core wants of its workers, as the wire says it: made from the outputs and the configuration. Pure."""
+
+from unitd.config import Config
+from unitd.messages import workers as wire
+from unitd.model.incident import Incident, SmsGoal
+from unitd.model.outputs import Outputs
+from unitd.model.sms import alarm_text
+
+
+class Wishes:
+    """`wishes(levels, session, number)` is the whole desired state."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._endpoints = {each.name: each.endpoints for each in config.control_rooms if each.endpoints}
+
+    def __call__(self, levels: Outputs, session: int, number: int) -> wire.Desired:
+        served, ring = levels.served, self._config.ring
+        return wire.Desired(
+            session=session,
+            number=number,
+            incident=None
+            if served is None
+            else wire.OpenIncident(
+                incident_id=served.incident_id,
+                kind=served.kind,
+                stage=served.stage,
+                raised_mono_ns=served.raised_mono_ns,
+            ),
+            record=wire.RecordWanted(sync_s=ring.sync_incident_s if levels.in_incident else ring.sync_idle_s),
+            call=self._call(levels),
+            sound=wire.SoundWanted(
+                prompt=levels.prompt,
+                warning=None
+                if levels.warning is None
+                else wire.WarningWanted(number=levels.warning.number, name=levels.warning.name),
+            ),
+            dome=wire.DomeWanted(**{name: getattr(levels.dome, name) for name in levels.dome.__struct_fields__}),
+            uploads=tuple(
+                wire.UploadWanted(**{name: getattr(each, name) for name in each.__struct_fields__})
+                for each in levels.uploads
+            ),
+            sms=tuple(
+                wire.SmsWanted(sms_id=goal.sms_id, number=goal.number, text=self._text(incident, goal))
+                for incident, goal in levels.sms
+            ),
+        )
+
+    def _call(self, levels: Outputs) -> wire.CallWanted | None:
+        call, served = levels.call, levels.served
+        if call is None or served is None:
+            return None
+        return wire.CallWanted(
+            incident_id=call.incident_id,
+            microphone=call.microphone,
+            voices=call.voices,
+            endpoints=self._dialled(served),
+        )
+
+    def _dialled(self, incident: Incident) -> tuple[str, ...]:
+        """The endpoints of the rooms that are asked, in the order of asking; then those that belong to no room."""
+        if not self._endpoints:
+            return ()
+        rooms = [name for room in incident.asked for name in self._endpoints.get(room, ())]
+        owned = {name for names in self._endpoints.values() for name in names}
+        free = [each.name for each in self._config.endpoints if each.name not in owned]
+        return tuple(dict.fromkeys((*rooms, *free)))
+
+    def _text(self, incident: Incident, goal: SmsGoal) -> str:
+        site = self._config.site
+        return alarm_text(
+            site=site.name,
+            address=site.address,
+            latitude=site.latitude,
+            longitude=site.longitude,
+            approach=site.approach,
+            code=code_of(incident),
+            kind=incident.kind,
+            presses=1,  # the count would make another message of each further press
+            raised_utc_us=incident.raised_utc_us,
+            clock=incident.clock,
+            stage_words="not answered by the control room" if goal.received else "not received by the control room",
+            unit=self._config.unit.id,
+        )
+
+
+def code_of(incident: Incident) -> str:
+    """Six characters derived from the incident's id, short enough to be spoken; the same in alarm and text message."""
+    return incident.incident_id.replace("-", "")[:6].upper()
