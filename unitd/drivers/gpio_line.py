@@ -32,6 +32,8 @@ class KernelButton:
     edges, pull), else asks the kernel for it and stores it at once. Raises DeviceError when the line is not to be had:
     after a change of configuration that may be so for a moment, until systemd has let go of the old one.
 
+    `on_lost(why)` comes once, on the driver's thread, when the line has gone (its chip was removed): no edge will come.
+
     Limits: the kernel holds 1,024 edges and drops the oldest (`lost_edges` counts what is found missing; the level is
     then read anew). An edge that core had read but not yet latched when it was killed is lost.
     """
@@ -43,6 +45,7 @@ class KernelButton:
         closed_level: str,
         store: DescriptorStore,
         name: str = "button",
+        on_lost: Callable[[str], None] = lambda _why: None,
         kernel: GpioKernel | None = None,
     ) -> None:
         self._kernel = kernel or GpioKernel()
@@ -63,7 +66,7 @@ class KernelButton:
         self._seqno: int | None = None
         self._closed_last: bool | None = None
         self._on_edge: Callable[[int, bool], None] = lambda _mono_ns, _closed: None
-        self._on_lost: Callable[[str], None] = lambda _why: None
+        self._on_lost = on_lost
         self._ended = False
 
     def closed(self) -> bool:
@@ -73,13 +76,11 @@ class KernelButton:
         except OSError as error:
             raise DeviceError(f"the button's line cannot be read: {error.strerror}") from error
 
-    def watch(self, on_edge: Callable[[int, bool], None], on_lost: Callable[[str], None] | None = None) -> None:
+    def watch(self, on_edge: Callable[[int, bool], None]) -> None:
         """Call `on_edge(mono_ns, closed)` for each edge. Those that waited in the kernel are delivered, oldest first,
-        before this returns, on the calling thread; later ones on a thread of the driver's own. `on_lost(why)` comes
-        once, on that thread, when the line has gone (its chip was removed): there will be no edge any more.
+        before this returns, on the calling thread; later ones on a thread of the driver's own.
         """
         self._on_edge = on_edge
-        self._on_lost = on_lost or self._on_lost
         try:
             if self._readable(0):
                 self.waiting_edges = self._read()

@@ -187,8 +187,9 @@ def test_a_queue_that_was_full_makes_the_level_count(kernel: FakeKernel) -> None
 
 def test_a_line_whose_chip_has_gone_is_told_once_and_dropped(kernel: FakeKernel) -> None:
     store = FakeStore()
-    line, edges = button(kernel, store), Edges()
-    line.watch(edges.take, edges.lose)
+    edges = Edges()
+    line = KernelButton("auto", 17, "low", store, on_lost=edges.lose, kernel=kernel)
+    line.watch(edges.take)
     kernel.gone = True
     kernel.far.close()
     edges.wait_lost()
