@@ -1,6 +1,7 @@
 """Core's composition root: the real machine, and the end of the process."""
 
 import asyncio
+import os
 import signal
 import ssl
 import uuid
@@ -15,19 +16,22 @@ from unitd.core.latch import Latch
 from unitd.core.panel import Panel
 from unitd.core.recover import boot_id
 from unitd.drivers.gpio import GpioButton, GpioLamp, check_pins
+from unitd.drivers.gpio_line import KernelButton
 from unitd.drivers.mqtt import MqttUplink
 from unitd.drivers.tls import client_context
-from unitd.ports import Uplink, UplinkHandlers, Will
+from unitd.ports import Button, Uplink, UplinkHandlers, Will
 from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
 from unitd.runtime.ending import end_within
+from unitd.runtime.fd_store import FdStore
+from unitd.runtime.logs import Logger
 from unitd.runtime.watchdog import notify
 
 
 def main(config: Config) -> int:
     """Run core until SIGTERM or SIGINT; returns the exit status."""
     log = logs.setup("core", config.log.level)
-    status = asyncio.run(_run(Core(config, RealMachine(config), log)))
+    status = asyncio.run(_run(Core(config, RealMachine(config, log), log)))
     logs.flush()
     return status
 
@@ -42,14 +46,17 @@ async def _run(core: Core) -> int:
 class RealMachine:
     """The unit's own clocks, pins, disk and network (`unitd.core.machine.Machine`)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, log: Logger) -> None:
         self._config = config
+        self._log = log
+        self._fds = FdStore()
         self.clock = SystemClock(Path(config.clock.synchronized_file))
         self.boot_id = boot_id()
         self.disk = DiskThread()
 
     def check_pins(self) -> None:
-        check_pins()
+        if self._config.button.driver == "gpiozero":  # else only lamps need it, and each says so itself
+            check_pins()
 
     def lamp(self, pin: int) -> GpioLamp:
         return GpioLamp(pin)
@@ -58,7 +65,7 @@ class RealMachine:
         self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
     ) -> PressWatch:
         table: ButtonTable = self._config.button
-        button = GpioButton(table.pin, table.closed_level)
+        button = self._button(table)
         watch = PressWatch(
             button, panel, latch, self.clock, self.boot_id, table.stuck_after_s, on_press=on_press, on_stuck=on_stuck
         )
@@ -68,6 +75,20 @@ class RealMachine:
             button.close()  # or the pin is in use when it is tried again
             raise
         return watch
+
+    def _button(self, table: ButtonTable) -> Button:
+        if table.driver == "gpiozero":
+            self._fds.drop_rest()  # a line that systemd keeps from before is not to be had
+            return GpioButton(table.pin, table.closed_level)
+        line = KernelButton(table.chip, table.pin, table.closed_level, self._fds, on_lost=self._button_lost)
+        self._fds.drop_rest()
+        self._log.info("button's line", adopted=line.adopted, kept=line.kept)
+        return line
+
+    def _button_lost(self, why: str) -> None:
+        """The line has gone for good. Our successor asks for it again, and reports the button when it is not to be had."""
+        self._log.error("button's line lost: core starts again", error=why)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def uplink(self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers) -> Uplink:
         def context() -> ssl.SSLContext:
