@@ -6,11 +6,34 @@ never worth retrying on the same file: the caller abandons the file (https://wik
 """
 
 import contextlib
+import errno
 import os
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _OPEN = os.O_CLOEXEC
+_thread = threading.local()
+
+
+@contextlib.contextmanager
+def while_allowed(allowed: Callable[[], bool]) -> Iterator[None]:
+    """On this thread, calls here change nothing any more (OSError, ETIMEDOUT) once `allowed()` is false.
+
+    A thread that hung in the disk and was replaced must not, when it comes back, put its old content over a newer one.
+    What it hangs in cannot be taken back.
+    """
+    _thread.allowed = allowed
+    try:
+        yield
+    finally:
+        del _thread.allowed
+
+
+def _check_allowed() -> None:
+    allowed = getattr(_thread, "allowed", None)
+    if allowed is not None and not allowed():
+        raise OSError(errno.ETIMEDOUT, "given up while it hung")
 
 
 def create_exclusive(path: Path, *, mode: int = 0o600) -> int:
@@ -30,6 +53,7 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     """Write every byte of `data`; a short write (disk nearly full, signal) is continued until OSError says why not."""
     left = memoryview(data).cast("B")
     while left:
+        _check_allowed()
         left = left[os.write(descriptor, left) :]
 
 
@@ -80,6 +104,7 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
             sync(descriptor)
         finally:
             os.close(descriptor)
+        _check_allowed()
         temporary.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
@@ -90,6 +115,7 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 def remove(path: Path) -> None:
     """Unlink `path` durably; a file that is gone already is a success."""
+    _check_allowed()
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     sync_dir(path.parent)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hw_sim.waiting import until
 from unitd.runtime.watchdog import Watchdog, next_step
 
 PERIOD_S = 0.01
@@ -35,12 +36,10 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     return Systemd(tmp_path / "notify")
 
 
-async def watched(watchdog: Watchdog, until: Callable[[], bool], on_stale: Callable[[list[str]], None]) -> None:
+async def watched(watchdog: Watchdog, enough: Callable[[], bool], on_stale: Callable[[list[str]], None]) -> None:
     task = asyncio.ensure_future(watchdog.run(on_stale))
     try:
-        async with asyncio.timeout(5):
-            while not until():
-                await asyncio.sleep(PERIOD_S)
+        await until(enough, 5, "what systemd is to hear", every_s=PERIOD_S)
     finally:
         task.cancel()
 
