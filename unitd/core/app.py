@@ -74,6 +74,9 @@ class RealMachine:
         except Exception:
             button.close()  # or the pin is in use when it is tried again
             raise
+        if isinstance(button, KernelButton):
+            waiting = button.waiting_edges
+            self._log.info("button's line", adopted=button.adopted, kept=button.kept, waiting_edges=waiting)
         return watch
 
     def _button(self, table: ButtonTable) -> Button:
@@ -82,11 +85,10 @@ class RealMachine:
             return GpioButton(table.pin, table.closed_level)
         line = KernelButton(table.chip, table.pin, table.closed_level, self._fds, on_lost=self._button_lost)
         self._fds.drop_rest()
-        self._log.info("button's line", adopted=line.adopted, kept=line.kept)
         return line
 
     def _button_lost(self, why: str) -> None:
-        """The line has gone for good. Our successor asks for it again, and reports the button when it is not to be had."""
+        """The line has gone for good: our successor asks for it again, or reports that it is not to be had."""
         self._log.error("button's line lost: core starts again", error=why)
         os.kill(os.getpid(), signal.SIGTERM)
 
