@@ -180,7 +180,7 @@ class Core:
         )
         self._health = HealthDesk(
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
-            lambda: self._snapshot.disk_failed or self._locks.failed or self._disk.hung,
+            lambda: self._snapshot.disk_failed or self._locks.failed, lambda: self._disk.hung,
             lambda: self._button_error, lambda: self._latch.refused,
             recovered.quarantined,
         )  # fmt: skip

@@ -37,6 +37,7 @@ class HealthDesk:
         control_room: ControlRoomDesk,
         workers: WorkerDesk,
         disk_failed: Callable[[], bool],
+        disk_hung: Callable[[], bool],
         button_error: Callable[[], str],
         latch_refused: Callable[[], bool],
         quarantined: list[str],
@@ -51,6 +52,7 @@ class HealthDesk:
         self._control_room = control_room
         self._workers = workers
         self._disk_failed = disk_failed
+        self._disk_hung = disk_hung
         self._button_error = button_error
         self._latch_refused = latch_refused
         self._started_ns = clock.mono_ns()
@@ -68,6 +70,8 @@ class HealthDesk:
             found.append(report(code=state.button_fault, text=BUTTON_FAULTS[state.button_fault]))
         if self._alarms.disk_failed:
             found.append(report(code="outbox_memory_only", text="alarms are kept in memory only: the disk refuses"))
+        if self._disk_hung():
+            found.append(report(code="disk_hung", subject="core", text="the disk does not answer"))
         if self._disk_failed():
             found.append(report(code="disk_error", subject="core", text="the unit's state cannot be written to disk"))
         if self._latch_refused():

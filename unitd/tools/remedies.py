@@ -14,6 +14,7 @@ REMEDIES = {
     "control_room_silent": "the control room's system does not answer although the broker may; telephone it",
     "disk_error": "make room if it is full; else the card or disk fails: save the evidence and replace it",
     "disk_full": "export and release locked incidents, or fit a bigger disk",
+    "disk_hung": "the card or disk does not answer: save the evidence, switch the unit off and on, replace the card",
     "dome_lost": "check the adapter of the dome's serial line and the `dome.port` path",
     "modem_hung": "it is being reset; if it stays, switch the modem's supply off for ten seconds",
     "modem_lost": "check the modem's USB cable and supply and the `modem.port` path",

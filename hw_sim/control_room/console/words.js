@@ -27,6 +27,7 @@ const FAULTS = {
   camera_stalled: (s) => `The camera ${s} has stopped sending pictures`,
   disk_full: () => "The disk is full: footage may not be kept",
   disk_error: () => "The disk refuses to write: footage may not be kept",
+  disk_hung: () => "The disk does not answer: footage may not be kept",
   sound_lost: (s) => ({ mic: "The microphone is missing: the caller is not heard", horn: "The horn is missing: you are not heard on the street" }[s] ??
     "Microphone or horn is missing: no voice"),
   call_failed: () => "The live call cannot be made",
