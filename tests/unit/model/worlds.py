@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 
 from unitd.model import events as ev
-from unitd.model.incident import PRECEDENCE, STAGES, Kind, Settings, Stage, State
+from unitd.model.incident import PRECEDENCE, STAGES, DutyNumber, Kind, Routes, Settings, Stage, State
 from unitd.model.step import step
 
 S = 1_000_000_000
-SETTINGS = Settings(panel_preset=1)
+SETTINGS = Settings(
+    panel_preset=1,
+    test_every_ns=259_200 * S,
+    routes=Routes(rooms=("council", "police"), numbers=(DutyNumber("ann", "+441"),)),
+)
 INCIDENT = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
 PRESS = "33333333-3333-4333-8333-333333333333"
@@ -55,6 +59,9 @@ def every_state() -> Iterator[tuple[str, State]]:
     for kind in PRECEDENCE:
         for stage in STAGES:
             yield f"{kind} {stage}", at(stage, kind)
+    yield "isolated", step(idle(), ev.Isolated("Max", "lamp", 100 * S), 0, SETTINGS)
+    yield "night", step(idle(), ev.DutyKnown(("police",)), 0, SETTINGS)
+    yield "escalated", step(at("sent"), ev.Tick(), 60 * S, SETTINGS)
     yield "panic during test", step(at("answered", "test"), pressed(SECOND, OTHER, 6 * S), 6 * S, SETTINGS)
 
 
@@ -64,4 +71,6 @@ def every_event() -> Iterator[ev.Event]:
     yield from (ev.Heard(), ev.Tick(), ev.ButtonState(True, True), ev.ButtonState(False, False))
     yield from (ev.DomeMoved(1, 0, 0, 10**12), ev.DomeStopped(), ev.DomeSent(3), ev.WarningOrdered("cctv"))
     yield from (ev.UploadOrdered("u", INCIDENT, "https://x/", "t", None), ev.UploadEnded("u"))
+    yield from (ev.Extended(INCIDENT, "Ann", 10**12), ev.Isolated("Max", "", 10**12), ev.IsolationEnded("Max"))
+    yield from (ev.DutyKnown(()), ev.DutyKnown(None), ev.ClockKnown(10**15), ev.SmsSent("nobody"))
     yield from (ev.LockWritten(INCIDENT), ev.BrokerAcked("nobody"), ev.AlarmReceived(("nobody",)))
