@@ -89,6 +89,12 @@ def at_start(state: Contact, no_closed: bool, nc_closed: bool, now_ns: int) -> C
     return replace(state, nc=opened, opened_ns=now_ns, served=True, alone_ns=None if no_closed else now_ns)
 
 
+def known_held(state: Contact, since_ns: int) -> Contact:
+    """The contact with its main line touched since `since_ns` by a press that was served long ago."""
+    held = Filter(closed=True, edge_ns=since_ns, fired=True)
+    return replace(state, nc=held) if state.kind == "nc" else replace(state, no=held)
+
+
 def closed(state: Contact, line: Line) -> bool:
     """Whether the line is closed, going by the edges so far."""
     return state.no.closed if line == "no" else not state.nc.closed
