@@ -1,8 +1,9 @@
 """Run the checks and the tests, and say in one last line what passed and what did not.
 
 `make test` runs everything, `make check` (`--only check`) the checks alone, `make prove` (`--long`) everything
-with more examples and more kill points. Suites run from quick to slow, so that a mistake shows early: unit,
-contract, crash, system, browser. Exit 0 only if all passed. A program that is missing counts as a failure and is named.
+with more examples and more kill points. The suites run in two lanes side by side, for tests mostly wait; the long
+proofs, and whatever is named after `--`, run alone. Exit 0 only if all passed. A program that is missing counts as a
+failure and is named.
 """
 
 from __future__ import annotations
@@ -14,18 +15,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 import xml.etree.ElementTree as ElementTree  # our own pytest wrote the file
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 BUILD = ROOT / "build"
 SUITES = ("unit", "contract", "crash", "system", "browser")
-CACHE = "pytest-cache"
+LANES = (("unit", "crash", "contract", "browser"), ("system",))
+"""Suites of one lane run one after the other, quick ones first, so that a mistake shows early; both take as long."""
+POLITE = ("unit", "crash")
+"""They compute and hold no deadlines: what runs in the other lane against real time goes first."""
+NICENESS = 10
 GRACE_S = 5.0
+LOOK_EVERY_S = 0.5
 SECOND_TRIES = 3
 """Up to this many failures of real-time tests may be a shared machine's pause; more are not."""
 # Programs that tests start; a missing one is named at once and not as fifty odd failures.
@@ -175,21 +183,37 @@ def read_results(path: Path, tally: Tally) -> None:
 
 
 def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) -> None:
-    """Run the suites; a few tests of real time that failed get a second try, each told by name."""
-    first = Tally()
-    shutil.rmtree(BUILD / CACHE, ignore_errors=True)  # what failed before is no business of this run
-    paths = [] if any((ROOT / argument.partition("::")[0]).exists() for argument in extra) else suites
-    _pytest(first, [*extra, *(f"tests/{suite}" for suite in paths)], long)
-    if not long and first.failed and len(first.failed) <= SECOND_TRIES and all(map(_in_real_time, first.failed)):
-        print(f"again, alone: {', '.join(first.failed)}", flush=True)
-        second = Tally()
-        _pytest(second, ["--last-failed", "--last-failed-no-failures=none", "tests"], long)
-        for name in set(first.failed) - set(second.failed):
-            print(f"passed at the second try only: {name}", flush=True)
-        first.passed += second.passed
-        first.failed = second.failed
-    tally.passed += first.passed
-    tally.failed += first.failed
+    """Run the suites; a few tests of real time that failed get a second try, alone, each told by name."""
+    if long or extra:
+        named = any((ROOT / argument.partition("::")[0]).exists() for argument in extra)
+        runs = [Run("all", [*extra, *(f"tests/{suite}" for suite in ([] if named else suites))], long)]
+        runs[0].go(polite=False)
+    else:
+        runs = [Run(suite, [f"tests/{suite}"], long) for suite in suites]
+        run_in_lanes(runs)
+    failed = [name for run in runs for name in run.tally.failed]
+    if not long and failed and len(failed) <= SECOND_TRIES and all(map(_in_real_time, failed)):
+        print(f"again, alone: {', '.join(failed)}", flush=True)
+        for run in runs:
+            run.second_try()
+    for run in runs:
+        tally.passed += run.tally.passed
+        tally.failed += run.tally.failed
+
+
+def run_in_lanes(runs: list[Run]) -> None:
+    """Go through the runs in LANES, side by side. Returns when all have ended."""
+
+    def go(lane: list[Run]) -> None:
+        for run in lane:
+            run.go(polite=run.name in POLITE)
+
+    lanes = [[run for suite in lane for run in runs if run.name == suite] for lane in LANES]
+    threads = [threading.Thread(target=go, args=(lane,), daemon=True) for lane in lanes if lane]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _in_real_time(name: str) -> bool:
@@ -197,19 +221,83 @@ def _in_real_time(name: str) -> bool:
     return name.startswith(("tests.contract.", "tests.system.", "tests.browser."))
 
 
-def _pytest(tally: Tally, arguments: list[str], long: bool) -> None:
-    results = BUILD / "tests.xml"
-    results.unlink(missing_ok=True)
-    options = ["-q", "--durations=10", f"--junitxml={results}", "-o", f"cache_dir={BUILD / CACHE}"]
-    command = [str(BIN / "python3"), "-m", "pytest", *options, *arguments]
-    mark = f"UNITD_TEST_RUN={uuid.uuid4()}"
-    env = environment() | dict([mark.split("=")]) | ({"UNITD_TEST_LONG": "1"} if long else {})
-    status = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False).returncode
-    before = len(tally.failed)
-    read_results(results, tally)
-    tally.failed += [f"left running: {command[:80]}" for command in end_leftovers(mark)]
-    if status != 0 and len(tally.failed) == before:
-        tally.failed.append(f"pytest ended with status {status}")
+class Run:
+    """One pytest over some paths, with its own result file and its own memory of what failed."""
+
+    def __init__(self, name: str, arguments: list[str], long: bool) -> None:
+        self.name = name
+        self.tally = Tally()
+        self._arguments = arguments
+        self._long = long
+        self._cache = BUILD / f"pytest-cache-{name}"
+        shutil.rmtree(self._cache, ignore_errors=True)  # what failed before is no business of this run
+
+    def go(self, polite: bool) -> None:
+        """Run it. Never raises: what goes wrong is a failure in the tally."""
+        started = time.monotonic()
+        try:
+            self._pytest(self._arguments, polite)
+        except OSError as error:  # on a lane's thread nobody else would tell
+            self.tally.failed.append(f"{self.name}: {error!r}")
+        good = "ok" if not self.tally.failed else "FAILED"
+        show([f"suite: {self.name:<16} {good} ({self.tally.line()}; {time.monotonic() - started:.0f} s)"])
+
+    def second_try(self) -> None:
+        """Run again what failed, and count what passes now."""
+        failed, self.tally.failed = self.tally.failed, []
+        if failed:
+            again = ["--last-failed", "--last-failed-no-failures=none"]
+            self._pytest([*again, *self._arguments], polite=False)
+        for name in set(failed) - set(self.tally.failed):
+            print(f"passed at the second try only: {name}", flush=True)
+
+    def _pytest(self, arguments: list[str], polite: bool) -> None:
+        results = BUILD / f"tests-{self.name}.xml"
+        results.unlink(missing_ok=True)
+        options = ["-q", "--durations=10", f"--junitxml={results}", "-o", f"cache_dir={self._cache}"]
+        nice = ["nice", f"--adjustment={NICENESS}"] if polite else []
+        command = [*nice, str(BIN / "python3"), "-m", "pytest", *options, *arguments]
+        mark = f"UNITD_TEST_RUN={uuid.uuid4()}"
+        env = environment() | dict([mark.split("=")]) | ({"UNITD_TEST_LONG": "1"} if self._long else {})
+        log = BUILD / f"tests-{self.name}.log"
+        with log.open("wb") as output:  # not a pipe: one process left behind would keep it open for ever
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+        with log.open(encoding="utf-8", errors="replace") as written:
+            pass_on(self.name, written, process)
+        before = len(self.tally.failed)
+        read_results(results, self.tally)
+        self.tally.failed += [f"left running: {command[:80]}" for command in end_leftovers(mark)]
+        if process.returncode != 0 and len(self.tally.failed) == before:
+            self.tally.failed.append(f"pytest ended with status {process.returncode}")
+
+
+_showing = threading.Lock()
+
+
+def show(lines: list[str]) -> None:
+    """Print lines that belong together, not mixed with another lane's."""
+    with _showing:
+        print("\n".join(lines), flush=True)
+
+
+def pass_on(name: str, written: IO[str], process: subprocess.Popen[bytes]) -> None:
+    """Show pytest's progress line by line under `name` as it is `written`, its report in one piece at its end."""
+    report: list[str] = []
+    pending, ended = "", False
+    while not ended:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=LOOK_EVERY_S)
+        ended = process.returncode is not None
+        *lines, pending = (pending + written.read()).split("\n")
+        for text in [*lines, pending] if ended else lines:
+            if report or text.startswith("==="):
+                report.append(text)
+            elif text:
+                show([f"{name + ':':<10}{text}"])
+    if report:
+        show(report)
 
 
 def main() -> int:

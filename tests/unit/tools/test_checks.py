@@ -91,3 +91,65 @@ def test_what_is_left_running_is_named_and_ended(monkeypatch: pytest.MonkeyPatch
         assert run_tests.end_leftovers(mark) == []
     finally:
         sleeper.kill()
+
+
+def test_every_suite_is_in_one_lane() -> None:
+    assert sorted(suite for lane in run_tests.LANES for suite in lane) == sorted(run_tests.SUITES)
+    assert set(run_tests.POLITE) <= set(run_tests.SUITES)
+
+
+def test_lanes_run_side_by_side_and_each_tells_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of the two waits for the other: one after the other neither would pass."""
+    monkeypatch.setattr(run_tests, "BUILD", tmp_path)
+    monkeypatch.setattr(run_tests, "LANES", (("left",), ("right",)))
+    runs = []
+    for name, other in (("left", "right"), ("right", "left")):
+        file = tmp_path / f"test_{name}.py"
+        file.write_text(
+            "import pathlib, time\n"
+            "def test_meets() -> None:\n"
+            f"    pathlib.Path({str(tmp_path / name)!r}).touch()\n"
+            "    deadline_s = time.monotonic() + 30\n"
+            f"    while not pathlib.Path({str(tmp_path / other)!r}).exists():\n"
+            "        assert time.monotonic() < deadline_s\n"
+            "        time.sleep(0.01)\n"
+            f"def test_of_{name}() -> None:\n    assert {name == 'left'}\n",
+            encoding="utf-8",
+        )
+        runs.append(run_tests.Run(name, [f"--rootdir={tmp_path}", str(file)], long=False))
+    run_tests.run_in_lanes(runs)
+    left, right = (run.tally for run in runs)
+    assert (left.passed, left.failed) == (2, [])
+    assert right.passed == 1
+    assert [name.rpartition("::")[2] for name in right.failed] == ["test_of_right"]
+    shown = capsys.readouterr().out
+    assert "suite: left             ok (2 passed, 0 failed" in shown
+    assert "suite: right            FAILED" in shown
+
+
+def test_the_second_try_runs_only_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_tests, "BUILD", tmp_path)
+    file = tmp_path / "test_again.py"
+    file.write_text(
+        "import pathlib\n"
+        "def once(name: str) -> None:\n"
+        f"    mark = pathlib.Path({str(tmp_path)!r}, name)\n"
+        "    known = mark.exists()\n"
+        "    mark.touch()\n"
+        "    assert known\n"
+        "def test_good() -> None:\n    with pathlib.Path(__file__).with_name('good').open('a') as file:\n"
+        "        file.write('x')\n"
+        "def test_flaky() -> None:\n    once('flaky')\n"
+        "def test_bad() -> None:\n    raise AssertionError\n",
+        encoding="utf-8",
+    )
+    run = run_tests.Run("again", [f"--rootdir={tmp_path}", str(file)], long=False)
+    run.go(polite=True)
+    assert run.tally.passed == 1
+    assert len(run.tally.failed) == 2
+    run.second_try()
+    assert run.tally.passed == 2
+    assert [name.rpartition("::")[2] for name in run.tally.failed] == ["test_bad"]
+    assert (tmp_path / "good").read_text(encoding="utf-8") == "x"
