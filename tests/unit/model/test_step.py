@@ -160,6 +160,7 @@ def test_a_reboot_keeps_the_incident_and_forgets_the_instants() -> None:
 @pytest.mark.parametrize(("name", "state"), EVERY, ids=[name for name, _ in EVERY])
 def test_time_changes_outputs_only_at_the_told_instants(name: str, state: State) -> None:
     now = 36 * S  # past every state's own past
+    state = step(state, ev.Tick(), now, SETTINGS)
     for _ in range(20):
         upcoming = next_change_ns(state, now, SETTINGS)
         end = upcoming - 1 if upcoming is not None else now + 10**15
