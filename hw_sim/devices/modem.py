@@ -1,30 +1,29 @@
-"""A simulated 4G modem (Quectel EC25) on a pseudo-terminal: its line discipline, reports and faults.
+"""A simulated 4G modem (Quectel EC25, or SIMCom SIM7600 by its identity) on a pseudo-terminal: lines, reports, faults.
 
-The commands themselves are in `modem_commands` and `modem_sms`.
+The commands themselves are in `modem_commands` and `modem_sms`, sending in `modem_send`.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from hw_sim.devices import modem_sms
 from hw_sim.devices.modem_commands import (
     CME_TEXT,
-    COMMANDS,
     CmeError,
     CmsError,
     PlainError,
     arguments,
+    known,
     number,
     registration_line,
 )
+from hw_sim.devices.modem_send import Doors, Outgoing, SmsFaults
 from hw_sim.devices.modem_state import Identity, ModemState, Network, Registration, SentSms, SimState
 from hw_sim.devices.pty_port import PtyPort
 
-_CTRL_Z, _ESC = 0x1A, 0x1B
 _LONGEST_LINE_BYTES = 1024
 _REPORTED = ("CREG", "CGREG", "CEREG")
 
@@ -55,21 +54,28 @@ class SimModem:
             sim=sim,
         )
         self.reset_s, self.search_s = reset_s, search_s
-        self.sms_sent: list[SentSms] = []
-        self.sms_error: int | None = None
-        """When set, sending fails with this +CMS ERROR."""
         self.commands: int = 0
         """Command lines answered."""
         self.resets: int = 0
         self._lock = threading.RLock()
         self._line = bytearray()
-        self._message: bytearray | None = None
-        self._message_to = ""
-        self._message_reference = 0
         self._hung = False
         self._powered = True
         self._starts = 0
+        doors = Doors(lambda data: self._port.write(data), self._finish, self._call_later_locked, self._reset)
+        self._out = Outgoing(self.state, doors)
         self._port = PtyPort(self._received, name="modem", link=link)
+
+    @property
+    def sms_sent(self) -> list[SentSms]:
+        """The messages that the network took, oldest first; the last 200."""
+        with self._lock:
+            return list(self._out.sent)
+
+    @property
+    def sms_faults(self) -> SmsFaults:
+        """What goes wrong in sending; change it at will."""
+        return self._out.faults
 
     @property
     def path(self) -> Path:
@@ -157,8 +163,8 @@ class SimModem:
                     return
                 if self.state.echo:
                     self._port.write(bytes((byte,)))
-                if self._message is not None:
-                    self._message_byte(byte)
+                if self._out.wants_bytes:
+                    self._out.byte(byte)
                 elif byte == 0x0D:
                     line = self._line.decode("ascii", "replace").strip()
                     self._line.clear()
@@ -167,18 +173,6 @@ class SimModem:
                     del self._line[-1:]
                 elif byte != 0x0A and len(self._line) < _LONGEST_LINE_BYTES:
                     self._line.append(byte)
-
-    def _message_byte(self, byte: int) -> None:
-        message = self._message
-        assert message is not None  # noqa: S101 - the caller looked
-        if byte == _ESC:
-            self._message = None
-            self._answer([], "OK")
-        elif byte == _CTRL_Z:
-            self._message = None
-            self._finish(lambda: self._send_sms(bytes(message)))
-        elif len(message) < _LONGEST_LINE_BYTES:
-            message.append(byte)
 
     def _command_line(self, line: str) -> None:
         if line[:2].upper() != "AT":
@@ -232,9 +226,9 @@ class SimModem:
             self._port.call_later(0.05, self._power_down)
             return []
         if name == "+CMGS":
-            self._cmgs(tail)
+            self._out.command(tail)
             return None
-        found = COMMANDS.get(name) or modem_sms.SMS_COMMANDS.get(name)
+        found = known(self.state, name) or modem_sms.SMS_COMMANDS.get(name)
         if found is None:
             raise PlainError
         return found(self.state, tail)
@@ -261,26 +255,6 @@ class SimModem:
         else:
             self.state.functionality = functionality
         return []
-
-    def _cmgs(self, tail: str) -> None:
-        modem_sms.ready_to_send(self.state)
-        to = arguments(tail)[0]
-        self._message_to = modem_sms.decode(self.state, to) if self.state.sms_text_mode else ""
-        if not to:
-            raise PlainError
-        self._message = bytearray()
-        self._port.write(b"\r\n> ")
-
-    def _send_sms(self, message: bytes) -> list[str]:
-        if self.sms_error is not None:
-            raise CmsError(self.sms_error)
-        modem_sms.ready_to_send(self.state)
-        text = message.decode("latin-1")
-        if self.state.sms_text_mode:
-            text = modem_sms.decode(self.state, text)
-        self.sms_sent.append(SentSms(self._message_to, text, time.monotonic_ns()))
-        self._message_reference = (self._message_reference + 1) % 256
-        return [f"+CMGS: {self._message_reference}"]
 
     # What it says.
 
@@ -311,6 +285,13 @@ class SimModem:
 
     # Reset and power; timers on the port's thread.
 
+    def _call_later_locked(self, delay_s: float, call: Callable[[], None]) -> None:
+        def locked() -> None:
+            with self._lock:
+                call()
+
+        self._port.call_later(delay_s, locked)
+
     def _reset(self) -> None:
         with self._lock:
             if not self._powered:
@@ -337,7 +318,7 @@ class SimModem:
             self.state.settled = False
             self._hung = False
             self._line.clear()
-            self._message = None
+            self._out.forget()
             self._port.plug()
             self._port.call_later(0.05, lambda: self._ready(start))
             self._port.call_later(self.search_s, lambda: self._found(start))
@@ -349,6 +330,10 @@ class SimModem:
             self._report("RDY")
             self._report("+CFUN: 1")
             self._report("+CPIN: NOT READY" if self.state.sim == "NOT INSERTED" else f"+CPIN: {self.state.sim}")
+            if self.state.identity.simcom:
+                self._report("SMS DONE")
+                self._report("PB DONE")
+                return
             self._report("+QUSIM: 1")
             self._report("+QIND: SMS DONE")
 

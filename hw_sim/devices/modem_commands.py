@@ -1,4 +1,4 @@
-"""The AT commands of a Quectel EC25 as far as the daemon and a curious engineer use them.
+"""The AT commands of a Quectel EC25, and what a SIMCom SIM7600 has instead, as the daemon and an engineer use them.
 
 Each command is a function of the state and the text after its name (`?`, `=1,"x"`, `=?` or nothing) that
 returns the lines before OK, or raises one of the failures below. Nothing here does I/O.
@@ -310,6 +310,8 @@ COMMANDS: dict[str, Command] = {
     "+CGSN": _says(lambda s: s.identity.imei),
     "+GSN": _says(lambda s: s.identity.imei),
     "+CIMI": _says(lambda s: s.identity.imsi, sim=True),
+    "+CICCID": _says(lambda s: f"+ICCID: {s.identity.iccid}", sim=True),
+    "+SPIC": lambda state, tail: [f"+SPIC: {max(0, state.pin_tries)},10,0,10"],
     "+QCCID": _says(lambda s: f"+QCCID: {s.identity.iccid}", sim=True),
     "+CNUM": _says(lambda s: f'+CNUM: ,"{s.identity.number}",145', sim=True),
     "+CMEE": _cmee,
@@ -344,3 +346,12 @@ COMMANDS: dict[str, Command] = {
     "+IPR": _accept("+IPR: 115200"),
     "+IFC": _accept("+IFC: 0,0"),
 }
+
+_SIMCOM_ONLY = ("+CICCID", "+SPIC")
+
+
+def known(state: ModemState, name: str) -> Command | None:
+    """The command `name` if a module of this maker has it."""
+    if name in _SIMCOM_ONLY if not state.identity.simcom else name.startswith("+Q"):
+        return None
+    return COMMANDS.get(name)

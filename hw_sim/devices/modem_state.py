@@ -37,14 +37,23 @@ class Identity:
     number: str = "+447700900123"
     """In the range Ofcom keeps for drama."""
 
+    @property
+    def simcom(self) -> bool:
+        """Whether it speaks SIMCom's own commands and not Quectel's."""
+        return self.manufacturer.startswith("SIMCOM")
+
+
+SIMCOM = Identity(manufacturer="SIMCOM INCORPORATED", model="SIMCOM_SIM7600E-H", revision="LE20B04SIM7600M22")
+
 
 @dataclass(frozen=True, slots=True)
 class SentSms:
-    """One message the daemon sent. In PDU mode `number` is empty and `text` the PDU in hex."""
+    """One message that the network took: to whom and what, decoded. `pdu` is empty in text mode."""
 
     number: str
     text: str
     mono_ns: int
+    pdu: str = ""
 
 
 @dataclass(slots=True)

@@ -46,6 +46,8 @@ def test_identity_sim_registration_and_signal(tmp_path: Path, modem: SimModem) -
                 "modem.operator": "Simulated UK",
                 "modem.technology": "4G",
                 "modem.signal_dbm": -92,
+                "sms.waiting": 0,
+                "sms.sent": 0,
             }
             modem.set_signal(-111)
             await _seen(core, signal_dbm=-111)

@@ -1,6 +1,7 @@
 """The process `field`: what hangs on a cable, the dome and the modem. A stuck port blocks nobody else."""
 
 from functools import partial
+from pathlib import Path
 
 from unitd.config import Config
 from unitd.drivers.dome_pelco_d import encode
@@ -9,6 +10,7 @@ from unitd.drivers.serial_port import SerialPort
 from unitd.field.dome import DomeService
 from unitd.field.health import Board
 from unitd.field.modem import ModemService
+from unitd.field.sms import SmsSender
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
 
@@ -30,6 +32,7 @@ def build(frame: Frame) -> list[Service]:
         services.append(Service("dome", dome.run))
     if (modem_table := frame.config.modem) is not None:
         line = partial(SerialPort, modem_table.port, MODEM_BAUD)
-        modem = ModemService(modem_table, board.part("modem"), frame.log, line, AtDialog)
+        sms = SmsSender(frame.core, board.part("sms"), frame.log, Path(frame.config.paths.run_dir))
+        modem = ModemService(modem_table, board.part("modem"), frame.log, line, AtDialog, sms)
         services.append(Service("modem", modem.run))
     return services

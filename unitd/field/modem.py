@@ -1,13 +1,15 @@
-"""The modem's health: who it is, its SIM, its network, its signal; and getting it back when it hangs."""
+"""The modem: who it is, its SIM, network and signal; getting it back when it hangs; text messages between looks."""
 
 import asyncio
 import contextlib
 import random
 import time
+from typing import Any
 
 from unitd.config import ModemTable
 from unitd.errors import DeviceError, ModemRefusedError, ModemSilentError
 from unitd.field.health import Facts, Report
+from unitd.field.sms import SmsSender
 from unitd.messages.workers import Fault
 from unitd.model import modem as meaning
 from unitd.ports import MakeDialog, MakeLine
@@ -23,8 +25,12 @@ RESET_TAKES_S = 30.0
 SEARCH_GRACE_S = 10.0
 """A modem that has just started looks for its network; that is no fault yet."""
 REPORT_SETTLE_S = 0.2
+DELETE_EVERY_S = 3600.0
+DELETE_SOONEST_S = 60.0
+"""Somebody who floods the SIM with messages does not keep the modem busy."""
 
 _TELLING = ("+CEREG", "+CGREG", "+CREG", "+CPIN", "+QUSIM", "RDY", "+QIND")
+_STORES = ("ME", "SM")
 
 
 class ModemService:
@@ -33,14 +39,25 @@ class ModemService:
 
     A hung modem is closed, opened again and told to reset (AT+CFUN=1,1) every RESET_EVERY_S; one that reads nothing at
     all needs its supply cut, which is a person's or a relay's work.
+
+    Messages that arrive are deleted unread, so that the store never fills: nobody gives this unit orders by SMS.
     """
 
-    def __init__(self, config: ModemTable, report: Report, log: Logger, line: MakeLine, dialog: MakeDialog) -> None:
+    def __init__(
+        self,
+        config: ModemTable,
+        report: Report,
+        log: Logger,
+        line: MakeLine,
+        dialog: MakeDialog,
+        sms: SmsSender | None = None,
+    ) -> None:
         self._config = config
         self._report = report
         self._log = log
         self._port = line(self._heard)
         self._dialog = dialog
+        self._sms = sms
         self._at = dialog(self._port.write, self._on_report)
         self._look_now = asyncio.Event()
         self._facts: Facts = {}
@@ -51,6 +68,9 @@ class ModemService:
         self._answered = False
         self._restarted = False
         self._last_reset_s: float | None = None
+        self._next_look_s = 0.0
+        self._next_delete_s = 0.0
+        self._last_delete_s: float | None = None
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -81,6 +101,8 @@ class ModemService:
         if line.startswith(_TELLING):
             self._restarted = self._restarted or line.startswith("RDY")
             self._look_now.set()
+        elif line.startswith("+CMTI"):
+            self._next_delete_s = 0.0
 
     # One opening of the port.
 
@@ -98,25 +120,64 @@ class ModemService:
             if self._hung:
                 await self._shake()
             await self._start()
+            self._next_look_s = 0.0
             while not lost.done():
                 if self._restarted:
                     await self._start()
-                await self._look()
-                await self._pause(lost)
+                if time.monotonic() >= self._next_look_s:
+                    await self._look()
+                    await self._delete_messages()
+                    self._next_look_s = time.monotonic() + self._config.poll_s
+                if not await self._send_one():
+                    await self._pause(lost)
             raise DeviceError(await lost)
         finally:
             lost.cancel()
 
     async def _pause(self, lost: "asyncio.Task[str]") -> None:
-        """Until the next poll, sooner when the modem reports a change or is lost."""
-        told = asyncio.create_task(self._look_now.wait())
+        """Until the next poll, sooner when the modem reports a change or is lost, or a message is to be sent."""
+        told: asyncio.Task[Any] = asyncio.create_task(self._look_now.wait())
+        wakers: set[asyncio.Task[Any]] = {told, lost}
+        if self._sms is not None:
+            wakers.add(asyncio.create_task(self._sms.wait_work()))
+        timeout_s = max(0.0, self._next_look_s - time.monotonic())
         try:
-            await asyncio.wait({told, lost}, timeout=self._config.poll_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(wakers, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            told.cancel()
+            for waker in wakers - {lost}:
+                waker.cancel()
         if self._look_now.is_set():
             await asyncio.sleep(REPORT_SETTLE_S)  # reports come in bursts
             self._look_now.clear()
+            self._next_look_s = 0.0
+
+    async def _send_one(self) -> bool:
+        """One message, if one is due. Raises DeviceError when the modem is hung or lost; one silence is not that."""
+        if self._sms is None:
+            return False
+        try:
+            return await self._sms.send_one(self._at, self._config.answer_timeout_s)
+        except ModemSilentError:
+            await self._ask("AT")
+            return True
+
+    async def _delete_messages(self) -> None:
+        """Empty the store of messages: now and then, when one arrived, and when the modem says that it is full."""
+        now_s = time.monotonic()
+        full = self._sms is not None and self._sms.store_full
+        if self._sim != "ready" or (now_s < self._next_delete_s and not full):
+            return
+        if self._last_delete_s is not None and now_s - self._last_delete_s < DELETE_SOONEST_S:
+            return
+        self._last_delete_s, self._next_delete_s = now_s, now_s + DELETE_EVERY_S
+        if self._sms is not None:
+            self._sms.store_full = False
+        done = False
+        for store in _STORES:  # the SIM's last: it is what every modem has, and stays chosen
+            if await self._ask(f'AT+CPMS="{store}","{store}","{store}"') is not None:
+                done = await self._ask("AT+CMGD=1,4") is not None or done
+        if not done:  # the SIM may be busy yet
+            self._next_delete_s = now_s + DELETE_SOONEST_S
 
     async def _shake(self) -> None:
         """See whether a hung modem is back; if not, order a reset now and then. Raises DeviceError."""
@@ -136,7 +197,7 @@ class ModemService:
     async def _start(self) -> None:
         """Settings that a reset forgets, and who it is."""
         self._restarted = False
-        for command in ("ATE0", "AT+CMEE=1", "AT+CREG=2", "AT+CGREG=2", "AT+CEREG=2"):
+        for command in ("ATE0", "AT+CMEE=1", "AT+CREG=2", "AT+CGREG=2", "AT+CEREG=2", "AT+CNMI=2,1"):
             await self._ask(command)
         self._facts = {}
         for key, command in (("manufacturer", "AT+CGMI"), ("model", "AT+CGMM"), ("revision", "AT+CGMR")):
@@ -144,6 +205,7 @@ class ModemService:
             self._facts[f"modem.{key}"] = lines[0].rpartition(": ")[2][:64] if lines else None
         self._facts["modem.imei"] = meaning.digits(await self._ask("AT+CGSN") or [], shortest=14)
         self._last_fault = None
+        self._next_delete_s = 0.0
         self._log.info("modem open", port=self._config.port, model=self._facts["modem.model"])
 
     async def _ask(self, command: str, answers: str | None = None) -> list[str] | None:
@@ -195,10 +257,14 @@ class ModemService:
         }
         now_s = time.monotonic()
         if on_network:
+            if self._sms is not None and self._off_network_since_s is not None:
+                self._sms.hurry()
             self._off_network_since_s = None
         elif self._off_network_since_s is None:
             self._off_network_since_s = now_s
         self._report(tuple(self._faults(registration, now_s)), self._facts)
+        if self._sms is not None:
+            self._sms.tell_health()
 
     async def _look_at_sim(self) -> None:
         try:
@@ -257,6 +323,8 @@ class ModemService:
         if fault != self._last_fault:  # a port may be away for months: one line, not one for each attempt
             self._log.warning(fault.code, port=fault.subject, why=fault.text)
         self._last_fault = fault
+        if self._sms is not None:
+            self._sms.unreachable(f"{fault.code}: {fault.text}")
         kept = {key: self._facts.get(f"modem.{key}") for key in ("manufacturer", "model", "revision", "imei")}
         self._facts = {f"modem.{key}": value for key, value in kept.items()}
         self._sim, self._off_network_since_s = "unknown", None

@@ -38,6 +38,7 @@ class _Number:
     last_turn: int = 0
     refused_since_s: float | None = None
     refusal: str = ""
+    unsure: bool = False
 
 
 @dataclass(slots=True)
@@ -120,9 +121,11 @@ class SmsQueue:
         return min(times, default=None)
 
     def hurry(self, now_s: float) -> None:
-        """Network or SIM are back: everything is due."""
+        """Network or SIM are back: everything is due, but for what may have gone. That keeps its pause: a modem that
+        restarts at each attempt, for want of power, is back on the network after each."""
         for number in self._numbers.values():
-            number.due_s = min(number.due_s, now_s)
+            if not number.unsure:
+                number.due_s = min(number.due_s, now_s)
 
     def to_tell(self, now_s: float) -> list[Told]:
         """Messages that were sent and are wanted still; each again after TELL_AGAIN_S."""
@@ -143,18 +146,19 @@ class SmsQueue:
         self._sent[message.sms_id] = _Sent(reference)
         self._forget()
         if (number := self._numbers.get(message.number)) is not None:
-            number.failures, number.refused_since_s, number.refusal = 0, None, ""
+            number.failures, number.refused_since_s, number.unsure = 0, None, False
 
-    def failed(self, message: Message, now_s: float, *, refusal: str | None = None) -> bool:
+    def failed(self, message: Message, now_s: float, *, refusal: str | None = None, unsure: bool = False) -> bool:
         """It did not go, or nobody knows; True the first time for this message: then it is told.
 
-        `refusal` are the words of a refusal that counts against the number.
+        `refusal` are the words of a refusal that counts against the number; `unsure`: it may have gone.
         """
         self._take_turn(message)
         number = self._numbers.get(message.number)
         if number is not None:
             number.due_s = now_s + min(FIRST_PAUSE_S * 2.0 ** min(number.failures, 10), LONGEST_PAUSE_S)
             number.failures += 1
+            number.unsure = unsure
             if refusal is not None:
                 number.refusal = refusal
                 number.refused_since_s = now_s if number.refused_since_s is None else number.refused_since_s

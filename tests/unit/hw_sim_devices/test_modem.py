@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import serial
 
 from hw_sim.devices.modem import SimModem
-from hw_sim.devices.modem_state import Identity, Registration
+from hw_sim.devices.modem_state import SIMCOM, Identity, Registration
 
 FINAL = ("OK", "ERROR", "+CME ERROR", "+CMS ERROR")
 WaitUntil = Callable[..., None]
@@ -221,7 +222,7 @@ def test_ok__escape_gives_a_message_up(modem: SimModem, line: Line) -> None:
 
 def test_fail__messages_meet_errors(modem: SimModem, line: Line) -> None:
     line.ask("AT+CMGF=1")
-    modem.sms_error = 500
+    modem.sms_faults.refuse[""] = 500
     assert send_sms(line, "+447700900001", "lost") == ["+CMS ERROR: 500"]
     modem.set_registration("denied")
     assert line.ask('AT+CMGS="+447700900001"') == ["+CMS ERROR: 331"]
@@ -229,6 +230,72 @@ def test_fail__messages_meet_errors(modem: SimModem, line: Line) -> None:
     line.line()
     assert line.ask('AT+CMGS="+447700900001"') == ["+CMS ERROR: 310"]
     assert modem.sms_sent == []
+
+
+PDU = "0011000C914477000910090000A70AE8329BFD4697D9EC37"
+"""To +447700900190, "hellohello", 24 hours: 23 octets and the empty service centre."""
+
+
+def send_pdu(line: Line, pdu: str = PDU, length: int = 23) -> list[str]:
+    line.port.write(f"AT+CMGS={length}\r".encode())
+    assert line.port.read(4) == b"\r\n> "
+    line.port.write(pdu.encode() + b"\x1a")
+    return line.answer()
+
+
+@pytest.mark.parametrize("identity", [Identity(), SIMCOM], ids=["quectel", "simcom"])
+def test_ok__a_pdu_is_read_as_the_service_centre_reads_it(tmp_path: Path, identity: Identity) -> None:
+    modem = SimModem(link=tmp_path / "modem", identity=identity)
+    line = Line(modem.path)
+    assert line.ask("ATE0+CMGF=0")[-1] == "OK"
+    assert send_pdu(line) == ["+CMGS: 1", "OK"]
+    assert [(sms.number, sms.text, sms.pdu) for sms in modem.sms_sent] == [("+447700900190", "hellohello", PDU)]
+    assert (line.ask("AT+CICCID")[-1] == "OK") == identity.simcom
+    assert (line.ask("AT+QCCID")[-1] == "OK") != identity.simcom
+    line.port.close()
+    modem.close()
+
+
+@pytest.mark.parametrize(
+    ("pdu", "length"), [(PDU, 22), (PDU[:-2], 22), (PDU + "00", 24), ("zz", 1), ("", 5), ("0001", 1), ("00" * 24, 23)]
+)
+def test_fail__a_bad_pdu(modem: SimModem, line: Line, pdu: str, length: int) -> None:
+    assert send_pdu(line, pdu, length) == ["+CMS ERROR: 304"]
+    assert modem.sms_sent == []
+
+
+def test_faults_of_sending(modem: SimModem, line: Line) -> None:
+    faults = modem.sms_faults
+    faults.refuse["+447700900190"] = 28
+    assert send_pdu(line) == ["+CMS ERROR: 28"]
+    faults.refuse.clear()
+    faults.network_s = 0.1
+    assert send_pdu(line) == ["+CMGS: 1", "OK"]
+    faults.no_prompt = True
+    line.port.write(b"AT+CMGS=23\r")
+    assert line.ask("AT") == ["OK"]
+    faults.no_prompt, faults.silent, faults.silent_s = False, True, 0.05
+    line.port.write(b"AT+CMGS=23\r")
+    assert line.port.read(4) == b"\r\n> "
+    line.port.write(PDU.encode() + b"\x1a")
+    line.port.timeout = 0.1
+    assert line.port.read(1) == b""
+    line.port.timeout = 3.0
+    assert line.ask("AT") == ["OK"]
+    assert len(modem.sms_sent) == 1
+
+
+@pytest.mark.parametrize(("when", "sent"), [("before", 0), ("after", 1)])
+def test_a_reset_in_the_middle_of_a_message(
+    modem: SimModem, line: Line, wait_until: WaitUntil, when: Literal["before", "after"], sent: int
+) -> None:
+    modem.sms_faults.reset = when
+    line.port.write(b"AT+CMGS=23\r")
+    assert line.port.read(4) == b"\r\n> "
+    line.port.write(PDU.encode() + b"\x1a")
+    wait_until(lambda: modem.resets == 1 and modem.plugged, "back after the reset")
+    assert len(modem.sms_sent) == sent
+    assert modem.sms_faults.reset == ""
 
 
 def test_ok__receives_lists_reads_and_deletes_messages(modem: SimModem, line: Line) -> None:
