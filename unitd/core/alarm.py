@@ -226,7 +226,7 @@ class AlarmDesk:
             press.mono_ns,
             press.utc_us,
             press.clock,
-            incident.boot,
+            press.boot or incident.boot,
         )
         try:
             await self._disk.run(lambda: self._outbox.put(entry))

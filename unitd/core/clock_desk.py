@@ -53,8 +53,7 @@ class _Recent(NamedTuple):
 class ClockDesk:
     """Lives on the loop. `run` looks, `keep` writes; only `keep` waits for the disk.
 
-    `not_before` takes the last seen time found on the disk; `known` is told UTC minus CLOCK_MONOTONIC (us) whenever it
-    becomes known or changes.
+    `not_before` takes the last seen time found on the disk.
     """
 
     def __init__(
@@ -68,7 +67,6 @@ class ClockDesk:
         log: Logger,
         tell: Tell,
         not_before: Callable[[int], None] = lambda _utc_s: None,
-        known: Callable[[int], None] = lambda _offset_us: None,
     ) -> None:
         self._state_dir = state_dir
         self.boot, self._boot_id, self._session = boot, boot_id, session
@@ -77,7 +75,6 @@ class ClockDesk:
         self._log = log
         self._tell = tell
         self._not_before = not_before
-        self._known = known
         self._chain = Chain(state_dir / CHAIN_NAME)
         self._timeline: model.Timeline | None = None
         self._truths: dict[int, int] = {}
@@ -162,7 +159,6 @@ class ClockDesk:
         self._truths[self.boot] = truth_us
         self._save_due_ns = 0  # a last seen time that was too late is put right at once
         self._log.info("time known", true_offset_us=truth_us)
-        self._known(truth_us)
         for recent in list(self._recent.values()):
             self._correct(recent)
 
@@ -257,4 +253,4 @@ class ClockDesk:
 
 def boot_of(press: Press, incident: Incident) -> int:
     """The boot in which a press was made."""
-    return incident.boot
+    return press.boot or incident.boot

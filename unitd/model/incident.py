@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Press(msgspec.Struct, frozen=True):
-    """One accepted press: an alarm that is to reach the control room's system."""
+    """One accepted press: an alarm that is to reach the control room's system. `boot` is the one of its instant, 0 for
+    its incident's."""
 
     press_id: str
     mono_ns: int
@@ -58,6 +59,7 @@ class Press(msgspec.Struct, frozen=True):
     clock: str
     sent: bool = False
     received: bool = False
+    boot: int = 0
 
 
 class SmsGoal(msgspec.Struct, frozen=True):

@@ -122,7 +122,8 @@ def _pressed(state: State, event: ev.Pressed, now_ns: int, settings: Settings) -
         return _dome_to(state, settings.panel_preset) if settings.panel_preset is not None else state
     presses = joined.presses
     if len(presses) < KEPT_PRESSES:
-        presses = (*presses, Press(event.press_id, event.mono_ns, event.utc_us, event.clock))
+        boot = state.boot if event.boot is None else event.boot
+        presses = (*presses, Press(event.press_id, event.mono_ns, event.utc_us, event.clock, boot=boot))
     return put(
         state,
         msgspec.structs.replace(
@@ -163,7 +164,7 @@ def _raise(state: State, event: ev.Pressed | ev.Raised, kind: str, now_ns: int, 
         stage_mono_ns=now_ns,
         last_press_mono_ns=now_ns,
         since_mono_ns=event.mono_ns if boot == state.boot else now_ns,
-        presses=(Press(event.press_id, event.mono_ns, event.utc_us, event.clock),),
+        presses=(Press(event.press_id, event.mono_ns, event.utc_us, event.clock, boot=boot),),
         boot=boot,
         origin=origin,
         recent=recent,
