@@ -154,7 +154,7 @@ class Core:
         """Build what needs the recovered session, restore the state, serve the presses that waited."""
         c = self._config
         session = recovered.session
-        site = wire.Site(**{name: getattr(c.site, name) for name in c.site.__struct_fields__})
+        site = wire.Site(**{name: getattr(c.site, name) for name in wire.Site.__struct_fields__})
         unit = self.unit
         self._alarms = AlarmDesk(
             c.unit.id, site, session, Outbox(self._state_dir / "outbox"), self._disk, self._latch, self._clock,
