@@ -1,6 +1,10 @@
 """First light, and the latch that outlives core."""
 
+import os
 from pathlib import Path
+
+import msgspec
+import pytest
 
 from unitd.core.latch import MAX_LATCHES, Latch, Latched
 from unitd.core.panel import Panel
@@ -59,12 +63,32 @@ def test_a_latched_press_is_found_by_the_successor_in_order(tmp_path: Path) -> N
     assert [each.press_id for each in Latch(tmp_path).pending("b")] == ["press-2"]
 
 
-def test_rubbish_in_the_latch_directory_is_passed_over(tmp_path: Path) -> None:
-    latch = Latch(tmp_path)
-    latch.set(latched(1))
+def test_what_a_dead_core_left_half_written_is_counted_and_removed(tmp_path: Path) -> None:
+    Latch(tmp_path).set(latched(1))
     (tmp_path / "latch" / "torn.json").write_bytes(b'{"press_id": "x"')
     (tmp_path / "latch" / ".temporary").write_bytes(b"")
-    assert len(Latch(tmp_path).pending("b")) == 1
+    successor = Latch(tmp_path)
+    assert len(successor.pending("b")) == 1
+    assert successor.counts() == {"latch_failed": 0, "latch_beyond": 0, "latch_unreadable": 2}
+    assert [each.name for each in (tmp_path / "latch").iterdir()] == ["press-1.json"]
+
+
+def test_a_latch_whose_writer_died_before_its_name_is_a_press(tmp_path: Path) -> None:
+    Latch(tmp_path).set(latched(1))
+    whole = tmp_path / "latch" / "press-1.json"
+    whole.rename(tmp_path / "latch" / ".press-1")
+    successor = Latch(tmp_path)
+    assert [each.press_id for each in successor.pending("b")] == ["press-1"]
+    successor.clear("press-1")
+    assert list((tmp_path / "latch").iterdir()) == []
+
+
+def test_a_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr("unitd.core.latch.os.write", lambda descriptor, data: write(descriptor, bytes(data[:7])))
+    Latch(tmp_path).set(latched(1))
+    monkeypatch.undo()
+    assert [each.press_id for each in Latch(tmp_path).pending("b")] == ["press-1"]
 
 
 def test_a_tmpfs_that_refuses_is_counted_and_raises_nothing(tmp_path: Path) -> None:
@@ -79,7 +103,13 @@ def test_latches_are_bounded(tmp_path: Path) -> None:
     latch = Latch(tmp_path)
     for number in range(MAX_LATCHES + 10):
         latch.set(latched(number))
-    assert latch.failed == 10
+    assert (latch.beyond, latch.failed) == (10, 0)
+    for number in range(5):
+        left = Latched(f"other-{number}", "i", number, 0, "unknown", "b")
+        (tmp_path / "latch" / f"other-{number}.json").write_bytes(msgspec.json.encode(left))
+    successor = Latch(tmp_path)
+    assert len(successor.pending("b")) == MAX_LATCHES
+    assert successor.beyond == 5
 
 
 def test_a_lamp_fitted_late_takes_its_level() -> None:
