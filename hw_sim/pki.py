@@ -29,7 +29,8 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
-CONTROL_ROOM = "control-room"
+CONTROL_ROOM = "system@control-room"
+CONTROL_ROOM_FILES = "control-room"
 VALID_DAYS = 365
 
 
@@ -53,9 +54,11 @@ class Pki:
     """All certificates of one simulated world, in `directory`.
 
     - `broker`: the MQTT broker's server certificate (names `localhost` and 127.0.0.1);
-    - `control_room`: common name `control-room`, good as a client and, with the same names, as a server;
+    - `control_room`: common name `system@control-room`, good as a client and, with the same names, as a server;
     - `unit(id)`: a client certificate whose common name is the unit's id; made once, then the same;
-    - `thief`: a unit's name, but signed by another authority.
+    - `person(name)`: a client certificate of that name, `ann@control-room`;
+    - `thief`: a unit's name, but signed by another authority;
+    - `revoke`: the list of certificates taken back.
 
     Blocks for some ten milliseconds per certificate and on disk.
     """
@@ -67,12 +70,33 @@ class Pki:
         self._units: dict[str, Credentials] = {}
         self.ca_file = self._authority.file
         self.broker = self._issue("broker", "broker", server=True)
-        self.control_room = self._issue(CONTROL_ROOM, CONTROL_ROOM, server=True)
+        self.control_room = self._issue(CONTROL_ROOM_FILES, CONTROL_ROOM, server=True)
 
     def unit(self, unit_id: str) -> Credentials:
         if unit_id not in self._units:
             self._units[unit_id] = self._issue(f"unit-{unit_id}", unit_id, server=False)
         return self._units[unit_id]
+
+    def person(self, name: str) -> Credentials:
+        return self._issue(f"person-{name}", name, server=False)
+
+    def revoke(self, *taken_back: Credentials) -> Path:
+        """Write the authority's list of certificates that it has taken back: these, and no other."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._authority.certificate.subject)
+            .last_update(now - datetime.timedelta(days=1))
+            .next_update(now + datetime.timedelta(days=VALID_DAYS))
+        )
+        for each in taken_back:
+            serial = x509.load_pem_x509_certificate(each.cert_file.read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(entry.build())
+        file = self._directory / "crl.pem"
+        signed = builder.sign(self._authority.key, hashes.SHA256())
+        _write(file, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+        return file
 
     def thief(self, unit_id: str) -> Credentials:
         """Someone who has made certificates of his own: trusts our CA, is signed by another."""

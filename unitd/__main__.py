@@ -1,6 +1,7 @@
 """The command line of unitd. Imports stay inside the subcommands, so that core never loads what only others need."""
 
 import argparse
+import faulthandler
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--incident", metavar="ID", required=True, help="the incident's id, or its first characters")
     export.add_argument("--camera", metavar="NAME", help="only this camera (default: the first one with footage)")
     export.add_argument("--output", metavar="FILE.mp4", type=Path, required=True, help="where to write")
+    _broker_acl_options(commands)
     schema = _command(
         commands, "schema", "write the JSON Schemas and the AsyncAPI file of the control room API", _schema
     )
@@ -63,6 +65,28 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--write", action="store_true", help="write them into docs/ of this checkout")
     where.add_argument("--check", action="store_true", help="exit 1 when those in docs/ of this checkout are stale")
     return parser
+
+
+def _broker_acl_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "print the access list (or the configuration) of a control room's Mosquitto"
+    acl = commands.add_parser("broker-acl", help=what, description=what[0].upper() + what[1:] + ".")
+    acl.set_defaults(run=_broker_acl)
+    acl.add_argument("--unit", metavar="ID", action="append", default=[], help="let only these units in (repeat it)")
+    acl.add_argument("--units", metavar="FILE", type=Path, help="the same from a file, one a line, # for notes")
+    for role, does in (
+        ("system", "the control room's own system: reads all units, says `received`"),
+        ("operator", "reads all units, commands as an operator"),
+        ("maintainer", "reads all units, commands as a maintainer"),
+        ("observer", "reads all units, writes nothing"),
+    ):
+        acl.add_argument(f"--{role}", metavar="NAME@PLACE", action="append", default=[], help=does)
+    acl.add_argument("--conf", action="store_true", help="print the mosquitto.conf that goes with it instead")
+    acl.add_argument("--port", metavar="N", type=int, default=8883, help="with --conf: its port (default 8883)")
+    acl.add_argument("--host", metavar="ADDRESS", help="with --conf: listen on this address only")
+    tls = Path("/etc/mosquitto/unitd")
+    files = f"with --conf: where access, ca.pem, broker.pem and broker.key are (default {tls})"
+    acl.add_argument("--files", metavar="DIR", type=Path, default=tls, help=files)
+    acl.add_argument("--crl", metavar="FILE", type=Path, help="with --conf: the list of certificates taken back")
 
 
 def _command(
@@ -87,6 +111,7 @@ def _process(name: str) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
         from importlib import import_module
 
+        faulthandler.enable()  # a process that its watchdog aborts says on stderr where each thread was
         config: Config = load(arguments.config)
         status: int = import_module(f"unitd.{name}.app").main(config)
         return status
@@ -116,6 +141,21 @@ def _export(arguments: argparse.Namespace) -> int:
     from unitd.tools.export import export
 
     return export(load(arguments.config), arguments.incident, arguments.camera, arguments.output)
+
+
+def _broker_acl(arguments: argparse.Namespace) -> int:
+    from unitd.tools import broker_acl, broker_conf
+
+    if arguments.conf:
+        print(
+            broker_conf.conf(broker_conf.listener_in(arguments.files, arguments.port, arguments.host, arguments.crl)),
+            end="",
+        )
+        return 0
+    units = [*arguments.unit, *(broker_acl.read_units(arguments.units) if arguments.units else [])]
+    people = {role: getattr(arguments, role) for role in broker_acl.ROLES}
+    print(broker_acl.acl(broker_acl.Access(people, units or None)), end="")
+    return 0
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""The control room's MQTT broker: a real Mosquitto that asks for certificates and keeps each unit to its own topics."""
+"""The control room's MQTT broker: a real Mosquitto that asks for certificates and keeps each unit to its own topics.
+
+Its access list and configuration are those of `unitd broker-acl`, so what runs here is what a control room is given.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +10,28 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 from pathlib import Path
 
 from hw_sim.pki import CONTROL_ROOM, Credentials
 from hw_sim.ports import LOOPBACK, free_port, wait_listening
 from hw_sim.processes import bound_to_us
+from unitd.tools.broker_acl import Access, acl
+from unitd.tools.broker_conf import Listener, conf
 
 START_TIMEOUT_S = 10.0
 START_TRIES = 3
 
-_CONFIG = """\
-listener {port} {host}
-cafile {ca}
-certfile {cert}
-keyfile {key}
-require_certificate true
-use_identity_as_username true
-allow_anonymous false
-acl_file {acl}
-persistence false
-set_tcp_nodelay true
-max_queued_messages 10000
+# Besides what `unitd broker-acl --conf` gives to every broker.
+_HERE = """\
 log_type error
 log_type warning
 log_type notice
 log_dest file {log}
 user {user}
 """
-
-# A unit may write only below its own up/ and read only below its own down/; the common name of its certificate says
-# who it is. (Mosquitto grants a forbidden SUBSCRIBE and then delivers nothing.)
-_ACCESS = f"""\
-pattern write hp/1/%u/up/#
-pattern read hp/1/%u/down/#
-
-user {CONTROL_ROOM}
-topic read hp/1/+/up/#
-topic write hp/1/+/down/#
-"""
+# The simulated control room is one program that passes its operators' orders on, each with the operator's name in it.
+ACCESS = Access({role: (CONTROL_ROOM,) for role in ("system", "operator", "maintainer")})
 
 
 class Broker:
@@ -54,11 +41,22 @@ class Broker:
     retained messages and sessions, which is the worst case for its clients.
     """
 
-    def __init__(self, directory: Path, credentials: Credentials) -> None:
+    def __init__(
+        self, directory: Path, credentials: Credentials, access: Access = ACCESS, crl_file: Path | None = None
+    ) -> None:
         self._directory = directory
         self._credentials = credentials
+        self.access, self.crl_file = access, crl_file
         self._process: asyncio.subprocess.Process | None = None
         self.port = 0
+
+    def reload(self, access: Access) -> None:
+        """Put another access list in force, as SIGHUP does in the field: connected clients are held to it at once."""
+        self.access = access
+        file = self._directory / "access"
+        file.write_text(acl(access))
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     @property
     def running(self) -> bool:
@@ -119,19 +117,21 @@ class Broker:
 
     def _write_config(self, port: int) -> None:
         access = self._directory / "access"
-        access.write_text(_ACCESS)
+        access.write_text(acl(self.access))
         access.chmod(0o600)
-        text = _CONFIG.format(
+        own = self._credentials
+        listener = Listener(
+            port,
+            access,
+            own.ca_file,
+            own.cert_file,
+            own.key_file,
+            crl_file=self.crl_file,
             host=LOOPBACK,
-            port=port,
-            ca=self._credentials.ca_file,
-            cert=self._credentials.cert_file,
-            key=self._credentials.key_file,
-            acl=access,
-            log=self._directory / "mosquitto.log",
-            user=pwd.getpwuid(os.geteuid()).pw_name,
+            persistence=False,
         )
-        (self._directory / "mosquitto.conf").write_text(text)
+        here = _HERE.format(log=self._directory / "mosquitto.log", user=pwd.getpwuid(os.geteuid()).pw_name)
+        (self._directory / "mosquitto.conf").write_text(conf(listener) + here)
 
 
 def _program() -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hw_sim.control_room.broker import Broker
 from hw_sim.control_room.hub import Hub
 from hw_sim.control_room.mqtt import BrokerTransport
-from hw_sim.pki import CONTROL_ROOM, Credentials
+from hw_sim.pki import CONTROL_ROOM_FILES, Credentials
 
 
 def credentials(place: Path, stem: str) -> Credentials:
@@ -26,7 +26,7 @@ async def serve(port: int, place: Path) -> None:
     broker = Broker(place / "broker", credentials(place, "broker"))
     broker.port = port
     await broker.start()
-    hub = Hub(place, BrokerTransport(credentials(place, CONTROL_ROOM), port))
+    hub = Hub(place, BrokerTransport(credentials(place, CONTROL_ROOM_FILES), port))
 
     def write() -> None:
         seen = {

@@ -20,7 +20,7 @@ def test_each_is_who_it_should_be_and_keys_are_private(tmp_path: Path) -> None:
     pki = Pki(tmp_path / "pki")
     unit = pki.unit("pole-0007")
     assert _names(unit.cert_file) == "pole-0007"
-    assert _names(pki.control_room.cert_file) == "control-room"
+    assert _names(pki.control_room.cert_file) == "system@control-room"
     assert pki.unit("pole-0007") is unit
     for key in (tmp_path / "pki").glob("*.key"):
         assert stat.S_IMODE(key.stat().st_mode) == 0o600, key
