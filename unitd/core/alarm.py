@@ -65,6 +65,7 @@ class AlarmDesk:
         self._clock = clock
         self._log = log
         self._apply = apply
+        self._corrected: Callable[[Press, Incident], Stamp | None] = lambda _press, _incident: None
         self._uplinks: list[Uplink] = []
         self._waiting: dict[str, _Waiting] = {}
         self._wake = asyncio.Event()
@@ -86,6 +87,10 @@ class AlarmDesk:
 
     def send_on(self, uplinks: list[Uplink]) -> None:
         self._uplinks = uplinks
+
+    def correct_with(self, corrected: Callable[[Press, Incident], Stamp | None]) -> None:
+        """Ask this at each sending what the press's stamp should have said, None for nothing else."""
+        self._corrected = corrected
 
     def held(self, press_ids: list[str]) -> None:
         """These are in the outbox already (found at start)."""
@@ -192,6 +197,7 @@ class AlarmDesk:
             session=self.session,
             site=self._site,
             pressed=Stamp(utc_us=press.utc_us, clock=press.clock, mono_ns=press.mono_ns),  # type: ignore[arg-type]
+            corrected=self._corrected(press, incident),
             sent=self._clock.stamp(),
             presses=incident.count,
             attempt=waiting.attempt,

@@ -1,6 +1,7 @@
 """Core's composition root: the real machine, and the end of the process."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import ssl
@@ -15,6 +16,7 @@ from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latch
 from unitd.core.panel import Panel
 from unitd.core.recover import boot_id
+from unitd.core.watched import WatchedStamp
 from unitd.drivers.gpio import GpioButton, GpioLamp, check_pins
 from unitd.drivers.gpio_line import KernelButton
 from unitd.drivers.mqtt import MqttUplink
@@ -31,7 +33,8 @@ from unitd.runtime.watchdog import notify
 def main(config: Config) -> int:
     """Run core until SIGTERM or SIGINT; returns the exit status."""
     log = logs.setup("core", config.log.level)
-    status = asyncio.run(_run(Core(config, RealMachine(config, log), log)))
+    machine = RealMachine(config, log)
+    status = asyncio.run(_run(Core(config, machine, log, machine.clock.not_before)))
     logs.flush()
     return status
 
@@ -50,6 +53,7 @@ class RealMachine:
         self._config = config
         self._log = log
         self._fds = FdStore()
+        self._stamp: WatchedStamp | None = None
         self.clock = SystemClock(Path(config.clock.synchronized_file))
         self.boot_id = boot_id()
         self.disk = DiskThread()
@@ -65,27 +69,34 @@ class RealMachine:
         self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
     ) -> PressWatch:
         table: ButtonTable = self._config.button
-        button = self._button(table)
-        watch = PressWatch(
-            button, panel, latch, self.clock, self.boot_id, table.stuck_after_s, on_press=on_press, on_stuck=on_stuck
-        )
-        try:
+        if self._stamp is None:
+            self._stamp = WatchedStamp(Path(self._config.paths.run_dir), self.clock.mono_ns())
+        with contextlib.ExitStack() as taken:  # or the pins are in use when it is tried again
+            lines: list[Button] = []
+            for pin, name in ((table.pin, "button"), (table.nc_pin, "button-nc")):
+                if pin is not None:
+                    lines.append(self._line(table, pin, name))
+                    taken.callback(lines[-1].close)
+            if table.driver == "kernel":
+                self._fds.drop_rest()
+            watch = PressWatch(
+                lines[0], panel, latch, self.clock, self.boot_id, table.stuck_after_s, on_press, on_stuck,
+                nc=lines[1] if len(lines) > 1 else None, kind=table.contact, stamp=self._stamp,
+                unbroken=all(isinstance(line, KernelButton) and line.adopted for line in lines),
+            )  # fmt: skip
             watch.start()
-        except Exception:
-            button.close()  # or the pin is in use when it is tried again
-            raise
-        if isinstance(button, KernelButton):
-            waiting = button.waiting_edges
-            self._log.info("button's line", adopted=button.adopted, kept=button.kept, waiting_edges=waiting)
+            taken.pop_all()
+        for line in lines:
+            if isinstance(line, KernelButton):
+                waiting = line.waiting_edges
+                self._log.info("button's line", adopted=line.adopted, kept=line.kept, waiting_edges=waiting)
         return watch
 
-    def _button(self, table: ButtonTable) -> Button:
+    def _line(self, table: ButtonTable, pin: int, name: str) -> Button:
         if table.driver == "gpiozero":
             self._fds.drop_rest()  # a line that systemd keeps from before is not to be had
-            return GpioButton(table.pin, table.closed_level)
-        line = KernelButton(table.chip, table.pin, table.closed_level, self._fds, on_lost=self._button_lost)
-        self._fds.drop_rest()
-        return line
+            return GpioButton(pin, table.closed_level)
+        return KernelButton(table.chip, pin, table.closed_level, self._fds, name, on_lost=self._button_lost)
 
     def _button_lost(self, why: str) -> None:
         """The line has gone for good: our successor asks for it again, or reports that it is not to be had."""
@@ -94,7 +105,10 @@ class RealMachine:
 
     def uplink(self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers) -> Uplink:
         def context() -> ssl.SSLContext:
-            return client_context(broker.ca_file, broker.cert_file, broker.key_file, self.clock.stamp)
+            clock = self.clock
+            return client_context(
+                broker.ca_file, broker.cert_file, broker.key_file, clock.stamp, clock.lower_bound_utc_s
+            )
 
         return MqttUplink(broker, self._config.unit.id, subscribe, will, context, handlers)
 

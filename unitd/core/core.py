@@ -10,6 +10,7 @@ import msgspec
 from unitd.config import Config
 from unitd.core.alarm import AlarmDesk
 from unitd.core.button import Felt
+from unitd.core.clock_desk import ClockDesk
 from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.duty import DutyDesk
@@ -44,8 +45,12 @@ READY_UNARMED_S = 8.0
 class Core:
     """Everything of core, wired. Built and run on one loop."""
 
-    def __init__(self, config: Config, machine: Machine, log: Logger) -> None:
+    def __init__(
+        self, config: Config, machine: Machine, log: Logger, not_before: Callable[[int], None] = lambda _utc_s: None
+    ) -> None:
+        """`not_before` is told a lower bound of the present time (UTC s) when one is found on the disk."""
         self._config = config
+        self._not_before = not_before
         self._log = log
         self._machine = machine
         self._clock = machine.clock
@@ -147,8 +152,10 @@ class Core:
         )
 
     def _stuck(self, stuck: bool) -> None:
-        self._log.warning("button stuck" if stuck else "button free again")
-        self.unit.apply(ev.ButtonState(self._watch is not None, stuck))
+        """The button is stuck, free again, or its cable's fault has changed."""
+        fault = self._watch.fault if self._watch is not None else ""
+        self._log.warning("button", stuck=stuck, fault=fault)
+        self.unit.apply(ev.ButtonState(self._watch is not None, stuck, fault))
 
     def _wire(self, recovered: Recovered) -> None:
         """Build what needs the recovered session, restore the state, serve the presses that waited."""
@@ -174,6 +181,11 @@ class Core:
         self._workers = WorkerDesk(
             self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
         )  # fmt: skip
+        self._times = ClockDesk(
+            self._state_dir, recovered.boot, self._machine.boot_id, session, self._clock, self._disk, self._log,
+            self._control_room.event, self._not_before,
+        )  # fmt: skip
+        self._alarms.correct_with(self._times.corrected)
         self._duty = DutyDesk(c, self._clock, lambda: unit.state, unit.apply)
         self._locks = LockDesk(
             self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
@@ -182,7 +194,7 @@ class Core:
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
             lambda: self._snapshot.disk_failed or self._locks.failed, lambda: self._disk.hung,
             lambda: self._button_error, lambda: self._latch.refused,
-            recovered.quarantined,
+            recovered.quarantined, self._facts,
         )  # fmt: skip
         unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
             self._alarms.reconcile,
@@ -191,6 +203,7 @@ class Core:
             self._locks.reconcile,
             lambda levels: self._control_room.state_changed(),
             self._test_when_due,
+            lambda levels: self._times.note(unit.state),
         )
         unit.on_stage(self._stage)
         unit.on_asked(
@@ -200,8 +213,10 @@ class Core:
         )
         unit.restore(recovered.state)
         # not the predecessor's word: the contact may have come free while nobody watched
-        unit.apply(ev.ButtonState(self._watch is not None, self._watch is not None and self._watch.stuck))
+        watch = self._watch
+        unit.apply(ev.ButtonState(watch is not None, watch is not None and watch.stuck, watch.fault if watch else ""))
         self._ready = True
+        self._restarted()
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)
             unit.apply(press)
@@ -209,6 +224,23 @@ class Core:
         for felt in self._early:
             self._pressed(felt)
         self._early.clear()
+
+    def _restarted(self) -> None:
+        """Say for how long at most nobody watched the button, if a core of this boot went before us."""
+        gap = self._watch.gap if self._watch is not None else None
+        if gap is not None:
+            data = {"blind_ms": gap.blind_ns // 1_000_000, "restarts": gap.restarts}
+            self._log.warning("core restarted", **data)
+            self._control_room.event("core_restarted", data=data)
+
+    def _facts(self) -> dict[str, str | int | float | bool | None]:
+        """What core itself knows of the button's watch in this boot."""
+        gap = self._watch.gap if self._watch is not None else None
+        return {
+            "restarts": gap.restarts if gap else 0,
+            "blind_ms": gap.blind_ns // 1_000_000 if gap else 0,
+            **self._latch.counts(),
+        }
 
     async def _late(self, recovered: Recovered) -> None:
         """A disk that was not ready at the start tells what it holds when it is: incidents and alarms of before."""
@@ -257,12 +289,8 @@ class Core:
         if event.name == "sms_sent":
             self.unit.apply(ev.SmsSent(str(event.data.get("sms_id"))))
         if event.name != "segment_closed":
-            self._control_room.event(
-                event.name,
-                incident_id=event.incident_id,
-                mono_ns=event.mono_ns,
-                data={**event.data, "worker": worker},
-            )
+            told = {**event.data, "worker": worker}
+            self._control_room.worker_event(event.name, event.incident_id, event.mono_ns, told)
 
     async def _serve(self, recovered: Recovered, stop: asyncio.Event, on_ending: Callable[[int], None]) -> int:
         watchdog = Watchdog(self._clock.mono_ns)
@@ -280,7 +308,8 @@ class Core:
             while self._watch is None:
                 await asyncio.sleep(ARM_AGAIN_S)
                 if await asyncio.to_thread(self._arm) and self._watch is not None:
-                    self.unit.apply(ev.ButtonState(True, self._watch.stuck))
+                    self.unit.apply(ev.ButtonState(True, self._watch.stuck, self._watch.fault))
+                    self._restarted()
                     notify("READY=1\nSTATUS=armed")
             watchdog.expect("press", within_s=4.0)
             while self._watch is not None:
@@ -299,6 +328,8 @@ class Core:
             Service("workers", self._workers.run),
             Service("locks", self._locks.run),
             Service("duty", self._duty.run),
+            Service("clock", self._times.run),
+            Service("clock record", self._times.keep),
             Service("snapshot", self._snapshot.run),
             Service("late disk", lambda: self._late(recovered)),
             *self._control_room.services(),
@@ -323,6 +354,7 @@ class Core:
                 wire.topic(self._config.unit.id, "up", "state"), msgspec.json.encode(goodbye), qos=1, retain=True
             )
         await asyncio.sleep(0.05)  # paho's thread takes the goodbye from its socket pair
+        await self._times.close()
         work.cancel()
         stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):

@@ -82,6 +82,9 @@ class Alarm(Wire, frozen=True, kw_only=True):
     recent_hoaxes: Annotated[int, _says("how many of them were closed as a hoax")] = 0
     isolated: Annotated[bool, _says("somebody works on the unit; a panic is a panic all the same")] = False
     code: Annotated[str, _says("six characters derived from the incident id, short enough to be spoken")]
+    corrected: Annotated[
+        Stamp | None, _says("the same instant as `pressed`, when the unit has found out since that its clock was wrong")
+    ] = None
 
 
 class OpenIncident(Wire, frozen=True, kw_only=True):
