@@ -78,6 +78,11 @@ class SimModem:
         return self._out.faults
 
     @property
+    def entering(self) -> bool:
+        """Whether it is at the prompt of a message or sending one."""
+        return self._out.wants_bytes
+
+    @property
     def path(self) -> Path:
         """The serial port the driver opens."""
         return self._port.path
@@ -124,6 +129,7 @@ class SimModem:
         """Fault: the port takes bytes and says nothing, until this is lifted or its supply is cut."""
         with self._lock:
             self._hung = hung
+            self._out.forget()
 
     def unplug(self) -> None:
         """Fault: the USB cable is out."""
@@ -259,6 +265,8 @@ class SimModem:
     # What it says.
 
     def _answer(self, lines: list[str], result: str) -> None:
+        if self._hung:
+            return
         head = "\r\n" + "\r\n".join(lines) + "\r\n" if lines else ""
         self._port.write(f"{head}\r\n{result}\r\n".encode("latin-1", "replace"))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.messages.workers import Desired, DomeWanted, Event, FromWorker, Health, Hello
+from unitd.messages.workers import Desired, DomeWanted, Event, FromWorker, Health, Hello, SmsWanted
 
 
 class Core:
@@ -50,6 +50,12 @@ class Core:
         until_ns = time.monotonic_ns() + int(for_s * 1e9)
         dome = DomeWanted(number=number, preset=preset, pan=pan, until_mono_ns=until_ns)
         self._desired = Desired(session=1, number=number, dome=dome)
+        for writer in self._writers:
+            self._put(writer)
+
+    def want_sms(self, *messages: SmsWanted) -> None:
+        """The text messages wanted from now on, whole."""
+        self._desired = Desired(session=1, number=self._desired.number + 1, sms=messages)
         for writer in self._writers:
             self._put(writer)
 

@@ -13,7 +13,7 @@ KEEP_SENT = 256
 """Ids remembered: more than can be wanted at once."""
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
-TELL_AGAIN_S = 5.0
+TELL_AGAIN_S = 2.0
 """A message that was sent and is still wanted: its owner did not hear it."""
 REFUSED_AFTER_S = 600.0
 
