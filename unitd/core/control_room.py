@@ -10,6 +10,8 @@ from unitd.config import BrokerTable, Config
 from unitd.core.commands import CommandDesk
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
+from unitd.model.hysteresis import LinkFault
+from unitd.model.pace import Pace
 from unitd.ports import Clock, Uplink, UplinkHandlers, Will
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service
@@ -20,7 +22,10 @@ STATE_SETTLE_S = 0.3
 """Changes of the state that come together are told together."""
 FACTS_PERIOD_S = 900.0
 """Facts alone (signal, frame rate) change all the time: told this often, to keep an idle unit within 1 MB a day."""
-BROKER_LOST_AFTER_S = 10.0
+STATE_PACE = Pace(burst=6, every_ns=20_000_000_000)
+"""Changes that no operator waits for (faults that come and go): a flapping part must not fill the link."""
+EVENT_PACE = Pace(burst=60, every_ns=2_000_000_000)
+"""Events of workers, which a broken device can make a thousand of."""
 
 MakeUplink = Callable[[BrokerTable, str, Callable[[], Will], UplinkHandlers], Uplink]
 """(broker, topic to subscribe, will, handlers) -> an uplink that is not running yet."""
@@ -61,7 +66,9 @@ class ControlRoomDesk:
         self._seq = 0
         self.dropped_events = 0
         self.malformed = 0
-        self._down_since_ns = {each.name: clock.mono_ns() for each in config.brokers}
+        self._links = {each.name: LinkFault(since_ns=clock.mono_ns()) for each in config.brokers}
+        self._event_pace = EVENT_PACE
+        self.paced_events = 0
         self._reasons: dict[str, str] = {}
         self.uplinks = [self._uplink(each, make_uplink) for each in config.brokers]
 
@@ -90,18 +97,26 @@ class ControlRoomDesk:
         self._events.append(event)
         self._flush_events()
 
+    def worker_event(self, name: str, incident_id: str | None, mono_ns: int, data: Mapping[str, object]) -> None:
+        """As `event`, for what a worker tells: at EVENT_PACE, the rest is dropped and counted in `paced_events`."""
+        self._event_pace, may = self._event_pace.take(self._clock.mono_ns())
+        if may:
+            self.event(name, incident_id=incident_id, mono_ns=mono_ns, data=data)
+        else:
+            self.paced_events += 1
+
     def faults(self) -> list[wire.FaultReport]:
-        """A fault for each broker that has been away for BROKER_LOST_AFTER_S."""
+        """A fault for each broker that has been away for long, or has come back only just (model/hysteresis.py)."""
         now_ns = self._clock.mono_ns()
-        return [
-            wire.FaultReport(
-                code="broker_lost",
-                subject=link.name,
-                text=f"broker {link.name} is not connected: {self._reasons.get(link.name, 'no answer')}",
-            )
-            for link in self.uplinks
-            if not link.connected and now_ns - self._down_since_ns[link.name] > BROKER_LOST_AFTER_S * 1e9
-        ]
+        found = []
+        for link in self.uplinks:
+            if self._links[link.name].at(now_ns).lost:
+                words = "has come back; it was lost" if link.connected else "is not connected"
+                why = self._reasons.get(link.name, "no answer")
+                found.append(
+                    wire.FaultReport(code="broker_lost", subject=link.name, text=f"broker {link.name} {words}: {why}")
+                )
+        return found
 
     def _uplink(self, broker: BrokerTable, make: MakeUplink) -> Uplink:
         def will() -> Will:
@@ -113,6 +128,7 @@ class ControlRoomDesk:
 
     def _connected(self, name: str) -> None:
         self._log.info("broker connected", broker=name)
+        self._links[name] = self._links[name].seen(True, self._clock.mono_ns())
         link = next(each for each in self.uplinks if each.name == name)
         self._publish_state(link, self._state())
         self._broker_connected()
@@ -123,8 +139,7 @@ class ControlRoomDesk:
         if self._reasons.get(name) != reason:
             self._log.warning("broker lost", broker=name, reason=reason)
         self._reasons[name] = reason
-        if self._down_since_ns[name] == 0:
-            self._down_since_ns[name] = self._clock.mono_ns()
+        self._links[name] = self._links[name].seen(False, self._clock.mono_ns())
         self._changed.set()
 
     def _acked(self, name: str, token: str, at_ns: int) -> None:
@@ -165,9 +180,7 @@ class ControlRoomDesk:
         self._hub_heard()
 
     def _publish_state(self, link: Uplink, state: wire.State) -> bool:
-        taken = link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
-        self._down_since_ns[link.name] = 0
-        return taken
+        return link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
 
     def _flush_events(self) -> None:
         """Each event goes to every connected broker that has room; while none has, it waits."""
@@ -179,7 +192,11 @@ class ControlRoomDesk:
             self._events.popleft()
 
     async def _tell(self) -> None:
-        """Publish the state when anything but its clocks has changed; facts alone only now and then."""
+        """Publish the state when anything but its clocks has changed; facts alone only now and then.
+
+        What an operator waits for (incidents, armed or not, maintenance) goes at once, the rest at STATE_PACE.
+        """
+        pace = STATE_PACE
         while True:
             if await set_within(self._changed, 5.0):
                 await asyncio.sleep(STATE_SETTLE_S)
@@ -189,6 +206,10 @@ class ControlRoomDesk:
             now_ns = self._clock.mono_ns()
             if still == self._told and now_ns - self._told_ns < FACTS_PERIOD_S * 1e9:
                 continue
+            if self._told is None or _urgent(still) == _urgent(self._told):
+                pace, may = pace.take(now_ns)
+                if not may:
+                    continue
             if all([self._publish_state(link, state) for link in self.uplinks if link.connected]):
                 self._told, self._told_ns = still, now_ns  # else one has no room now: again in a moment
 
@@ -202,3 +223,7 @@ class ControlRoomDesk:
             for link in self.uplinks:
                 link.publish(wire.topic(self._unit, "up", "beat"), msgspec.json.encode(beat), qos=0)
             await asyncio.sleep(self._beat_s)
+
+
+def _urgent(state: wire.State) -> object:
+    return state.open_incidents, state.armed, state.isolation, state.online
