@@ -66,7 +66,9 @@ class ClockTable(_Table, frozen=True, kw_only=True):
 class ButtonTable(_Table, frozen=True, kw_only=True):
     driver: Literal["gpiozero", "kernel"] = "gpiozero"
     chip: str = "auto"
+    contact: Literal["no", "nc", "no+nc"] = "no"
     pin: Pin = 17
+    nc_pin: Pin | None = None
     closed_level: Literal["low", "high"] = "low"
     stuck_after_s: PositiveSeconds = 30.0
 

@@ -32,6 +32,7 @@ def contradictions(c: "Config") -> Iterator[Finding]:
 def _pins(c: "Config") -> Iterator[Finding]:
     pins = {
         "button.pin": c.button.pin,
+        "button.nc_pin": c.button.nc_pin,
         "lamps.yellow_pin": c.lamps.yellow_pin,
         "lamps.green_pin": c.lamps.green_pin,
         "lamps.locator_pin": c.lamps.locator_pin,
@@ -51,6 +52,10 @@ def _button(c: "Config") -> Iterator[Finding]:
         yield "button.chip", seen(chip), 'write "auto", or a path such as /dev/gpiochip0'
     elif chip != "auto" and c.button.driver == "gpiozero":
         yield "button.chip", "gpiozero finds the chip by itself", 'write driver = "kernel", or leave this key out'
+    if c.button.contact == "no+nc" and c.button.nc_pin is None:
+        yield "button.nc_pin", "missing", 'a contact "no+nc" has two lines: name that of NC too'
+    elif c.button.contact != "no+nc" and c.button.nc_pin is not None:
+        yield "button.nc_pin", f"saw {c.button.nc_pin} with a contact of one line", 'write contact = "no+nc", or "none"'
 
 
 def _names(c: "Config") -> Iterator[Finding]:

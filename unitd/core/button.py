@@ -183,7 +183,8 @@ class PressWatch:
     """A PressJudge with its contact, a queue and the press thread around it.
 
     `button` is the contact's line, of either kind; `nc` the second line of `no+nc`. `on_press` and `on_stuck` (see
-    PressJudge) are called on the press thread. `stamp` is kept fresh for core's successor.
+    PressJudge) are called on the press thread. `stamp` is kept fresh for core's successor; `unbroken` says that the
+    lines were open all the time since a predecessor, and their edges waited.
     """
 
     def __init__(
@@ -201,12 +202,14 @@ class PressWatch:
         nc: Button | None = None,
         kind: Kind = "no",
         stamp: WatchedStamp | None = None,
+        unbroken: bool = False,
     ) -> None:
         main: Line = "nc" if kind == "nc" else "no"
         self._lines: dict[Line, Button] = {main: button}
         if nc is not None and kind == "no+nc":
             self._lines["nc"] = nc
         self._stamp = stamp
+        self._unbroken = unbroken
         before = stamp.before if stamp is not None else None
         known = "" if before is None else "button_stuck" if before.stuck else before.fault
         self._judge = PressJudge(
@@ -251,7 +254,7 @@ class PressWatch:
         if self._stamp is not None:
             now_ns, before = time.monotonic_ns(), self._stamp.before
             if before is not None:
-                self.gap = Gap(now_ns - before.watched_ns, before.starts)
+                self.gap = Gap(0 if self._unbroken else now_ns - before.watched_ns, before.starts)
             self._stamp.armed(now_ns, self.stuck, self.fault)
 
     def _edge(self, line: Line, mono_ns: int, closed: bool) -> None:

@@ -41,6 +41,7 @@ class HealthDesk:
         button_error: Callable[[], str],
         latch_refused: Callable[[], bool],
         quarantined: list[str],
+        facts: Callable[[], dict[str, str | int | float | bool | None]] = dict,
     ) -> None:
         self._config = config
         self._site = site
@@ -57,6 +58,7 @@ class HealthDesk:
         self._latch_refused = latch_refused
         self._started_ns = clock.mono_ns()
         self._quarantined = quarantined
+        self._facts = facts
 
     def faults(self) -> tuple[wire.FaultReport, ...]:
         """Everything wrong now, core's own first."""
@@ -109,7 +111,7 @@ class HealthDesk:
             site=self._site,
             open_incidents=tuple(_open(each, self._unit.settings) for each in self._unit.state.incidents if each.open),
             faults=self.faults(),
-            facts=self._workers.facts(),
+            facts={"core": self._facts(), **self._workers.facts()},
             presets=self._config.dome.presets if self._config.dome else (),
             warnings=tuple(warning_names()),
             isolation=_isolation(self._unit.state),
@@ -141,7 +143,7 @@ class HealthDesk:
             waiting_alarms=self._alarms.waiting,
             workers=self._workers.alive(),
             faults=tuple(worker_wire.Fault(code=f.code, subject=f.subject, text=f.text) for f in self.faults()),
-            facts=self._workers.facts(),
+            facts={"core": self._facts(), **self._workers.facts()},
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from unitd.config import BrokerTable
-from unitd.core.button import Felt
+from unitd.core.button import Felt, Gap
 from unitd.core.latch import Latch
 from unitd.core.panel import Panel
 from unitd.ports import Clock, Lamp, Uplink, UplinkHandlers, Will
@@ -19,6 +19,16 @@ class Watch(Protocol):
     @property
     def stuck(self) -> bool:
         """Whether the contact has been closed for too long, now."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the contact's cable: "", `button_cable` or `button_disagrees`."""
+        ...
+
+    @property
+    def gap(self) -> Gap | None:
+        """What a predecessor in this boot left unwatched; None for the first core of a boot."""
         ...
 
     @property

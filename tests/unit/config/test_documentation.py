@@ -13,7 +13,7 @@ from unitd.config import Config, as_builtins, load
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT_TOML = ROOT / "config" / "unit.toml"
-NO_DEFAULT_BUT_OPTIONAL = {"latitude", "longitude", "sub_url", "username", "password_file"}
+NO_DEFAULT_BUT_OPTIONAL = {"latitude", "longitude", "nc_pin", "sub_url", "username", "password_file"}
 _COMMENTED = re.compile(r"^#(?=\[|[a-z_]+ = )", re.MULTILINE)
 
 
