@@ -1,33 +1,38 @@
 """Commands from the control room: parsed at one boundary, judged, carried out as events, answered.
 
-Refused with a reason: malformed, another session's, too late by the unit's own uptime, an old `seq`, not for that role,
-or without sense in the present state. The same `seq` again is answered the same and carried out once.
+Refused with a reason: malformed, another session's, too late by the unit's own uptime, an old `seq` or one far ahead,
+not for that role, or without sense in the present state. The same command with the same `seq` again is answered the
+same and carried out once; another command with that `seq` (a second console that counts for itself) is refused.
 """
 
+import hashlib
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
 
+from unitd.errors import UNREADABLE
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.incident import State
 from unitd.model.step import refusal
 
 KEPT_REPLIES = 128
+SEQ_STEP_MAX = 10_000
+"""How far a `seq` may be ahead of the highest: one absurd number must not shut everybody else out of the session."""
 SECOND_NS = 1_000_000_000
 
 
 class _Envelope(msgspec.Struct):
     """What can be read of a command that is otherwise malformed, so that its sender is still answered."""
 
-    session: int = -1
-    seq: int = -1
+    seq: Annotated[int, msgspec.Meta(ge=0)] = -1
 
 
 class CommandDesk:
-    """Pure apart from what it is given. `take` returns the reply to publish, or None for what cannot be answered."""
+    """Pure apart from what it is given. `take` returns the reply to publish; the last KEPT_REPLIES are kept."""
 
     def __init__(
         self,
@@ -44,30 +49,54 @@ class CommandDesk:
         self._apply = apply
         self._knows_warning = knows_warning
         self._mint = mint
-        self._replies: OrderedDict[tuple[str, int], wire.Reply] = OrderedDict()
+        self._replies: OrderedDict[tuple[str, int], tuple[bytes, wire.Reply]] = OrderedDict()
         self._highest: dict[str, int] = {}
         self.malformed = 0
 
-    def take(self, role: str, payload: bytes) -> wire.Reply | None:
+    def take(self, role: str, payload: bytes) -> wire.Reply:
         """Judge and carry out one command; never raises, whatever the bytes."""
         try:
             command = self._decode(role, payload)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except (msgspec.MsgspecError, *UNREADABLE) as error:
             self.malformed += 1
             return self._malformed(payload, str(error))
-        known = self._replies.get((role, command.seq))
-        if known is not None and command.session == self.session:
-            return known
-        reason = self._objection(role, command)
-        reply = wire.Reply(
-            session=self.session, seq=command.seq, result="refused" if reason else "done", reason=reason or ""
-        )
-        if command.session == self.session:
-            self._highest[role] = max(self._highest.get(role, -1), command.seq)
-            self._replies[role, command.seq] = reply
-            while len(self._replies) > KEPT_REPLIES:
-                self._replies.popitem(last=False)
+        if command.session != self.session:
+            return self._reply(role, command, "session", f"for session {command.session}, this is {self.session}")
+        digest = _digest(command)
+        highest = self._highest.get(role, -1)
+        if (role, command.seq) in self._replies:
+            earlier, reply = self._replies[role, command.seq]
+            if earlier == digest:
+                return reply
+            return self._reply(
+                role, command, "clash", f"seq {command.seq} was another command; go on from {highest + 1}"
+            )
+        if command.seq <= highest:
+            return self._reply(
+                role, command, "replayed", f"replayed: seq {command.seq} is old; go on from {highest + 1}"
+            )
+        if command.seq > highest + SEQ_STEP_MAX:
+            return self._reply(
+                role, command, "ahead", f"seq {command.seq} is more than {SEQ_STEP_MAX} ahead; go on from {highest + 1}"
+            )
+        self._highest[role] = command.seq
+        code, reason = self._objection(command)
+        reply = self._reply(role, command, code, reason)
+        self._replies[role, command.seq] = digest, reply
+        while len(self._replies) > KEPT_REPLIES:
+            self._replies.popitem(last=False)
         return reply
+
+    def _reply(self, role: str, command: wire.Command, code: wire.RefusalCode, reason: str) -> wire.Reply:
+        return wire.Reply(
+            session=self.session,
+            seq=command.seq,
+            result="refused" if code else "done",
+            reason=reason,
+            code=code,
+            by=command.by,
+            next_seq=self._highest.get(role, -1) + 1,
+        )
 
     def _decode(self, role: str, payload: bytes) -> wire.Command:
         if len(payload) > wire.MAX_PAYLOAD_BYTES:
@@ -78,28 +107,26 @@ class CommandDesk:
         command: wire.Command = msgspec.json.decode(payload, type=kinds[role])
         return command
 
-    def _malformed(self, payload: bytes, error: str) -> wire.Reply | None:
+    def _malformed(self, payload: bytes, error: str) -> wire.Reply:
         try:
-            envelope = msgspec.json.decode(payload[: wire.MAX_PAYLOAD_BYTES], type=_Envelope)
-        except (msgspec.MsgspecError, RecursionError):
-            return None
-        return wire.Reply(session=self.session, seq=envelope.seq, result="refused", reason=f"malformed: {error}"[:300])
+            seq = msgspec.json.decode(payload[: wire.MAX_PAYLOAD_BYTES], type=_Envelope).seq
+        except (msgspec.MsgspecError, *UNREADABLE):
+            seq = -1
+        reason = f"malformed: {error}"[:300]
+        return wire.Reply(session=self.session, seq=seq, result="refused", reason=reason, code="malformed")
 
-    def _objection(self, role: str, command: wire.Command) -> str | None:
-        """Why not; None once the command has been carried out."""
-        if command.session != self.session:
-            return f"for session {command.session}, this is {self.session}"
+    def _objection(self, command: wire.Command) -> tuple[wire.RefusalCode, str]:
+        """Why not; empty once the command has been carried out."""
         if self._uptime_ms() > command.not_after_uptime_ms:
-            return "too late"
-        if command.seq <= self._highest.get(role, -1):
-            return "replayed"
+            return "late", "too late"
         if isinstance(command, wire.PlayWarning) and not self._knows_warning(command.name):
-            return f"no such warning: {command.name}"
+            return "impossible", f"no such warning: {command.name}"
         event = self._event(command)
         reason = refusal(self._state(), event)
-        if reason is None:
-            self._apply(event)
-        return reason
+        if reason is not None:
+            return "impossible", reason
+        self._apply(event)
+        return "", ""
 
     def _event(self, command: wire.Command) -> ev.Event:
         match command:
@@ -129,3 +156,9 @@ class CommandDesk:
                 return ev.UploadOrdered(upload_id, command.incident_id, command.url, command.token, command.camera)
             case _:
                 return self._mint()
+
+
+def _digest(command: wire.Command) -> bytes:
+    """What makes two commands the same: everything but the time limit, which a sender moves when it tries again."""
+    same = msgspec.json.encode(msgspec.structs.replace(command, not_after_uptime_ms=0))
+    return hashlib.blake2b(same, digest_size=16).digest()

@@ -15,6 +15,7 @@ MAX_PAYLOAD_BYTES = 64 * 1024
 ClockQuality = Literal["synced", "held", "unknown"]
 Kind = Literal["panic", "voice", "intrusion", "tamper", "test"]
 Stage = Literal["raised", "sent", "received", "accepted", "answered", "closing", "closed"]
+RefusalCode = Literal["", "malformed", "session", "late", "replayed", "clash", "ahead", "impossible"]
 Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
 Origin = Literal["press", "command", "periodic", "sensor"]
 
@@ -152,12 +153,15 @@ class Beat(Wire, frozen=True, kw_only=True):
 
 
 class Reply(Wire, frozen=True, kw_only=True):
-    """`up/reply`: the answer to one command. The same `seq` is answered the same."""
+    """`up/reply`: the answer to one command. The same command with the same `seq` is answered the same."""
 
     session: Session
     seq: Annotated[int, _says("the command's; -1 when it could not be read")]
     result: Literal["done", "refused"]
     reason: Annotated[str, _says("why refused, for people")] = ""
+    code: Annotated[RefusalCode, _says("why refused, for programs; empty when done")] = ""
+    by: Annotated[str, _says("the command's; tells replies apart where two consoles used one `seq`")] = ""
+    next_seq: Annotated[int, _says("the lowest `seq` that this role may use from here on")] = 0
 
 
 # --- down: to the unit ----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unitd.core.commands import CommandDesk
+from unitd.core.commands import SEQ_STEP_MAX, CommandDesk
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.incident import Settings, State
@@ -35,9 +35,7 @@ class Unit:
         self.state = step(self.state, event, NOW, Settings())
 
     def send(self, command: wire.Command, role: str = "operator") -> wire.Reply:
-        reply = self.desk.take(role, msgspec.json.encode(command))
-        assert reply is not None
-        return reply
+        return self.desk.take(role, msgspec.json.encode(command))
 
 
 def accept(seq: int = 1, session: int = 7, until_ms: int = 10_000) -> wire.Accept:
@@ -71,7 +69,58 @@ def test_refused_with_a_reason_and_without_effect(command: wire.Command, reason:
 def test_an_old_seq_is_a_replay() -> None:
     unit = Unit()
     unit.send(accept(seq=5))
-    assert unit.send(accept(seq=4)).reason == "replayed"
+    reply = unit.send(accept(seq=4))
+    assert (reply.code, reply.next_seq) == ("replayed", 6)
+
+
+def test_one_absurd_seq_shuts_nobody_out() -> None:
+    unit = Unit()
+    assert unit.send(accept(seq=2**62)).code == "ahead"
+    assert unit.send(accept(seq=SEQ_STEP_MAX)).code == "ahead"
+    assert unit.taken == []
+    assert unit.send(accept(seq=SEQ_STEP_MAX - 1)).result == "done"
+    assert unit.send(accept(seq=2 * SEQ_STEP_MAX)).code == "ahead"
+
+
+def test_two_consoles_that_count_for_themselves_do_not_get_each_others_replies() -> None:
+    unit = Unit()
+    ann = unit.send(accept(seq=0))
+    ben = unit.send(wire.DomePreset(session=7, seq=0, not_after_uptime_ms=10_000, by="Ben", preset=2))
+    assert (ann.result, ann.by) == ("done", "Ann")
+    assert (ben.result, ben.code, ben.by, ben.next_seq) == ("refused", "clash", "Ben", 1)
+    assert len(unit.taken) == 1
+    assert unit.send(accept(seq=0)) == ann, "the first one's reply is still its own"
+
+
+def test_the_same_command_from_another_person_is_another_command() -> None:
+    unit = Unit()
+    unit.send(accept(seq=0))
+    other = msgspec.structs.replace(accept(seq=0), by="Ben")
+    assert unit.send(other).code == "clash"
+
+
+def test_a_longer_time_limit_does_not_make_it_another_command() -> None:
+    unit = Unit()
+    assert unit.send(accept(seq=0)) == unit.send(accept(seq=0, until_ms=20_000))
+    assert len(unit.taken) == 1
+
+
+def test_a_refused_command_stays_refused() -> None:
+    """It was late; the same seq with a later limit is not a way around the first answer."""
+    unit = Unit()
+    late = unit.send(accept(seq=0, until_ms=1))
+    assert late.code == "late"
+    assert unit.send(accept(seq=0)) == late
+    assert unit.send(accept(seq=1)).result == "done"
+
+
+@pytest.mark.parametrize("payload", [b"", b"nonsense", b"[]", b'{"seq":-5}', b'{"seq":"x"}', b"\xff", b"[" * 100_000])
+def test_what_cannot_be_read_is_answered_and_counted(payload: bytes) -> None:
+    unit = Unit()
+    reply = unit.desk.take("operator", payload)
+    assert (reply.result, reply.code, reply.seq) == ("refused", "malformed", -1)
+    assert unit.desk.malformed == 1
+    assert unit.desk.take("operator", b'{"seq":5}').seq == 5
 
 
 def test_an_operator_cannot_do_a_maintainers_work() -> None:
@@ -110,8 +159,10 @@ def test_any_bytes(payload: bytes) -> None:
 def test_any_command_shaped_json(raw: dict[str, object]) -> None:
     unit = Unit()
     reply = unit.desk.take("operator", msgspec.json.encode(raw))
-    if reply is not None and reply.result == "refused":
+    msgspec.json.encode(reply)
+    if reply.result == "refused":
         assert reply.reason
+        assert reply.code
         assert unit.taken == []
 
 
