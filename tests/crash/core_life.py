@@ -113,7 +113,7 @@ class CoreLife:
             self.latch, self.clock, self.log, self.unit.apply,  # type: ignore[arg-type]
         )  # fmt: skip
         self.alarms.send_on([self.broker])
-        self.alarms.held([each.press_id for each in found.entries])
+        self.alarms.held([each.press_id for each in found.entries], found.durable)
         self.locks = LockDesk(
             self.state_dir / "locks", self.disk, self.log,  # type: ignore[arg-type]
             lambda each: self.unit.apply(ev.LockWritten(each)),

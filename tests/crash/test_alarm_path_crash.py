@@ -25,8 +25,8 @@ from unitd.store.outbox import Entry, Outbox
 KILLED = -1
 AFTERMATHS = (KILLED, 0, 1, 2) if os.environ.get("UNITD_TEST_LONG") else (KILLED, 0)
 """`make prove` adds power cuts that leave some or all of what was not synced."""
-OPERATIONS_OF_THE_STORY = 131
-OPERATIONS_OF_A_START = 113
+OPERATIONS_OF_THE_STORY = 139
+OPERATIONS_OF_A_START = 114
 
 
 async def story(core: CoreLife) -> None:

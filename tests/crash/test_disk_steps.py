@@ -41,7 +41,7 @@ def outbox(base: Path) -> Outbox:
 
 
 def entries(base: Path) -> object:
-    found, bad = outbox(base).open()
+    found, bad, _ = outbox(base).open()
     assert bad == []
     return [each.press_id for each in found]
 
@@ -330,7 +330,7 @@ def test_a_lost_sync_would_be_seen(tmp_path: Path, call: str) -> None:
             faulty, returned = died_at(base, PROCEDURES[1], Fault())
         assert returned
         faulty.cut_power(seed, base / "run")
-        found, bad = outbox(base).open()
+        found, bad, _ = outbox(base).open()
         if [each.press_id for each in found] != ["press-1", "press-2"] or bad:
             lost.add(seed)
     assert lost

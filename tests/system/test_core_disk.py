@@ -11,6 +11,7 @@ import pytest
 
 from tests.system.core_alone import BUTTON, YELLOW, World, world
 from unitd.core.recover import boot_id
+from unitd.store.outbox import Entry, sealed
 
 pytestmark = pytest.mark.system
 
@@ -60,10 +61,10 @@ def test_one_unreadable_entry_hides_no_other_and_an_old_boots_alarm_keeps_its_bo
             outbox.mkdir(parents=True)
             (tmp_path / "state" / "boot.json").write_text('{"boot_id": "an older one", "boot": 6}')
             press_id, incident_id = (f"{digit * 8}-1111-4111-8111-111111111111" for digit in "12")
-            entry = {"press_id": press_id, "incident_id": incident_id, "kind": "panic", "mono_ns": 10**16, "utc_us": 5}
-            (outbox / f"{press_id}.json").write_text(json.dumps({**entry, "clock": "synced", "boot": 6}))
+            entry = Entry(press_id, incident_id, "panic", 10**16, 5, "synced", 6)
+            (outbox / f"{press_id}.json").write_bytes(sealed(entry))
             (outbox / "a-directory.json").mkdir()
-            (outbox / "odd.json").write_text(json.dumps({**entry, "clock": "synced", "boot": 6, "kind": "odd"}))
+            (outbox / "odd.json").write_bytes(sealed(entry).replace(b"panic", b"voice"))
             await w.start()
             await w.until("alarm", lambda: bool(w.room.alarms))
             assert w.room.alarms[0].press_id == press_id
@@ -85,8 +86,8 @@ def test_what_a_late_disk_holds_is_served_when_it_is_ready(tmp_path: Path) -> No
             outbox.mkdir(parents=True)
             os.mkfifo(tmp_path / "state" / "boot.json")
             press_id, incident_id = (f"{digit * 8}-1111-4111-8111-111111111111" for digit in "12")
-            entry = {"press_id": press_id, "incident_id": incident_id, "kind": "panic", "mono_ns": 10**16, "utc_us": 5}
-            (outbox / f"{press_id}.json").write_text(json.dumps({**entry, "clock": "synced", "boot": 6}))
+            entry = Entry(press_id, incident_id, "panic", 10**16, 5, "synced", 6)
+            (outbox / f"{press_id}.json").write_bytes(sealed(entry))
             await w.start()
             await w.until("birth", lambda: bool(w.room.states))
             assert not w.room.alarms

@@ -71,6 +71,7 @@ class AlarmDesk:
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_disk: set[str] = set()
+        self._durable: set[str] = set()
         self._unremoved: set[str] = set()
         self._disk_refused = False
         self._isolated = False
@@ -92,9 +93,11 @@ class AlarmDesk:
         """Ask this at each sending what the press's stamp should have said, None for nothing else."""
         self._corrected = corrected
 
-    def held(self, press_ids: list[str]) -> None:
-        """These are in the outbox already (found at start)."""
+    def held(self, press_ids: list[str], durable: bool = True) -> None:
+        """These are in the outbox already (found at start); unless `durable` they are put there once more."""
         self._on_disk.update(press_ids)
+        if durable:
+            self._durable.update(press_ids)
 
     def settle(self, press_ids: list[str]) -> None:
         """Forget what latch and outbox hold of these, unless they wait to be received: already received, or presses
@@ -112,7 +115,7 @@ class AlarmDesk:
         for press_id, (incident, press) in wanted.items():
             known = self._waiting.get(press_id)
             if known is None:
-                known = _Waiting(incident, press, durable=press_id in self._on_disk)
+                known = _Waiting(incident, press, durable=press_id in self._durable)
                 self._waiting[press_id] = known
                 self._persist(known)
                 self._send(known, now_ns)
@@ -258,6 +261,7 @@ class AlarmDesk:
         try:
             await self._disk.run(lambda: self._outbox.remove(press_id))
             self._on_disk.discard(press_id)
+            self._durable.discard(press_id)
             self._unremoved.discard(press_id)
         except OSError as error:
             # found at the next start it would be sent and confirmed once more: a duplicate, never a loss

@@ -177,8 +177,7 @@ class Core:
             self._machine.uplink,
         )  # fmt: skip
         self._alarms.send_on(self._control_room.uplinks)
-        if recovered.durable:
-            self._alarms.held([each.press_id for each in recovered.entries])
+        self._alarms.held([each.press_id for each in recovered.entries], recovered.durable)
         self._workers = WorkerDesk(
             self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
         )  # fmt: skip
@@ -253,8 +252,7 @@ class Core:
             else:
                 self._log.warning("disk ready late", boot=late.boot, entries=len(late.entries))
                 held = [each.press_id for each in late.entries]
-                if late.durable:
-                    self._alarms.held(held)
+                self._alarms.held(held, late.durable)
                 state, presses = merged(self.unit.state, late, durable, self._clock.mono_ns())
                 self.unit.restore(state)
                 for press in presses:

@@ -16,6 +16,7 @@ from unitd.model.incident import State
 from unitd.model.step import rebooted
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger
+from unitd.store import disk as disk_calls
 from unitd.store.boot import KERNEL_BOOT_ID, boot_of
 from unitd.store.outbox import Entry, Outbox
 
@@ -31,6 +32,8 @@ class Recovered:
     session: int = 1
     boot: int = 0
     entries: list[Entry] = field(default_factory=list)
+    durable: bool = True
+    """Whether the entries are sure to be found again after a power cut."""
     quarantined: list[str] = field(default_factory=list)
     presses: list[ev.Pressed | ev.Raised] = field(default_factory=list)
     late: "asyncio.Future[tuple[Recovered, State | None]] | None" = None
@@ -65,10 +68,12 @@ async def recover(
             read.boot = boot_of(state_dir, this_boot_id).boot
         except StoreError as error:
             log.error("boot counter not kept", error=str(error))
+        for directory in (state_dir / "core", state_dir / "locks"):
+            disk_calls.remove_unfinished(directory)
         read.session = next_session(run_dir, state_dir)
         state = snapshot.load_durable()
         try:
-            read.entries, read.quarantined = Outbox(state_dir / "outbox").open()
+            read.entries, read.quarantined, read.durable = Outbox(state_dir / "outbox").open()
         except OSError as error:
             log.error("outbox cannot be read", error=str(error))
         return read, state

@@ -113,6 +113,17 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     sync_dir(path.parent)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove what `atomic_write` of dead processes left in `directory`: only where the caller is the one writer.
+
+    Best effort and not synced: what stays is ignored by every reader.
+    """
+    with contextlib.suppress(OSError):
+        for file in directory.glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
 def remove(path: Path) -> None:
     """Unlink `path` durably; a file that is gone already is a success."""
     _check_allowed()

@@ -6,7 +6,9 @@ disk thread. Each raises OSError when the disk refuses; the caller goes on from 
 """
 
 import contextlib
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,22 +29,45 @@ class Entry(msgspec.Struct, frozen=True):
     boot: int
 
 
+class _Sealed(msgspec.Struct, frozen=True):
+    """The file: the entry as it was written, and the CRC-32 of exactly those bytes."""
+
+    crc32: str
+    entry: msgspec.Raw
+
+
+class Found(NamedTuple):
+    """`durable`: the names were synced, so that what was found will be found again after a power cut."""
+
+    entries: list[Entry]
+    unreadable: list[str]
+    durable: bool
+
+
 class Outbox:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def open(self) -> tuple[list[Entry], list[str]]:
-        """Read every entry; returns them oldest first, and the names of those that cannot be read (in quarantine unless
-        the disk refuses that too). One bad file, or a disk that is read-only, hides no other entry.
+    def open(self) -> Found:
+        """Read every entry, oldest first, with the names of those that cannot be read (in quarantine unless the disk
+        refuses that too) and remove what a predecessor left unfinished.
+
+        One bad file, or a disk that is read-only, hides no other entry.
         """
         entries: list[Entry] = []
         bad: list[str] = []
+        durable = True
         # A predecessor may have died between rename and sync: what is found is only then sure to outlive a power cut.
-        with contextlib.suppress(OSError):
+        try:
             disk.sync_dir(self._directory)
+        except FileNotFoundError:
+            return Found(entries, bad, durable)
+        except OSError:
+            durable = False
+        disk.remove_unfinished(self._directory)
         for file in sorted(self._directory.glob("*.json")):
             try:
-                entries.append(msgspec.json.decode(disk.read(file) or b"", type=Entry))
+                entries.append(unsealed(disk.read(file) or b"", file.stem))
             except OSError:
                 bad.append(file.name)
             except UNREADABLE:
@@ -51,11 +76,11 @@ class Outbox:
                 with contextlib.suppress(OSError):
                     quarantine.mkdir(exist_ok=True)
                     file.rename(quarantine / file.name)
-        return sorted(entries, key=lambda each: (each.boot, each.mono_ns)), bad
+        return Found(sorted(entries, key=lambda each: (each.boot, each.mono_ns)), bad, durable)
 
     def put(self, entry: Entry) -> None:
         disk.make_dirs(self._directory, mode=0o700)
-        disk.atomic_write(self._directory / f"{entry.press_id}.json", msgspec.json.encode(entry))
+        disk.atomic_write(self._directory / f"{entry.press_id}.json", sealed(entry))
 
     def probe(self) -> None:
         """Returns when the disk takes entries (again)."""
@@ -66,3 +91,21 @@ class Outbox:
 
     def remove(self, press_id: str) -> None:
         disk.remove(self._directory / f"{press_id}.json")
+
+
+def sealed(entry: Entry) -> bytes:
+    """The content of an entry's file. Pure."""
+    raw = msgspec.json.encode(entry)
+    return msgspec.json.encode(_Sealed(f"{zlib.crc32(raw):08x}", msgspec.Raw(raw)))
+
+
+def unsealed(content: bytes, press_id: str) -> Entry:
+    """The entry of `press_id` in a file's content; pure. Raises one of UNREADABLE for anything but what was written."""
+    outer = msgspec.json.decode(content, type=_Sealed)
+    raw = bytes(outer.entry)
+    if outer.crc32 != f"{zlib.crc32(raw):08x}":
+        raise ValueError("the checksum is wrong")
+    entry = msgspec.json.decode(raw, type=Entry)
+    if entry.press_id != press_id:
+        raise ValueError("it is the entry of another press")
+    return entry
