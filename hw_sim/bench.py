@@ -1,7 +1,7 @@
 """One simulated pole, the real daemon on it and a stand-in control room, wired together and breakable.
 
     async with Bench(BenchOptions()) as bench:
-        bench.gpio.press(PINS["button"], duration_ms=120)
+        bench.press(duration_ms=120)
 
 Every part is optional, so that a bench with core alone starts in well under a second. Everything the daemon sees is a
 device, a port or a file as in the field; everything it says to the control room passes `bench.link`.
@@ -26,12 +26,15 @@ import msgspec
 
 from hw_sim.camera_process import CameraProcess
 from hw_sim.control_room.broker import Broker
+from hw_sim.control_room.mqtt import BrokerTransport
 from hw_sim.control_room.server import ControlRoom
+from hw_sim.control_room.several_brokers import SeveralBrokers
 from hw_sim.devices.camera import TEST_PROFILES, VideoProfile
 from hw_sim.devices.clock import WrongClock
 from hw_sim.devices.disk import SmallDisk, can_mount
 from hw_sim.devices.dome import SimDome
 from hw_sim.devices.gpio_bench import GpioBench
+from hw_sim.devices.gpio_loop import ButtonLoop, Kind
 from hw_sim.devices.modem import SimModem
 from hw_sim.devices.sound import VirtualSound
 from hw_sim.faults import Faults
@@ -51,13 +54,15 @@ READY_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to build. `config` is laid over the pole's unit.toml; `disk_bytes` asks for a small disk of that size under
-    the daemon's state and evidence (only inside `enter_namespace`); `cold_clock` starts the daemon in 1970."""
+    """What to build. All `brokers` serve the one control room. `config` is laid over the pole's unit.toml; `disk_bytes`
+    asks for a small disk of that size under the daemon's state and evidence (only inside `enter_namespace`);
+    `cold_clock` starts the daemon in 1970."""
 
     unit_id: str = "pole-0001"
     seed: int = 1
     processes: tuple[str, ...] = PROCESSES
     control_room: bool = True
+    brokers: int = 1
     camera: bool = True
     dome: bool = True
     modem: bool = True
@@ -65,6 +70,8 @@ class BenchOptions:
     profiles: tuple[VideoProfile, ...] = TEST_PROFILES
     disk_bytes: int | None = None
     cold_clock: bool = False
+    contact: Kind = "no"
+    stretch_s: float = 0.0
     console_port: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
 
@@ -90,9 +97,11 @@ class Bench:
         self.sound: VirtualSound | None = None
         self.horn: Horn | None = None
         self.broker: Broker | None = None
+        self.brokers: list[Broker] = []
         self.room: ControlRoom | None = None
         self.link = Link(options.seed)
         self.gpio = GpioBench(self._make("run") / "gpio.sock")
+        self.button = ButtonLoop(self.gpio, PINS["button"], PINS["button_nc"], options.contact, options.stretch_s)
         self.daemons: dict[str, KeptProcess] = {}
         self.config_file = self.directory / "config" / "unit.toml"
         self.config: dict[str, Any] = {}
@@ -194,7 +203,7 @@ class Bench:
         wiring |= await self._build_devices()
         places = Places(self.state_dir, self.run_dir, self.evidence_dir, synchronized)
         self.faults = Faults(self)  # again: now it is known what there is to break
-        self.config = unit_config(options.unit_id, places, Wiring(**wiring), options.config)
+        self.config = unit_config(options.unit_id, places, Wiring(**wiring, contact=options.contact), options.config)
         write_config(self.config_file, self.config)
         life = StreetLife(self)
         self._background(life.run(), "street life")
@@ -209,23 +218,30 @@ class Bench:
         self._say(f"disk: {size_bytes // 2**20} MiB for state and evidence")
 
     async def _build_control_room(self, pki: Pki) -> dict[str, Any]:
-        self.broker = Broker(self.directory / "broker", pki.broker)
-        await self.broker.start()
-        self._exit.push_async_callback(self.broker.stop)
-        self._say(f"broker: mosquitto on port {self.broker.port}, certificates required")
+        for number in range(self.options.brokers):
+            broker = Broker(self.directory / (f"broker-{number + 1}" if number else "broker"), pki.broker)
+            await broker.start()
+            self._exit.push_async_callback(broker.stop)
+            self.brokers.append(broker)
+            self._say(f"broker: mosquitto on port {broker.port}, certificates required")
+        self.broker = self.brokers[0]
         self.room = ControlRoom(
             self.directory / "control-room",
             pki,
             self.broker.port,
             link=self.link,
             console_port=self.options.console_port,
+            transport=SeveralBrokers([BrokerTransport(pki.control_room, each.port) for each in self.brokers])
+            if len(self.brokers) > 1
+            else None,
         )
         await self.room.start()
         self._exit.push_async_callback(self.room.stop)
         through = await self.link.tcp(LOOPBACK, self.room.tls_port)
         self.room.shelf.base_url = f"https://{LOOPBACK}:{through}"
         self._say("control room: hub, call relay, clip shelf, console")
-        return {"broker_port": await self.link.tcp(LOOPBACK, self.broker.port), "duplex_port": through}
+        ports = [await self.link.tcp(LOOPBACK, each.port) for each in self.brokers]
+        return {"broker_ports": tuple(ports), "duplex_port": through}
 
     async def _build_camera(self) -> dict[str, Any]:
         self.camera = CameraProcess(self.run_dir, self.log_dir, self.options.profiles, self.options.seed)
@@ -315,7 +331,7 @@ class Bench:
 
     def press(self, duration_ms: float | None = None) -> int:
         """Press the button; returns the edge's monotonic ns. From any thread."""
-        return self.gpio.press(PINS["button"], duration_ms)
+        return self.button.press(duration_ms)
 
     def release(self) -> int:
-        return self.gpio.release(PINS["button"])
+        return self.button.release()

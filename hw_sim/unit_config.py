@@ -20,7 +20,8 @@ SITE = {
     "approach": "From the High Street on foot; bollards keep vehicles out",
     "revision": 3,
 }
-PINS = {"button": 17, "yellow": 22, "green": 23, "locator": 24, "sounder": 25}
+BROKER_NAMES = ("hub", "hub-2", "hub-3")
+PINS = {"button": 17, "button_nc": 27, "yellow": 22, "green": 23, "locator": 24, "sounder": 25}
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Wiring:
     """What the unit reaches, and how; None for what is not fitted."""
 
     credentials: Credentials
-    broker_port: int | None = None
+    broker_ports: tuple[int, ...] = ()
     duplex_port: int | None = None
     camera_urls: Mapping[str, str] | None = None
     dome_port: Path | None = None
     modem_port: Path | None = None
     sound: tuple[str, str] | None = None
+    contact: str = "no"
 
 
 def unit_config(unit_id: str, places: Places, wiring: Wiring, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,12 +65,15 @@ def unit_config(unit_id: str, places: Places, wiring: Wiring, changes: Mapping[s
             "evidence_dir": str(places.evidence_dir),
         },
         "clock": {"synchronized_file": str(places.synchronized_file)},
-        "button": {"pin": PINS["button"]},
+        "button": {"pin": PINS["button"], "contact": wiring.contact},
         "lamps": {f"{name}_pin": PINS[name] for name in ("yellow", "green", "locator")},
         "sounder": {"pin": PINS["sounder"]},
     }
-    if wiring.broker_port is not None:
-        config["brokers"] = [{"name": "hub", "host": LOOPBACK, "port": wiring.broker_port, "keepalive_s": 5, **files}]
+    if wiring.broker_ports:
+        config["brokers"] = [
+            {"name": name, "host": LOOPBACK, "port": port, "keepalive_s": 5, **files}
+            for name, port in zip(BROKER_NAMES, wiring.broker_ports, strict=False)
+        ]
     if wiring.duplex_port is not None:
         url = f"wss://{LOOPBACK}:{wiring.duplex_port}/duplex/{unit_id}"
         config["endpoints"] = [{"name": "hub", "url": url, **files}]
@@ -77,6 +82,8 @@ def unit_config(unit_id: str, places: Places, wiring: Wiring, changes: Mapping[s
         urls = wiring.camera_urls
         config["cameras"] = [{"name": "dome", "main_url": urls["main"], "sub_url": urls["sub"]}]
         config["motion"] = {"camera": "dome"}
+    if wiring.contact == "no+nc":
+        config["button"]["nc_pin"] = PINS["button_nc"]
     if wiring.dome_port is not None:
         config["dome"] = {"port": str(wiring.dome_port)}
     if wiring.modem_port is not None:

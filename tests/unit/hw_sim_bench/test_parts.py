@@ -30,7 +30,7 @@ def places(tmp_path: Path) -> Places:
 def test_the_poles_configuration_is_one_the_daemon_takes(tmp_path: Path) -> None:
     wiring = Wiring(
         credentials=FILES,
-        broker_port=1883,
+        broker_ports=(1883,),
         duplex_port=443,
         camera_urls={"main": "rtsp://127.0.0.1:5/main", "sub": "rtsp://127.0.0.1:5/sub"},
         dome_port=Path("/dev/pts/1"),
