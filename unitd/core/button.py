@@ -241,6 +241,7 @@ class PressWatch:
             closed = button.closed()
             if closed == (line == "no"):
                 self._edge(line, time.monotonic_ns(), closed)
+        self._in_order()
         self._armed()
         threading.Thread(target=self._run, name="press", daemon=True).start()
 
@@ -256,6 +257,15 @@ class PressWatch:
             if before is not None:
                 self.gap = Gap(0 if self._unbroken else now_ns - before.watched_ns, before.starts)
             self._stamp.armed(now_ns, self.stuck, self.fault)
+
+    def _in_order(self) -> None:
+        """Put edges that waited in two lines into the order of their times: each driver delivers its own line's."""
+        waiting = []
+        with contextlib.suppress(queue.Empty):
+            while len(self._lines) > 1:
+                waiting.append(self._edges.get_nowait())
+        for each in sorted(waiting, key=lambda edge: edge[0]):
+            self._edges.put_nowait(each)
 
     def _edge(self, line: Line, mono_ns: int, closed: bool) -> None:
         """On the GPIO thread: latch and light first, then let the press thread judge."""
