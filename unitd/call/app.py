@@ -121,6 +121,8 @@ class CallWorker:
             await self._hang_up("the call is no longer wanted")
         if call is not None and self._conversation is None and desired is not None:
             self._call(call, desired.incident.kind if desired.incident is not None else "panic")
+        if call is not None and self._conversation is not None and call.endpoints:
+            self._conversation.link.prefer(call.endpoints)
 
     def _order_warning(self, desired: Desired | None) -> None:
         warning = desired.sound.warning if desired is not None else None
@@ -156,7 +158,9 @@ class CallWorker:
             except Exception as error:  # noqa: BLE001 - the call is made again
                 self._log.error("call failed", error=repr(error), exc_info=True)
             await asyncio.sleep(CALL_AGAIN_S)
-            conversation = self._conversation = make()
+            before, conversation = conversation, make()
+            conversation.link.prefer(before.link.preferred)
+            self._conversation = conversation
 
     async def _hang_up(self, reason: str) -> None:
         conversation, task = self._conversation, self._task

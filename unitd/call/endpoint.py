@@ -53,7 +53,7 @@ class EndpointLink:
         events: LinkEvents,
         log: Logger,
     ) -> None:
-        self._endpoints = endpoints
+        self._endpoints_known = self._endpoints = endpoints
         self._hello = hello
         self._trust = trust
         self._events = events
@@ -61,6 +61,7 @@ class EndpointLink:
         self._out: asyncio.Queue[duplex.FromUnit] | None = None
         self._heard_s = 0.0
         self.up: str | None = None
+        self._moved = asyncio.Event()
         self.said_bye = asyncio.Event()
         self.ignored = 0
         self.held_back = 0
@@ -70,6 +71,23 @@ class EndpointLink:
         """Queue a message; dropped while the link is down (its receiver starts afresh with the next one)."""
         if self._out is not None and not self._out.full():
             self._out.put_nowait(message)
+
+    def prefer(self, names: tuple[str, ...]) -> None:
+        """Dial these, in this order, from now on; those that are not named are not dialled. A link that is up moves
+        when the first of the new order is another: a further control room is asked, or one has answered.
+        """
+        by_name = {each.name: each for each in self._endpoints_known}
+        wanted = tuple(by_name[name] for name in names if name in by_name)
+        if wanted == self._endpoints or not wanted:
+            return
+        self._endpoints = wanted
+        if self.up is not None and self.up != wanted[0].name:
+            self._moved.set()
+
+    @property
+    def preferred(self) -> tuple[str, ...]:
+        """The names of the endpoints that are dialled, in order."""
+        return tuple(each.name for each in self._endpoints)
 
     async def run(self) -> None:
         """Dial the endpoints in their order, for ever; each loss starts again with the first."""
@@ -118,12 +136,14 @@ class EndpointLink:
         self._heard_s = time.monotonic()
         out.put_nowait(self._hello)
         self.up = name
+        self._moved.clear()
         self._log.info("endpoint reached", endpoint=name)
         self._events.link_up(name)
         tasks = [
             asyncio.create_task(self._read(socket)),
             asyncio.create_task(self._write(socket, out)),
             asyncio.create_task(self._ping(out)),
+            asyncio.create_task(self._move()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -164,6 +184,10 @@ class EndpointLink:
             if isinstance(message, duplex.Bye):
                 self.said_bye.set()
                 return "said bye"
+
+    async def _move(self) -> str:
+        await self._moved.wait()
+        return "another control room is asked"
 
     async def _ping(self, out: asyncio.Queue[duplex.FromUnit]) -> str:
         number = 0

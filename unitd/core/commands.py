@@ -53,8 +53,8 @@ class CommandDesk:
         self._highest: dict[str, int] = {}
         self.malformed = 0
 
-    def take(self, role: str, payload: bytes) -> wire.Reply:
-        """Judge and carry out one command; never raises, whatever the bytes."""
+    def take(self, role: str, payload: bytes, room: str = "") -> wire.Reply:
+        """Judge and carry out one command that came from `room`'s broker; never raises, whatever the bytes."""
         try:
             command = self._decode(role, payload)
         except (msgspec.MsgspecError, *UNREADABLE) as error:
@@ -80,7 +80,7 @@ class CommandDesk:
                 role, command, "ahead", f"seq {command.seq} is more than {SEQ_STEP_MAX} ahead; go on from {highest + 1}"
             )
         self._highest[role] = command.seq
-        code, reason = self._objection(command)
+        code, reason = self._objection(command, room)
         reply = self._reply(role, command, code, reason)
         self._replies[role, command.seq] = digest, reply
         while len(self._replies) > KEPT_REPLIES:
@@ -115,25 +115,25 @@ class CommandDesk:
         reason = f"malformed: {error}"[:300]
         return wire.Reply(session=self.session, seq=seq, result="refused", reason=reason, code="malformed")
 
-    def _objection(self, command: wire.Command) -> tuple[wire.RefusalCode, str]:
+    def _objection(self, command: wire.Command, room: str) -> tuple[wire.RefusalCode, str]:
         """Why not; empty once the command has been carried out."""
         if self._uptime_ms() > command.not_after_uptime_ms:
             return "late", "too late"
         if isinstance(command, wire.PlayWarning) and not self._knows_warning(command.name):
             return "impossible", f"no such warning: {command.name}"
-        event = self._event(command)
+        event = self._event(command, room)
         reason = refusal(self._state(), event)
         if reason is not None:
             return "impossible", reason
         self._apply(event)
         return "", ""
 
-    def _event(self, command: wire.Command) -> ev.Event:
+    def _event(self, command: wire.Command, room: str) -> ev.Event:
         match command:
             case wire.Accept():
-                return ev.Accepted(command.incident_id, command.by)
+                return ev.Accepted(command.incident_id, command.by, room)
             case wire.Answer():
-                return ev.Answered(command.incident_id, command.by)
+                return ev.Answered(command.incident_id, command.by, room)
             case wire.Close():
                 return ev.Closed(command.incident_id, command.by, command.outcome, command.note)
             case wire.Extend():

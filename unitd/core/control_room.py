@@ -58,6 +58,7 @@ class ControlRoomDesk:
         self._alarm_acked = alarm_acked
         self._broker_connected = broker_connected
         self._hub_heard = hub_heard
+        self._rooms = {broker: room.name for room in reversed(config.control_rooms) for broker in room.brokers}
         self._beat_s = config.heartbeat.period_s
         self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
         self._told: wire.State | None = None
@@ -72,10 +73,10 @@ class ControlRoomDesk:
         self._reasons: dict[str, str] = {}
         self.uplinks = [self._uplink(each, make_uplink) for each in config.brokers]
 
-    def services(self) -> list[Service]:
-        """What must run, for the supervisor."""
+    def services(self, look_s: float = 5.0) -> list[Service]:
+        """What must run, for the supervisor. What changes by time alone is looked at every `look_s`."""
         links = [Service(f"broker {each.name}", each.run) for each in self.uplinks]
-        return [*links, Service("state", self._tell), Service("heartbeat", self._beat)]
+        return [*links, Service("state", lambda: self._tell(look_s)), Service("heartbeat", self._beat)]
 
     def state_changed(self) -> None:
         """Something of the state may have changed: tell it soon."""
@@ -153,7 +154,7 @@ class ControlRoomDesk:
         if kind == "received":
             self._received(payload)
         elif kind in ("operator/cmd", "maintainer/cmd"):
-            reply = self._commands.take(kind.split("/")[0], payload)
+            reply = self._commands.take(kind.split("/")[0], payload, self._rooms.get(name, ""))
             if reply is not None:
                 self._log.info("command", role=kind, seq=reply.seq, result=reply.result, reason=reply.reason)
                 for link in self.uplinks:
@@ -191,14 +192,14 @@ class ControlRoomDesk:
                 return
             self._events.popleft()
 
-    async def _tell(self) -> None:
+    async def _tell(self, look_s: float) -> None:
         """Publish the state when anything but its clocks has changed; facts alone only now and then.
 
         What an operator waits for (incidents, armed or not, maintenance) goes at once, the rest at STATE_PACE.
         """
         pace = STATE_PACE
         while True:
-            if await set_within(self._changed, 5.0):
+            if await set_within(self._changed, look_s):
                 await asyncio.sleep(STATE_SETTLE_S)
             self._changed.clear()
             state = self._state()

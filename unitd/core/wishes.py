@@ -58,10 +58,12 @@ class Wishes:
         )
 
     def _dialled(self, incident: Incident) -> tuple[str, ...]:
-        """The endpoints of the rooms that are asked, in the order of asking; then those that belong to no room."""
+        """The endpoints of the room that has taken the incident; then of those that are asked, the last asked first, as
+        the others have had their time; then those that belong to no room."""
         if not self._endpoints:
             return ()
-        rooms = [name for room in incident.asked for name in self._endpoints.get(room, ())]
+        order = (incident.taken_by, *reversed(incident.asked))
+        rooms = [name for room in order for name in self._endpoints.get(room, ())]
         owned = {name for names in self._endpoints.values() for name in names}
         free = [each.name for each in self._config.endpoints if each.name not in owned]
         return tuple(dict.fromkeys((*rooms, *free)))

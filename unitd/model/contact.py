@@ -29,8 +29,8 @@ Fault = Literal["", "button_cable", "button_disagrees"]
 CUT_AFTER_NS = 3_000_000_000
 """NC open alone for this long is a cut cable: longer than the 2 s for which the recommended pulse stretcher holds."""
 
-LEAN_NS = 60_000_000_000
-"""NC that closes after more than this was a cable under repair, not a person."""
+LEAN_NS = 10_000_000_000
+"""NC that closes after more than this was a loose or a mended cable, not a person who leaned on the button."""
 
 APART_NS = 500_000_000
 """Both lines closed for this long disagree: longer than a slow finger takes from one contact to the other."""

@@ -53,14 +53,18 @@ class Heard:
 
 @dataclass(frozen=True)
 class Accepted:
+    """`room` is the control room whose broker brought it, "" where none is configured."""
+
     incident_id: str
     by: str
+    room: str = ""
 
 
 @dataclass(frozen=True)
 class Answered:
     incident_id: str
     by: str
+    room: str = ""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,8 @@ class Incident(msgspec.Struct, frozen=True):
     recent: int = 0
     recent_hoaxes: int = 0
     extended_mono_ns: int = 0
+    taken_by: str = ""
+    """The control room that accepted or answered last: the call goes there."""
 
     @property
     def open(self) -> bool:

@@ -47,10 +47,10 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
             state = msgspec.structs.replace(_mark(state, press_ids, now_ns, "received"), heard_mono_ns=now_ns)
         case ev.Heard():
             state = msgspec.structs.replace(state, heard_mono_ns=now_ns)
-        case ev.Accepted(incident_id, by):
-            state = _advance(state, incident_id, "accepted", now_ns, accepted_by=by)
-        case ev.Answered(incident_id, by):
-            state = _advance(state, incident_id, "answered", now_ns, answered_by=by)
+        case ev.Accepted(incident_id, by, room):
+            state = _advance(state, incident_id, "accepted", now_ns, accepted_by=by, taken_by=room)
+        case ev.Answered(incident_id, by, room):
+            state = _advance(state, incident_id, "answered", now_ns, answered_by=by, taken_by=room)
         case ev.Closed():
             incident = state.incident(event.incident_id)
             if incident is not None and incident.active:

@@ -122,7 +122,7 @@ def test_faults_that_come_and_go_are_told_at_a_pace_and_incidents_at_once() -> N
         state = plain()
         made, link = desk(clock, lambda: state)
         link.flip()
-        telling = asyncio.create_task(made._tell())
+        telling = asyncio.create_task(made._tell(5.0))
         link.sent.clear()
         for number in range(12):
             state = msgspec.structs.replace(state, faults=(wire.FaultReport(code=f"camera_{number}"),))
