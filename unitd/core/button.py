@@ -265,13 +265,16 @@ class PressWatch:
             while len(self._lines) > 1:
                 waiting.append(self._edges.get_nowait())
         for each in sorted(waiting, key=lambda edge: edge[0]):
-            self._edges.put_nowait(each)
+            self._put(each)
 
     def _edge(self, line: Line, mono_ns: int, closed: bool) -> None:
         """On the GPIO thread: latch and light first, then let the press thread judge."""
         self._judge.touch(mono_ns, closed, line)
+        self._put((mono_ns, closed, line))
+
+    def _put(self, edge: tuple[int, bool, Line]) -> None:
         try:
-            self._edges.put_nowait((mono_ns, closed, line))
+            self._edges.put_nowait(edge)
         except queue.Full:
             self.dropped_edges += 1
 
