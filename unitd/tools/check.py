@@ -5,6 +5,7 @@ Two kinds of finding. What no machine could run is a ConfigError: one line, exit
 would run, say so as a fault and come to itself; exit status 0, or 1 with `strict` (the end of an installation).
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, layers
 from unitd.tools.plain import fitted
 
 _RENUMBERED = re.compile(r"^/dev/tty(USB|ACM)\d+$")
+_BOARD = Path("/proc/device-tree/model")
 _OTHERS_MAY_READ_OR_WRITE = stat.S_IRWXO | stat.S_IWGRP
 
 
@@ -45,11 +47,19 @@ def warnings(c: Config) -> Iterator[str]:
         yield "upload.hosts: empty; the control room cannot get clips; name the hosts that may receive them"
     if c.sound is None:
         yield "sound: not fitted; the caller hears nobody and is not heard; add [sound]"
+    yield from _button(c)
     yield from _files(c)
     yield from _ports(c)
     for key in ("state_dir", "evidence_dir", "run_dir"):
         if problem := _directory_problem(Path(getattr(c.paths, key))):
             yield f"paths.{key}: {problem}"
+
+
+def _button(c: Config) -> Iterator[str]:
+    with contextlib.suppress(OSError):  # no device tree: no Raspberry Pi
+        board = _BOARD.read_text(encoding="utf-8", errors="replace").strip("\0")
+        if "Raspberry Pi" in board and c.button.driver == "gpiozero":
+            yield 'button.driver: "gpiozero"; a press while core starts again is lost; write driver = "kernel"'
 
 
 def _files(c: Config) -> Iterator[str]:
