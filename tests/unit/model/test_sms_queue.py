@@ -48,6 +48,15 @@ def test_numbers_take_turns_and_a_failing_one_holds_up_nobody() -> None:
     assert queue.next_s() == 5.0
 
 
+def test_numbers_take_turns_also_when_all_goes_well() -> None:
+    queue = _queue(_m("a1"), _m("a2"), _m("b1", BEN), _m("b2", BEN))
+    tried = []
+    while (message := queue.due(0.0)) is not None:
+        tried.append(message.sms_id)
+        queue.sent(message, None)
+    assert tried == ["a1", "b1", "a2", "b2"]
+
+
 def test_back_off_of_a_number_from_5_to_60_s_and_its_messages_take_turns() -> None:
     queue = _queue(_m("a1"), _m("a2"))
     now_s, pauses, ids = 0.0, [], []
