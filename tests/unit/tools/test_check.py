@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from unitd.__main__ import main
+from unitd.tools import check as check_tool
 
 PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
 
@@ -191,3 +192,15 @@ def test_ok__stand_alone_is_a_warning_only(tmp_path: Path, capsys: pytest.Captur
     file.write_text("schema = 1\n")
     assert main(["check", "--config", str(file)]) == 0
     assert "stand-alone" in capsys.readouterr().out
+
+
+def test_ok__a_pi_is_told_of_the_kernels_driver(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, file = tmp_path / "model", tmp_path / "unit.toml"
+    board.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
+    monkeypatch.setattr(check_tool, "_BOARD", board)
+    for driver, warned in (("gpiozero", True), ("kernel", False)):
+        file.write_text(f'schema = 1\n[button]\ndriver = "{driver}"\n')
+        assert main(["check", "--config", str(file)]) == 0
+        assert ("warning: button.driver: " in capsys.readouterr().out) is warned
