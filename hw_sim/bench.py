@@ -56,7 +56,7 @@ READY_TIMEOUT_S = 30.0
 class BenchOptions:
     """What to build. All `brokers` serve the one control room. `config` is laid over the pole's unit.toml; `disk_bytes`
     asks for a small disk of that size under the daemon's state and evidence (only inside `enter_namespace`);
-    `cold_clock` starts the daemon in 1970."""
+    `cold_clock` starts the daemon in 1970; `environment` is added to that of every process."""
 
     unit_id: str = "pole-0001"
     seed: int = 1
@@ -74,6 +74,7 @@ class BenchOptions:
     stretch_s: float = 0.0
     console_port: int = 0
     config: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Bench:
@@ -293,6 +294,7 @@ class Bench:
         """What systemd would give the process, plus the ways to the simulated devices."""
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if key in os.environ}
         environment = kept | {"GPIOZERO_PIN_FACTORY": "hwsim", "HW_SIM_GPIO": str(self.gpio.path)}
+        environment |= self.options.environment
         if name == "call" and self.sound is not None:
             environment |= self.sound.env()
         if self.clock is not None:

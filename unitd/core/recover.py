@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from unitd.core.disk_thread import DiskHungError
 from unitd.core.latch import Latched
 from unitd.core.machine import DiskWorker
 from unitd.core.session import next_session
@@ -20,6 +21,7 @@ from unitd.store import disk as disk_calls
 from unitd.store.boot import KERNEL_BOOT_ID, boot_of
 from unitd.store.outbox import Entry, Outbox
 
+READ_AGAIN_S = 5.0
 WITHIN_S = 3.0
 """How long a slow disk is waited for at start; after that core goes on with what tmpfs holds."""
 
@@ -78,7 +80,17 @@ async def recover(
             log.error("outbox cannot be read", error=str(error))
         return read, state
 
-    reading = asyncio.ensure_future(disk.run(read_disk))
+    async def read() -> tuple[Recovered, State | None]:
+        while True:
+            try:
+                return await disk.run(read_disk)
+            except DiskHungError as error:
+                log.error("the disk hangs; it is read again when it is back", error=str(error))
+            # Once more into a file that hangs would cost the threads that others need.
+            while disk.hung:  # noqa: ASYNC110 - a level, nobody to set an event
+                await asyncio.sleep(READ_AGAIN_S)
+
+    reading = asyncio.ensure_future(read())
     try:
         async with asyncio.timeout(WITHIN_S):
             found, durable = await asyncio.shield(reading)

@@ -1,0 +1,30 @@
+"""Makes a real process of the unit hang on order. Python loads it at its start when PYTHONPATH names this directory.
+
+- SIGUSR1: the main thread, and with it the event loop, sits in a blocking call for ever. Other threads go on.
+- HANG_IMPORT=MODULE with HANG_ONCE=FILE: whoever imports MODULE waits for ever, if FILE is there; FILE is removed
+  first, so that the next process gets through. gpiozero imports `hw_sim.devices.gpio` when it opens the pins.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from types import ModuleType
+
+
+def _hang(*_: object) -> None:
+    while True:
+        time.sleep(3600)
+
+
+class _HangingImport:
+    def find_spec(self, name: str, _path: object = None, _target: ModuleType | None = None) -> None:
+        if name == os.environ.get("HANG_IMPORT"):
+            with contextlib.suppress(OSError):
+                os.unlink(os.environ["HANG_ONCE"])  # noqa: PTH108 - nothing is imported here that is not already
+                _hang()
+
+
+signal.signal(signal.SIGUSR1, _hang)
+sys.meta_path.insert(0, _HangingImport())  # type: ignore[arg-type]

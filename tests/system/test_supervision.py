@@ -1,0 +1,138 @@
+"""Whatever hangs in core is found and started again within 15 s; until then a press still lights and is latched."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from hw_sim.bench import Bench, BenchOptions
+from hw_sim.unit_config import PINS
+from hw_sim.waiting import until, until_async
+from unitd.messages.workers import Status
+
+pytestmark = pytest.mark.system
+
+HANGS = Path(__file__).parent / "hangs"
+BUTTON, YELLOW, SOUNDER = PINS["button"], PINS["yellow"], PINS["sounder"]
+FOUND_WITHIN_S = 15.0
+SENT_WITHIN_S = 1.0
+SLACK_S = 0.5
+"""For a busy machine, on top of what is required."""
+FIRST_ANSWER_MS = 200
+MS = 1_000_000
+
+
+def options(**environment: str) -> BenchOptions:
+    """Core alone with a control room."""
+    return BenchOptions(
+        processes=("core",),
+        camera=False,
+        dome=False,
+        modem=False,
+        sound=False,
+        environment={"PYTHONPATH": str(HANGS), **environment},
+    )
+
+
+async def status(bench: Bench) -> Status:
+    found = await until_async(bench.status, 5.0, "core answers")
+    assert isinstance(found, Status)
+    return found
+
+
+async def hung_start(tmp_path: Path, module: str) -> None:
+    once = tmp_path / module
+    once.touch()
+    async with Bench(options(HANG_IMPORT=module, HANG_ONCE=str(once))) as bench:
+        core = bench.daemons["core"]
+        await until(lambda: not once.exists(), 10, "it hangs")
+        hung_s = time.monotonic()
+        await core.wait_ready(FOUND_WITHIN_S + SLACK_S)
+        assert time.monotonic() - hung_s < FOUND_WITHIN_S
+        assert core.starts == 2
+        assert core.last_status == -signal.SIGABRT
+        assert "in _hang" in core.error_file.read_text()  # what an engineer needs: where it stood
+
+
+async def hung_loop(_tmp_path: Path) -> None:
+    """One alarm raised before, and not sent for want of a link; one press while the loop stands still."""
+    async with Bench(options()) as bench:
+        await bench.wait_ready()
+        assert bench.room is not None
+        hub, core, gpio = bench.room.hub, bench.daemons["core"], bench.gpio
+        latches, outbox = bench.run_dir / "latch", bench.state_dir / "outbox"
+        bench.link.cut()
+        bench.press(150)
+        await until(lambda: len(list(outbox.glob("*.json"))) == 1, 5.0, "raised")
+        await until(lambda: not gpio.level(SOUNDER), 5.0, "silence")
+        bench.kill("core", signal.SIGUSR1)
+        hung_s = time.monotonic()
+        edge_ns = bench.press(150)
+        tone_ns = await asyncio.to_thread(gpio.wait_output, SOUNDER, True, 5.0, edge_ns)
+        assert tone_ns - edge_ns < FIRST_ANSWER_MS * MS
+        await asyncio.to_thread(gpio.wait_output, YELLOW, "flashing", 5.0)  # not sent yet, and it says so
+        await until(lambda: len(list(latches.glob("*.json"))) == 1, 2.0, "latched")
+        assert not hub.incidents
+        core_starts = core.starts
+        back_ns = await core.wait_ready(FOUND_WITHIN_S + SLACK_S, since_start=core_starts)
+        assert time.monotonic() - hung_s < FOUND_WITHIN_S
+        assert core.last_status == -signal.SIGABRT
+        bench.link.restore()
+        await until(lambda: {each.presses for each in hub.incidents.values()} == {2}, 5.0, "both in the control room")
+        assert time.monotonic_ns() - back_ns < (SENT_WITHIN_S + SLACK_S) * 1e9
+        await until(lambda: not list(latches.glob("*.json")), 5.0, "the latch is cleared")
+
+
+async def hung_disk(_tmp_path: Path) -> None:
+    """A pipe that nobody writes to in the place of the boot counter: whoever reads it waits for ever."""
+    bench = Bench(options())
+    bench.state_dir.mkdir(parents=True)
+    pipe = bench.state_dir / "boot.json"
+    os.mkfifo(pipe)
+    async with bench:
+        assert bench.room is not None
+        hub = bench.room.hub
+        await bench.wait_ready()
+        hung_s = time.monotonic()
+        bench.press(150)
+        await until(lambda: len(hub.incidents) == 1, 2.0, "the alarm, without the disk")
+        await until((bench.state_dir / "core" / "state.json").exists, FOUND_WITHIN_S, "a new thread does what waited")
+        assert time.monotonic() - hung_s < FOUND_WITHIN_S
+        assert "disk_hung" in {fault.code for fault in (await status(bench)).faults}
+        os.close(os.open(pipe, os.O_WRONLY))  # the card comes back
+
+        async def healed() -> bool:
+            return not {fault.code for fault in (await status(bench)).faults} & {"disk_hung", "disk_error"}
+
+        await until_async(healed, 15.0, "healed")
+        assert bench.daemons["core"].starts == 1
+
+
+CASES: dict[str, Callable[[Path], Awaitable[None]]] = {
+    "hung in an import": lambda path: hung_start(path, "unitd.core.app"),
+    "hung in opening the pins": lambda path: hung_start(path, "hw_sim.devices.gpio"),
+    "blocked loop": hung_loop,
+    "hung disk": hung_disk,
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseException | None]:
+    """All cases at once, each on a bench of its own: they mostly wait for a watchdog."""
+
+    async def run() -> list[BaseException | None]:
+        path = tmp_path_factory.mktemp("hangs")
+        return await asyncio.gather(*(case(path) for case in CASES.values()), return_exceptions=True)
+
+    return dict(zip(CASES, asyncio.run(run()), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_found_in_time_and_the_alarm_goes_on(outcomes: dict[str, BaseException | None], case: str) -> None:
+    failure = outcomes[case]
+    if failure is not None:
+        raise failure
