@@ -24,6 +24,7 @@ REMEDIES = {
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
     "test_unanswered": "the control room did not answer the test alarm: telephone it, then have a test raised",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
+    "sms_refused": "check the duty number, and that the SIM's contract allows text messages to it",
     "sound_lost": "check the sound card's cable and the names under `sound`",
     "worker_lost": "the process has ended and is being started again; see its log: journalctl -u 'unitd-*'",
 }
