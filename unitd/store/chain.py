@@ -19,6 +19,8 @@ from unitd.store import disk
 
 GENESIS = "0" * 64
 TAIL_BYTES = 256 * 1024
+LARGEST_N = 2**53
+"""No chain gets there; a number beyond it is damage, and beyond 2**64 could not be written again."""
 
 Field = str | int | float | bool | None
 
@@ -94,7 +96,7 @@ class Chain:
         self._recent = [record for line in lines if (record := _parsed(line)) is not None]
         if lines:
             self.head = hashlib.sha256(lines[-1] + b"\n").hexdigest()
-            self._n = int(self._recent[-1].get("n", 0)) if self._recent else 0
+            self._n = _number(self._recent[-1]) if self._recent else 0
         else:
             self.head, self._n = GENESIS, 0
         self._descriptor = disk.open_append(self._path)
@@ -115,6 +117,12 @@ class Chain:
         size = self._path.stat().st_size
         disk.atomic_write(self._path.with_name(f"{self._path.name}.torn-{size}"), torn)
         os.truncate(self._path, size - len(torn))
+
+
+def _number(record: dict[str, Any]) -> int:
+    """The line's number; 0 for damage, so that the count begins again and the break shows."""
+    n = record.get("n")
+    return n if isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= LARGEST_N else 0
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

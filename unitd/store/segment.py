@@ -107,7 +107,10 @@ def read_header(path: Path) -> SegmentHeader:
 
 
 def measure(path: Path) -> Extent:
-    """Walk the boxes of a segment, open, closed or torn, and say how far it is whole. Raises OSError. Blocks."""
+    """Walk the boxes of a segment, open, closed or torn, and say how far it is whole. Raises OSError. Blocks.
+
+    A fragment whose times are damaged counts for nothing; the next one says by itself where it begins.
+    """
     duration, whole, fragments = 0, 0, 0
     length = path.stat().st_size
     with path.open("rb") as file:
@@ -117,7 +120,10 @@ def measure(path: Path) -> Extent:
             if size < 8 or file.tell() - 8 + size > length:
                 break
             if kind == b"moof":
-                pending = _fragment_end(file.read(size - 8))
+                try:
+                    pending = _fragment_end(file.read(size - 8))
+                except (struct.error, IndexError):
+                    pending = duration
             else:
                 file.seek(size - 8, 1)
                 if kind == b"mdat":

@@ -1,6 +1,7 @@
 """The hash chain: a change or a hole shows, a torn end is set aside, a full disk adds nothing."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -83,3 +84,16 @@ def test_a_full_disk_adds_nothing_and_the_next_append_works(tmp_path: Path, mock
     chain.append("evict", 1, file="dome/1")
     assert first_break(path) is None
     assert len(path.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize("n", ["null", '"seven"', "true", "-1", "18446744073709551615", "1e300", "[]"])
+def test_a_last_line_with_a_damaged_number_stops_nobody(tmp_path: Path, n: str) -> None:
+    """The count begins again, which shows as a break; evidence that comes goes on being chained."""
+    path = tmp_path / "record.chain"
+    path.write_text(f'{{"n":{n}}}\n')
+    chain = Chain(path)
+    chain.append("segment", 1)
+    chain.append("segment", 1)
+    chain.close()
+    assert [record["n"] for record in map(json.loads, path.read_text().splitlines())][1:] == [1, 2]
+    assert first_break(path) == 1

@@ -1,0 +1,144 @@
+"""The local sockets, both ends: what a worker says to core, core to a worker, and both sides of `record.sock`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+import msgspec
+
+from tests.fuzz.target import Target, registry
+from unitd.call.record_feed import record_units
+from unitd.core.workers import WorkerDesk
+from unitd.errors import DeviceError, WireError
+from unitd.messages import media
+from unitd.messages import workers as wire
+from unitd.record.server import MediaServer
+from unitd.runtime.ipc import CoreLink
+
+STATUS = wire.Status(unit="pole-0001", session=1, armed=True, uptime_s=1.0, clock="synced", control_room_heard=True)
+LOOP = asyncio.new_event_loop()
+
+
+class _Log(MagicMock):
+    """A log that says when a boundary caught what it did not expect: that is a finding."""
+
+    def exception(self, *_: object, **__: object) -> None:
+        raise
+
+
+def _log() -> Any:
+    return _Log()
+
+
+class _Writer:
+    """Takes all that is written; knows nothing of a socket."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.transport = MagicMock()
+        self.transport.get_write_buffer_size.return_value = 0
+
+    def write(self, data: bytes) -> None:
+        self.written += len(data)
+
+    async def drain(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def _reader(data: bytes, limit: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=limit, loop=LOOP)
+    reader.feed_data(data)
+    reader.feed_eof()
+    return reader
+
+
+def worker(data: bytes) -> None:
+    """A whole connection to core.sock, as core's end reads it."""
+    events: list[wire.Event] = []
+
+    def event(_name: wire.Worker, message: wire.Event) -> None:
+        msgspec.json.encode(message)
+        events.append(message)
+
+    desk = WorkerDesk(Path("/nowhere"), 1, MagicMock(), _log(), event, lambda: STATUS)
+
+    async def run() -> None:
+        await desk._serve(_reader(data, wire.MAX_LINE_BYTES), _Writer())  # type: ignore[arg-type]
+        msgspec.json.encode((desk.faults(), desk.facts(), desk.alive()))
+
+    LOOP.run_until_complete(run())
+    assert len(events) <= data.count(b"\n") + 1
+
+
+def core(data: bytes) -> None:
+    """The same at the worker's end."""
+    link = CoreLink(Path("/nowhere"), "call", _log())
+
+    async def run() -> None:
+        with contextlib.suppress(OSError, EOFError, ValueError, msgspec.MsgspecError):  # what CoreLink.run bears
+            await link._read(_reader(data, wire.MAX_LINE_BYTES))
+
+    LOOP.run_until_complete(run())
+    if link.desired is not None:
+        msgspec.json.encode(link.desired)
+
+
+def media_request(data: bytes) -> None:
+    server = MediaServer(Path("/nowhere"), lambda request: f"no camera {request.camera}", _log())
+    writer = _Writer()
+    LOOP.run_until_complete(server._serve(_reader(data, media.MAX_REQUEST_BYTES), writer))  # type: ignore[arg-type]
+    assert writer.written <= 2 * len(data) + 8192
+    assert server._connections == 0
+
+
+def media_frames(data: bytes) -> None:
+    """The recorder's answer and frames, as `call` and `sense` read them."""
+
+    async def open_unix_connection(_path: str, limit: int) -> tuple[asyncio.StreamReader, _Writer]:
+        return _reader(data, limit), _Writer()
+
+    async def run() -> None:
+        taken = 0
+        with contextlib.suppress(DeviceError):
+            async for unit in record_units(Path("/nowhere"), "dome", "main"):
+                taken += len(unit.data)
+        assert taken <= len(data)
+
+    with patch("asyncio.open_unix_connection", open_unix_connection):
+        LOOP.run_until_complete(run())
+    with contextlib.suppress(WireError):
+        media.decode_answer(data)
+    with contextlib.suppress(WireError):
+        media.unpack_header(data[: media.HEADER_BYTES])
+
+
+WORKER_WORDS = tuple(
+    f'"{word}"'.encode()
+    for word in (
+        "type",
+        "hello",
+        "who",
+        "pid",
+        "health",
+        "faults",
+        "facts",
+        "event",
+        "name",
+        "mono_ns",
+        "data",
+        "status",
+    )
+)
+TARGETS = registry(
+    Target("worker", worker, (*WORKER_WORDS, b"\n", b'{"type":"hello","who":"call","pid":1}\n'), share=0.4),
+    Target("core", core, (b"\n", b'"desired"', b'"call"', b'"dome"', b'"number"'), share=0.5),
+    Target("media-request", media_request, (b'"camera"', b'"profile"', b'"sub"', b"\n"), share=0.5),
+    Target("media-frames", media_frames, (b'{"ok":true,"codec":"h264"}\n', b"\0\0\0\x05\x01\0\0\0"), share=0.4),
+)
