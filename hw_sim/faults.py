@@ -63,6 +63,13 @@ class Faults:
                 self._modem,
                 "" if bench.modem else "this bench has no modem",
             ),
+            "sms": _Fault(
+                "Text messages",
+                {"refused": "refused by the network", "slow": "10 s each"},
+                "A refused message is told once and tried again, for ever, with growing pauses.",
+                self._sms,
+                "" if bench.modem else "this bench has no modem",
+            ),
             "broker": _Fault(
                 "Broker",
                 {"down": "down"},
@@ -162,6 +169,11 @@ class Faults:
             modem.unplug()
         elif not modem.plugged:
             modem.plug()
+
+    async def _sms(self, value: str) -> None:
+        if self._bench.modem is not None:
+            self._bench.modem.sms_faults.refuse = {"": 500} if value == "refused" else {}
+            self._bench.modem.sms_faults.network_s = 10.0 if value == "slow" else 0.0
 
     async def _broker(self, value: str) -> None:
         broker = self._bench.broker

@@ -89,6 +89,8 @@ def seen_instead(view: View, expected: Any) -> str:
             return f"{peer.frames} pictures in all, {peer.offers} offers, connected {peer.connected}"
         case words.EventSeen() if view.operator is not None:
             return f"events: {[name for _, name, _ in view.operator.events[-12:]]}"
+        case words.Sms() if bench.modem is not None:
+            return f"text messages sent: {[(sms.number, sms.text) for sms in bench.modem.sms_sent[-5:]]}"
         case words.Dome() if bench.dome is not None:
             return f"it looks at {bench.dome.pose()}"
     return ""
@@ -115,6 +117,13 @@ async def _log(view: View, expected: words.Log, since_ns: int) -> int | None:
         at_ns = int(entry.fields.get("mono_ns", 0))
         if entry.process == expected.process and entry.event == expected.event and at_ns >= since_ns:
             return at_ns
+    return None
+
+
+async def _sms(view: View, expected: words.Sms, since_ns: int) -> int | None:
+    for sms in view.bench.modem.sms_sent if view.bench.modem is not None else ():
+        if sms.mono_ns >= since_ns and expected.number in ("", sms.number) and expected.says in sms.text:
+            return sms.mono_ns
     return None
 
 
@@ -289,6 +298,7 @@ _LOOKS: dict[type[Any], Callable[[View, Any, int], Awaitable[int | None]]] = {
     words.Lamp: _lamp,
     words.Chain: _chain,
     words.Log: _log,
+    words.Sms: _sms,
     words.Received: _received,
     words.Stage: _stage,
     words.Incidents: _incidents,

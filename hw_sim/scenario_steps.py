@@ -10,7 +10,7 @@ from msgspec import Meta
 Ms = Annotated[float, Meta(gt=0, le=600_000)]
 Seconds = Annotated[float, Meta(ge=0, le=600)]
 Process = Literal["core", "field", "record", "call", "sense"]
-Fault = Literal["camera", "link", "modem", "broker", "disk", "sound"]
+Fault = Literal["camera", "link", "modem", "sms", "broker", "disk", "sound"]
 Hz = Annotated[float, Meta(ge=0, le=8000)]
 
 
@@ -151,6 +151,13 @@ class Log(_Expect, frozen=True, kw_only=True, tag="log"):
     event: str
 
 
+class Sms(_Expect, frozen=True, kw_only=True, tag="sms"):
+    """The mobile network took a text message from the modem after the action, to `number` and with `says` in it."""
+
+    number: str = ""
+    says: str = ""
+
+
 class Received(_Expect, frozen=True, kw_only=True, tag="received"):
     """The control room's system holds an alarm it did not hold before the action."""
 
@@ -257,6 +264,7 @@ Expectation = (
     Lamp
     | Chain
     | Log
+    | Sms
     | Received
     | Stage
     | Incidents
