@@ -36,13 +36,18 @@ class _Waiting:
     attempt: int = 0
     next_ns: int = 0
     sent_ns: int = 0
+    published_ns: int = 0
+    """When a broker's socket first took it, at the first sending."""
     durable: bool = False
     persisting: bool = False
+    taken: bool = False
+    """What has to be written of it has been begun."""
     acked: set[str] = field(default_factory=set)
 
 
 class AlarmDesk:
-    """Lives on the loop. `reconcile` is called with every change of the outputs; `run` does what is due by time."""
+    """Lives on the loop. `send` and then `reconcile` are called with every change of the outputs; `run` does what is due
+    by time."""
 
     def __init__(
         self,
@@ -107,18 +112,30 @@ class AlarmDesk:
             if press_id not in self._waiting:
                 self._task(self._remove(press_id))
 
+    def send(self, levels: Outputs) -> bool:
+        """Put new alarms on the wire and do nothing else about them yet; whether one has left."""
+        now_ns = self._clock.mono_ns()
+        self._isolated = levels.isolation is not None
+        left = False
+        for incident, press in levels.alarms:
+            if press.press_id not in self._waiting:
+                known = _Waiting(incident, press, durable=press.press_id in self._durable)
+                self._waiting[press.press_id] = known
+                left = self._send(known, now_ns) or left
+        return left
+
     def reconcile(self, levels: Outputs) -> None:
-        """Take up new alarms at once, drop confirmed ones."""
+        """Take up new alarms at once (sent, then kept), drop confirmed ones."""
+        self.send(levels)
         now_ns = self._clock.mono_ns()
         wanted = {press.press_id: (incident, press) for incident, press in levels.alarms}
-        self._isolated = levels.isolation is not None
         for press_id, (incident, press) in wanted.items():
-            known = self._waiting.get(press_id)
-            if known is None:
-                known = _Waiting(incident, press, durable=press_id in self._durable)
-                self._waiting[press_id] = known
+            known = self._waiting[press_id]
+            if not known.taken:
+                known.taken = True
                 self._persist(known)
-                self._send(known, now_ns)
+                if known.published_ns:
+                    chain(self._log, "published", incident.incident_id, known.published_ns)
             asked_more = known.incident.asked != incident.asked
             known.incident, known.press = incident, press
             if asked_more and press is incident.presses[0]:
@@ -157,8 +174,10 @@ class AlarmDesk:
         while True:
             self._wake.clear()
             now_ns = self._clock.mono_ns()
-            due_ns = min([disk_due_ns, *(each.next_ns for each in self._waiting.values())])
-            if await set_within(self._wake, max(0.0, (due_ns - now_ns) / 1e9)):
+            due = [each.next_ns for each in self._waiting.values()]
+            if due or self._unremoved or self._disk_refused:
+                due.append(disk_due_ns)
+            if await set_within(self._wake, max(0.0, (min(due) - now_ns) / 1e9) if due else None):
                 continue
             now_ns = self._clock.mono_ns()
             for waiting in list(self._waiting.values()):
@@ -187,7 +206,8 @@ class AlarmDesk:
         self._disk_refused = False
         self._log.info("the disk takes alarms again")
 
-    def _send(self, waiting: _Waiting, now_ns: int) -> None:
+    def _send(self, waiting: _Waiting, now_ns: int) -> bool:
+        """Hand it to every connected broker; whether one took it."""
         waiting.attempt += 1
         waiting.sent_ns = now_ns
         waiting.next_ns = now_ns + resend_after_ns(waiting.attempt)
@@ -217,7 +237,8 @@ class AlarmDesk:
             for uplink in self._uplinks
         ]
         if any(sent) and waiting.attempt == 1:
-            chain(self._log, "published", incident.incident_id, self._clock.mono_ns())
+            waiting.published_ns = self._clock.mono_ns()
+        return any(sent)
 
     def _persist(self, waiting: _Waiting) -> None:
         if waiting.durable:
@@ -243,6 +264,7 @@ class AlarmDesk:
             if not self._disk_refused:
                 self._log.error("alarm not on disk, sending goes on from memory", error=str(error))
             self._disk_refused = True
+            self._wake.set()
             return
         finally:
             waiting.persisting = False
@@ -268,6 +290,7 @@ class AlarmDesk:
             if press_id not in self._unremoved:
                 self._log.warning("confirmed alarm not removed from the outbox yet", press=press_id, error=str(error))
             self._unremoved.add(press_id)
+            self._wake.set()
 
     def _task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

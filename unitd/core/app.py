@@ -14,6 +14,7 @@ from unitd.core.button import Felt, PressWatch
 from unitd.core.core import Core
 from unitd.core.disk_thread import DiskThread
 from unitd.core.latch import Latch
+from unitd.core.machine import Pace
 from unitd.core.panel import Panel
 from unitd.core.recover import boot_id
 from unitd.core.watched import WatchedStamp
@@ -57,6 +58,7 @@ class RealMachine:
         self.clock = SystemClock(Path(config.clock.synchronized_file))
         self.boot_id = boot_id()
         self.disk = DiskThread()
+        self.pace = Pace()
 
     def check_pins(self) -> None:
         if self._config.button.driver == "gpiozero":  # else only lamps need it, and each says so itself

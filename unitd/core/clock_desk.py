@@ -20,7 +20,6 @@ from unitd.store.chain import Chain, Field
 from unitd.store.clock_truth import CHAIN_NAME, KIND, truths_of
 from unitd.store.last_seen import read_last_seen, write_last_seen
 
-LOOK_EVERY_S = 1.0
 SAVE_EVERY_S = 3600.0
 """The last seen time costs the card one small write an hour."""
 DISK_AGAIN_S = 30.0
@@ -114,11 +113,11 @@ class ClockDesk:
         utc_us = model.true_utc_us(press.mono_ns, truth_us)
         return Stamp(utc_us=utc_us, clock="held", mono_ns=press.mono_ns)
 
-    async def run(self) -> None:
-        """Look at the clocks, until cancelled."""
+    async def run(self, every_s: float = 1.0) -> None:
+        """Look at the clocks every `every_s`, until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(every_s)
 
     def look(self) -> None:
         """One look: three system calls when nothing has changed. Does not block."""

@@ -294,11 +294,11 @@ class Core:
 
     async def _serve(self, recovered: Recovered, stop: asyncio.Event, on_ending: Callable[[int], None]) -> int:
         watchdog = Watchdog(self._clock.mono_ns)
-        notify = self._machine.notify
+        notify, pace = self._machine.notify, self._machine.pace
 
         async def time_passes() -> None:
-            watchdog.expect("time", within_s=4.0)
-            await self.unit.run(lambda: watchdog.beat("time"))
+            watchdog.expect("time", within_s=4 * pace.vital_s)
+            await self.unit.run(lambda: watchdog.beat("time"), pace.vital_s)
 
         async def press_thread() -> None:
             """Arm if that has not worked yet (a GPIO chip may come late at boot); then see that the thread lives.
@@ -311,14 +311,14 @@ class Core:
                     self.unit.apply(ev.ButtonState(True, self._watch.stuck, self._watch.fault))
                     self._restarted()
                     notify("READY=1\nSTATUS=armed")
-            watchdog.expect("press", within_s=4.0)
+            watchdog.expect("press", within_s=4 * pace.vital_s)
             while self._watch is not None:
                 if self._clock.mono_ns() - self._watch.alive_ns < 3_000_000_000:
                     watchdog.beat("press")
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(pace.vital_s)
 
         async def feed() -> None:
-            await watchdog.run(lambda stale: self._log.error("watchdog withheld", stale=stale))
+            await watchdog.run(lambda stale: self._log.error("watchdog withheld", stale=stale), 2 * pace.vital_s)
 
         services = [
             Service("time", time_passes, vital=True),
@@ -327,12 +327,12 @@ class Core:
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
             Service("locks", self._locks.run),
-            Service("duty", self._duty.run),
-            Service("clock", self._times.run),
+            Service("duty", lambda: self._duty.run(4 * pace.look_s)),
+            Service("clock", lambda: self._times.run(pace.vital_s)),
             Service("clock record", self._times.keep),
             Service("snapshot", self._snapshot.run),
             Service("late disk", lambda: self._late(recovered)),
-            *self._control_room.services(),
+            *self._control_room.services(pace.look_s),
         ]
         work = asyncio.create_task(supervise(services, self._log))
         stopping = asyncio.create_task(stop.wait())

@@ -11,7 +11,6 @@ from unitd.model.hours import DAY_MIN, Span, parse_hours, within
 from unitd.model.incident import State
 from unitd.ports import Clock
 
-LOOKS_EVERY_S = 20.0
 STEP_US = 1_000_000
 """A clock that is slewed moves less than this between two looks; what moves more was set."""
 
@@ -32,11 +31,11 @@ class DutyDesk:
         self._state = state
         self._apply = apply
 
-    async def run(self) -> None:
-        """Look now and then, until cancelled."""
+    async def run(self, every_s: float = 20.0) -> None:
+        """Look every `every_s`, until cancelled."""
         while True:
             self.look()
-            await asyncio.sleep(LOOKS_EVERY_S)
+            await asyncio.sleep(every_s)
 
     def look(self) -> None:
         """Bring the state to what the clock says now."""

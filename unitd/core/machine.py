@@ -2,7 +2,7 @@
 simulation in virtual time brings its own."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from unitd.config import BrokerTable
 from unitd.core.button import Felt, Gap
@@ -11,6 +11,16 @@ from unitd.core.panel import Panel
 from unitd.ports import Clock, Lamp, Uplink, UplinkHandlers, Will
 
 T = TypeVar("T")
+
+
+class Pace(NamedTuple):
+    """How long a service that has nothing to do sleeps at most: in the field as here. A simulation of whole days gives
+    longer ones, or it would spend its time on waking core up."""
+
+    vital_s: float = 1.0
+    """A vital service completes a cycle at least so often; four times as long without one is a hang."""
+    look_s: float = 5.0
+    """What core is not told of (a fault that comes with time alone) is looked at so often."""
 
 
 class Watch(Protocol):
@@ -67,6 +77,9 @@ class Machine(Protocol):
 
     @property
     def disk(self) -> DiskWorker: ...
+
+    @property
+    def pace(self) -> Pace: ...
 
     def check_pins(self) -> None:
         """Raises when the board's pins cannot be reached at all; may block for seconds."""

@@ -30,11 +30,14 @@ class Snapshot:
         self._latest: State | None = None
         self._writing = False
         self._refused: State | None = None
+        self._owes = asyncio.Event()
 
     async def run(self) -> None:
         """Offer the state again to a disk that refused it, for ever."""
         while True:
+            await self._owes.wait()
             await asyncio.sleep(AGAIN_S)
+            self._owes.clear()
             if self.disk_failed and self._refused is not None:
                 await self.save_durable(self._refused)
 
@@ -73,6 +76,7 @@ class Snapshot:
                         self._log.error("state not saved to disk", error=str(error))
                     self.disk_failed = True
                     self._refused = taken
+                    self._owes.set()
         finally:
             self._writing = False
 

@@ -15,7 +15,6 @@ from unitd.runtime.logs import Logger, chain
 from unitd.runtime.waiting import set_within
 
 Reconciler = Callable[[Outputs], None]
-LONGEST_SLEEP_NS = 1_000_000_000
 
 
 class Unit:
@@ -73,12 +72,13 @@ class Unit:
             self._transitions(before, after, now_ns)
         self._wake.set()
 
-    async def run(self, beat: Callable[[], None]) -> None:
-        """Let time pass: tick when time alone changes something, and beat at least every second."""
+    async def run(self, beat: Callable[[], None], longest_s: float = 1.0) -> None:
+        """Let time pass: tick when time alone changes something, and beat at least every `longest_s`."""
+        longest_ns = int(longest_s * 1e9)
         while True:
             now_ns = self._clock.mono_ns()
             next_ns = next_change_ns(self.state, now_ns, self.settings)
-            wait_ns = LONGEST_SLEEP_NS if next_ns is None else min(next_ns - now_ns, LONGEST_SLEEP_NS)
+            wait_ns = longest_ns if next_ns is None else min(next_ns - now_ns, longest_ns)
             self._wake.clear()
             woken = await set_within(self._wake, wait_ns / 1e9)
             if not woken and next_ns is not None and self._clock.mono_ns() >= next_ns:

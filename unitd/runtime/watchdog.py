@@ -61,13 +61,14 @@ class Watchdog:
         now = self._mono_ns()
         return [name for name, limit in self._limits_ns.items() if now - self._last_ns[name] > limit]
 
-    async def run(self, on_stale: Callable[[list[str]], None]) -> None:
-        """Feed systemd for ever, at a third of its limit (WATCHDOG_USEC), withholding while anything is stale.
+    async def run(self, on_stale: Callable[[list[str]], None], longest_s: float = LONGEST_PERIOD_S) -> None:
+        """Feed systemd for ever, at a third of its limit (WATCHDOG_USEC) and at least every `longest_s`; withhold while
+        anything is stale.
 
         What is stale at two looks in a row ends the process (WATCHDOG=trigger). One look is not enough: after a pause
         of the whole process this task may run before those that are to beat.
         """
-        period_s = min(int(os.environ.get("WATCHDOG_USEC", "3000000")) / 3e6, LONGEST_PERIOD_S)
+        period_s = min(int(os.environ.get("WATCHDOG_USEC", "3000000")) / 3e6, longest_s)
         before: set[str] = set()
         while True:
             stale = self.stale()
