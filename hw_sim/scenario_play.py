@@ -195,9 +195,10 @@ class Player:
                 bench.kill(process, signal.Signals[f"SIG{name}"])
             case words.Hang(process=process):
                 bench.kill(process, signal.SIGSTOP)
-            case words.StepClock():
-                if bench.clock is not None:
-                    bench.clock.step_to_now()
+            case words.StepClock(by_s=by_s, synced=synced):
+                if bench.clock is None:
+                    raise RuntimeError("this bench has no clock to be set: it needs cold_clock")
+                bench.clock.step(by_s, synced=synced)
             case words.Operator():
                 await self._order(step)
             case words.OperatorSpeaks(tone_hz=tone_hz):

@@ -70,7 +70,11 @@ class Hang(_Do, frozen=True, kw_only=True, tag="hang"):
 
 
 class StepClock(_Do, frozen=True, kw_only=True, tag="step_clock"):
-    """The time service finds the time: from 1970 to today (needs `cold_clock`)."""
+    """The wall clock of every process is set to `by_s` beside the true time (needs `cold_clock`). The time service says
+    that it is synchronised, also when that is not true; with `synced` false somebody has set it by hand."""
+
+    by_s: Annotated[float, Meta(ge=-1e9, le=1e9)] = 0.0
+    synced: bool = True
 
 
 class Operator(_Do, frozen=True, kw_only=True, tag="operator"):

@@ -19,7 +19,7 @@ EPOCH_START_S = 60.0
 
 
 class WrongClock:
-    """The wall clock of the processes started with `environment`: 1970 until `step_to_now`.
+    """The wall clock of the processes started with `environment`: 1970 until `step`.
 
     The time service's flag file `synchronized_file` exists once the clock is right, as systemd-timesyncd's does.
     Running processes see a step within a second (libfaketime reads its file that often).
@@ -43,10 +43,14 @@ class WrongClock:
             "NO_FAKE_STAT": "1",
         }
 
-    def step_to_now(self) -> None:
-        """The time service has found the time."""
-        self._write("+0")
-        self._flag.touch()
+    def step(self, by_s: float = 0.0, *, synced: bool = True) -> None:
+        """Set the clock to `by_s` beside the true time. `synced`: by the time service, which says so by its file; else by
+        somebody's hand, and the time service is not running any more."""
+        if not synced:
+            self._flag.unlink(missing_ok=True)
+        self._write(f"{by_s:+.3f}")
+        if synced:
+            self._flag.touch()
 
     def _write(self, offset: str) -> None:
         fresh = self._file.with_suffix(".new")
