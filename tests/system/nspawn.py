@@ -118,12 +118,12 @@ class Container:
         return self.run("journalctl", "--no-pager", "--output=cat", *arguments, check=False)
 
 
-def _relocated(scratch: Path) -> list[str]:
-    """nspawn arguments that bind, over each file of .venv that names this checkout, a copy that names /opt/unitd.
+def relocated(scratch: Path) -> list[tuple[Path, str]]:
+    """(copy, place inside): for each file of .venv that names this checkout, a copy that names /opt/unitd.
 
     The scripts' first lines and the editable install hold that path, which the sandbox may hide (/home, /tmp).
     """
-    arguments = []
+    copies = []
     site = next((ROOT / ".venv" / "lib").glob("python3*")) / "site-packages"
     for file in [ROOT / ".venv/bin/unitd", ROOT / ".venv/bin/hw-sim", *site.glob("__editable__*")]:
         if not file.is_file():
@@ -131,8 +131,8 @@ def _relocated(scratch: Path) -> list[str]:
         copy = scratch / file.name
         copy.write_text(file.read_text(encoding="utf-8").replace(str(ROOT), INSTALLED_AT), encoding="utf-8")
         copy.chmod(0o755)
-        arguments.append(f"--bind-ro={copy}:{INSTALLED_AT}/{file.relative_to(ROOT)}")
-    return arguments
+        copies.append((copy, f"{INSTALLED_AT}/{file.relative_to(ROOT)}"))
+    return copies
 
 
 def make_tree(tree: Path) -> None:
@@ -174,7 +174,8 @@ def _lay_out(tree: Path) -> None:
 def booted(scratch: Path, tree: Path, *binds: str) -> Iterator[Container]:
     """Boot `tree` (see make_tree) and yield it once systemd answers; it is gone afterwards, whatever happened."""
     console = scratch / "console.log"
-    arguments = [f"--bind-ro={ROOT}:{INSTALLED_AT}", *_relocated(scratch), *binds]
+    copies = [f"--bind-ro={copy}:{place}" for copy, place in relocated(scratch)]
+    arguments = [f"--bind-ro={ROOT}:{INSTALLED_AT}", *copies, *binds]
     command = as_root(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", START, "start", str(tree), *arguments]
     )
