@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hw_sim.logtail import LogEntry
-from hw_sim.pole.bench_port import FaultSwitch, LogLine
+from hw_sim.pole.bench_port import FaultSwitch, LogLine, TextMessage
 from hw_sim.unit_config import PINS, SITE
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 1000
 PAGE_LINES = 200
+PAGE_MESSAGES = 5
 _NOT_WORDS = {"event", "level", "timestamp", "mono_ns", "process", "exception", "at_mono_ns"}
 
 
@@ -49,6 +50,10 @@ class PoleView:
 
     def horn_words(self) -> str | None:
         return self._bench.horn.words() if self._bench.horn is not None else None
+
+    def text_messages(self) -> Sequence[TextMessage]:
+        sent = self._bench.modem.sms_sent if self._bench.modem is not None else []
+        return [TextMessage(sms.number, sms.text) for sms in sent[-PAGE_MESSAGES:]]
 
     async def snapshot_jpeg(self, width: int) -> bytes:
         if self._bench.camera is None:

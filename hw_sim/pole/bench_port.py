@@ -33,6 +33,14 @@ class LogLine:
     level: str = "info"
 
 
+@dataclass(frozen=True)
+class TextMessage:
+    """One text message that the mobile network took from the unit's modem."""
+
+    number: str
+    text: str
+
+
 class PoleBench(Protocol):
     """The world around one daemon, as the page uses it. No call blocks the loop for more than a few milliseconds."""
 
@@ -58,6 +66,10 @@ class PoleBench(Protocol):
 
     def horn_words(self) -> str | None:
         """What the horn says now, in words ("We are calling for help..."), None when silent or not known."""
+        ...
+
+    def text_messages(self) -> Sequence[TextMessage]:
+        """The last few that the modem has sent, oldest first."""
         ...
 
     async def snapshot_jpeg(self, width: int) -> bytes:

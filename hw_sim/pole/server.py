@@ -1,7 +1,7 @@
 """The pole's page: the button, the lamps as the caller sees them, the street, and switches to break things with.
 
 `/api/ws`, JSON. Server to page: `{"type":"outputs","yellow":..,"green":..,"locator":..,"sounder":..}` within 20 ms of a
-change (a flashing lamp flashes), and `{"type":"state", "unit","site","pressed","horn","processes","faults","sound"}`
+change (a flashing lamp flashes), and `{"type":"state", "unit","site","horn","messages","processes","faults","sound"}`
 whenever it differs (levels), `{"type":"log","lines":[...]}` with what is new. Page to server: `{"type":"press"}`,
 `{"type":"release"}`, `{"type":"fault","name","value"}` (answered by `{"type":"fault_set","name","ok","reason"}`).
 A page that goes away while it presses lets go of the button.
@@ -133,6 +133,7 @@ class PolePage:
             "unit": self._bench.unit_id,
             "site": self._bench.site_name,
             "horn": self._bench.horn_words(),
+            "messages": [asdict(each) for each in self._bench.text_messages()],
             "processes": dict(self._bench.processes()),
             "faults": [asdict(switch) for switch in self._bench.faults()],
             "sound": self._audio is not None,

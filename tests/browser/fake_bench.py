@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from hw_sim.pole.bench_port import FaultSwitch, LogLine
+from hw_sim.pole.bench_port import FaultSwitch, LogLine, TextMessage
 from hw_sim.world.street import Street
 
 KILL = tuple((name, name) for name in ("core", "field", "record", "call", "sense"))
@@ -24,6 +24,7 @@ class FakeBench:
         self.lit = {"yellow": False, "green": False, "locator": True, "sounder": False}
         self.words: str | None = None
         self.lines: list[LogLine] = []
+        self.messages: list[TextMessage] = []
         self._street = Street()
         self._faults = {
             switch.name: switch
@@ -60,6 +61,9 @@ class FakeBench:
 
     def horn_words(self) -> str | None:
         return self.words
+
+    def text_messages(self) -> Sequence[TextMessage]:
+        return self.messages
 
     async def snapshot_jpeg(self, width: int) -> bytes:
         view = self._street.view(0, -8, 1.0, width, width * 9 // 16, time.monotonic_ns())

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page
 
 from hw_sim.control_room.server import ControlRoom
 from hw_sim.pki import Pki
+from hw_sim.pole.bench_port import TextMessage
 from hw_sim.pole.server import PolePage
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
 from tests.browser.fake_bench import FakeBench, FakeSound
@@ -257,6 +258,9 @@ def test_lamps_and_horn_are_said_in_words() -> None:
         bench.lit["yellow"] = True
         await until(page, "document.getElementById('yellow-words').textContent === 'on: the call is made'")
         await until(page, "document.getElementById('horn').textContent.includes('calling for help')")
+        assert await page.evaluate("document.getElementById('messages-card').hidden")
+        bench.messages.append(TextMessage("+447700900001", "HELP POINT ALARM K7Q2PD\nMarket Square"))
+        await until(page, "document.getElementById('messages').innerText.includes('K7Q2PD\\nMarket Square')")
 
         async def flash() -> None:
             while True:

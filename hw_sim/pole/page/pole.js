@@ -115,6 +115,9 @@ function showState(state) {
   $("horn").classList.toggle("silent", !state.horn);
   $("drawing").classList.toggle("horn-on", Boolean(state.horn));
   $("sound").hidden = !state.sound;
+  $("messages-card").hidden = state.messages.length === 0;
+  keep($("messages"), state.messages.map((each, index) => ({ ...each, index })), (each) => `${each.index}`,
+    ({ number, text }) => make("li", {}, make("b", {}, `to ${number}`), make("p", { class: "sms" }, text)));
   faults = state.faults;
   keep($("faults"), faults, (each) => each.name, faultRow);
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 
+from hw_sim.pole.bench_port import TextMessage
 from hw_sim.pole.server import PolePage
 from tests.browser.fake_bench import FakeBench, FakeSound
 from tests.unit.control_room.room import Talk
@@ -42,8 +43,11 @@ def test_levels_are_pushed_as_they_change() -> None:
         state = await hear(talk, "state")
         assert state["processes"]["record"] is False
         assert [fault["name"] for fault in state["faults"]] == ["camera", "link", "disk", "kill"]
+        assert state["messages"] == []
         bench.lit["yellow"] = True
         assert (await hear(talk, "outputs"))["yellow"] is True
+        bench.messages.append(TextMessage("+447700900001", "HELP POINT ALARM"))
+        assert (await hear(talk, "state"))["messages"] == [{"number": "+447700900001", "text": "HELP POINT ALARM"}]
 
     with_page(play)
 
