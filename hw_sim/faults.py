@@ -13,12 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hw_sim.devices.disk import SmallDisk
+from hw_sim.devices.gpio_loop import CableFault
 from hw_sim.pole.bench_port import FaultSwitch
 
 if TYPE_CHECKING:
     from hw_sim.bench import Bench
 
 OFF = "off"
+_BUTTON_EXPECT = {
+    "no": "With one contact that closes, a cut cable is not noticed by anybody: a press is not felt. Shorted, it is "
+    "one alarm and, after 30 seconds, a stuck button.",
+    "nc": "With one contact that opens, a cut cable is one alarm and, after 30 seconds, a stuck button.",
+    "no+nc": "Cut: within 3 seconds the unit says so, without an alarm, and the locator light goes out. A broken or a "
+    "shorted wire is found by the next press, which is felt all the same.",
+}
 REFILL_EVERY_S = 0.1
 
 
@@ -42,6 +50,12 @@ class Faults:
         self._state: dict[str, str] = {}
         self._keeping_full: asyncio.Task[None] | None = None
         self._faults = {
+            "button": _Fault(
+                "Button's cable",
+                {"cut": "cut", "no_wire": "NO's wire broken", "nc_shorted": "NC shorted", "no_shorted": "NO shorted"},
+                _BUTTON_EXPECT[bench.options.contact],
+                self._button,
+            ),
             "camera": _Fault(
                 "Camera",
                 {"unpowered": "no power", "frozen": "picture frozen"},
@@ -146,6 +160,10 @@ class Faults:
             self._state[name] = value
 
     # --- one for each -----------------------------------------------------------------------------------------------
+
+    async def _button(self, value: str) -> None:
+        fault: CableFault = "" if value == OFF else value  # type: ignore[assignment]  # `set` has checked it
+        self._bench.button.break_cable(fault)
 
     async def _camera(self, value: str) -> None:
         if self._bench.camera is not None:

@@ -43,7 +43,7 @@ class PoleView:
         self._bench.release()
 
     def pressed(self) -> bool:
-        return self._bench.gpio.closed(PINS["button"])
+        return self._bench.button.touched
 
     def outputs(self) -> Mapping[str, bool]:
         return {name: self._bench.gpio.level(PINS[name]) for name in ("yellow", "green", "locator", "sounder")}

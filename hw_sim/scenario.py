@@ -9,7 +9,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -34,6 +34,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     operator: bool = True
     disk_mb: Annotated[int, Meta(ge=8, le=2048)] | None = None
     cold_clock: bool = False
+    contact: Literal["no", "nc", "no+nc"] = "no"
+    stretch_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
     unit: dict[str, Any] = {}
 
 

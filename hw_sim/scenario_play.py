@@ -46,6 +46,8 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
         sound=parts.sound,
         disk_bytes=None if parts.disk_mb is None else parts.disk_mb * 2**20,
         cold_clock=parts.cold_clock,
+        contact=parts.contact,
+        stretch_s=parts.stretch_s,
         config=parts.unit,
     )
     try:
@@ -186,7 +188,7 @@ class Player:
             case words.Release():
                 return bench.release()
             case words.Bounce(pattern_ms=pattern):
-                return bench.gpio.bounce(PINS["button"], pattern)
+                return bench.button.bounce(pattern)
             case words.Break(what=what, how=how):
                 await bench.faults.set(what, how)
             case words.Mend(what=what):

@@ -10,7 +10,7 @@ from msgspec import Meta
 Ms = Annotated[float, Meta(gt=0, le=600_000)]
 Seconds = Annotated[float, Meta(ge=0, le=600)]
 Process = Literal["core", "field", "record", "call", "sense"]
-Fault = Literal["camera", "link", "modem", "sms", "broker", "disk", "sound"]
+Fault = Literal["button", "camera", "link", "modem", "sms", "broker", "disk", "sound"]
 Hz = Annotated[float, Meta(ge=0, le=8000)]
 
 

@@ -44,7 +44,7 @@ class StreetLife:
 
     def _caller_is_here(self) -> bool:
         gpio, now_s = self._bench.gpio, asyncio.get_running_loop().time()
-        if gpio.closed(PINS["button"]) or gpio.shown(PINS["yellow"]) != "off":
+        if self._bench.button.touched or gpio.shown(PINS["yellow"]) != "off":
             self._alone_since_s = 0.0
             self.caller_here = True
         elif self.caller_here:

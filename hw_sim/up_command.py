@@ -13,6 +13,7 @@ from collections.abc import Callable
 from hw_sim.bench import Bench, BenchOptions
 from hw_sim.devices.camera import DEFAULT_PROFILES, TEST_PROFILES
 from hw_sim.devices.disk import can_mount, enter_namespace
+from hw_sim.devices.gpio_loop import RECOMMENDED_STRETCH_S
 from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
 from hw_sim.processes import program
@@ -44,6 +45,8 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
         seed=arguments.seed,
         profiles=TEST_PROFILES if arguments.small else DEFAULT_PROFILES,
         disk_bytes=DISK_BYTES if can_mount() else None,
+        contact="no+nc",
+        stretch_s=RECOMMENDED_STRETCH_S,
         console_port=arguments.port_console,
         config={"incident": {"pre_roll_s": 10.0, "post_roll_s": 5.0}},
     )

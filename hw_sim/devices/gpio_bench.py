@@ -39,6 +39,9 @@ class _Line:
     closed_level: bool = False
     closed: bool = False
     driven: bool = False
+    held_ns: int = 0
+    released_ns: int | None = None
+    blind_ms: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY_CHANGES))
     owner: _Client | None = None
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY_CHANGES))
 
@@ -112,14 +115,14 @@ class GpioBench:
 
     def press(self, pin: int, duration_ms: float | None = None) -> int:
         """Close the contact now, and open it again after `duration_ms` if given; returns the edge's monotonic ns."""
-        at_ns = self._set_contact(pin, True, None)
+        at_ns = self.set_contact(pin, True, None)
         if duration_ms is not None:
-            self._plan(at_ns + int(duration_ms * 1e6), lambda _due: self._set_contact(pin, False, None))
+            self.plan(at_ns + int(duration_ms * 1e6), lambda _due: self.set_contact(pin, False, None))
         return at_ns
 
     def release(self, pin: int) -> int:
         """Open the contact now; returns the edge's monotonic ns."""
-        return self._set_contact(pin, False, None)
+        return self.set_contact(pin, False, None)
 
     def bounce(self, pin: int, pattern_ms: Sequence[float]) -> int:
         """Close now and then toggle after each of the intervals in `pattern_ms`; returns the first edge's time.
@@ -127,12 +130,12 @@ class GpioBench:
         The edges carry exactly the planned times, as a kernel's time stamps would, however late they are delivered.
         """
         start_ns = due_ns = time.monotonic_ns()
-        self._set_contact(pin, True, start_ns)
+        self.set_contact(pin, True, start_ns)
         closed = True
         for interval_ms in pattern_ms:
             due_ns += int(interval_ms * 1e6)
             closed = not closed
-            self._plan(due_ns, lambda due, to=closed: self._set_contact(pin, to, due))  # type: ignore[misc]
+            self.plan(due_ns, lambda due, to=closed: self.set_contact(pin, to, due))  # type: ignore[misc]
         return start_ns
 
     def closed(self, pin: int) -> bool:
@@ -187,6 +190,14 @@ class GpioBench:
                     )
                 self._changed.wait(min(left_s, 0.05))
 
+    def blind_windows_ms(self, pin: int) -> list[float]:
+        """How long the input was held by nobody each time a process let go of it and one took it again, oldest first.
+
+        The edges of a window are lost, as on a real line. A process that is stopped (SIGSTOP) still holds its lines.
+        """
+        with self._changed:
+            return list(self._line(pin).blind_ms)
+
     def wait_held(self, pin: int, timeout_s: float) -> None:
         """Block until a process holds the line (it is set up); raises TimeoutError."""
         with self._changed:
@@ -224,7 +235,11 @@ class GpioBench:
             return run[0].mono_ns if len(run) >= 4 else None
         return last_ns if not run and line.driven == (wanted == "steady") else None
 
-    def _set_contact(self, pin: int, closed: bool, at_ns: int | None) -> int:
+    def set_contact(self, pin: int, closed: bool, at_ns: int | None = None) -> int:
+        """Open or close the contact of a line now, or as of `at_ns`; returns the edge's time.
+
+        What came before the line was held is told as a level alone: a process never gets an edge older than itself.
+        """
         with self._changed:
             line = self._line(pin)
             stamp_ns = time.monotonic_ns() if at_ns is None else at_ns
@@ -233,11 +248,13 @@ class GpioBench:
             line.closed = closed
             line.changes.append(Change(stamp_ns, closed))
             if line.function == "input" and line.owner is not None:
-                line.owner.send(op="edge", pin=pin, value=int(line.input_level()), mono_ns=stamp_ns)
+                operation = "edge" if stamp_ns >= line.held_ns else "level"
+                line.owner.send(op=operation, pin=pin, value=int(line.input_level()), mono_ns=stamp_ns)
             self._changed.notify_all()
             return stamp_ns
 
-    def _plan(self, due_ns: int, action: Callable[[int], Any]) -> None:
+    def plan(self, due_ns: int, action: Callable[[int], Any]) -> None:
+        """Call `action(due_ns)` at `due_ns`, or soon after; on the bench's own thread."""
         with self._changed:
             self._plan_number += 1
             heapq.heappush(self._planned, (due_ns, self._plan_number, action))
@@ -278,6 +295,7 @@ class GpioBench:
             line = self._line(pin)
             if operation == "setup":
                 line.owner = client
+                self._seen(line, message["function"])
                 line.function, line.pull = message["function"], message["pull"]
                 if line.function == "input":
                     self._drive(pin, line, False)
@@ -285,6 +303,13 @@ class GpioBench:
             elif operation == "write" and line.function == "output":
                 self._drive(pin, line, bool(message["value"]))
             self._changed.notify_all()
+
+    def _seen(self, line: _Line, function: str) -> None:
+        """An input is held again: the window in which nobody saw its edges is over."""
+        line.held_ns = time.monotonic_ns()
+        if function == "input" and line.released_ns is not None:
+            line.blind_ms.append((line.held_ns - line.released_ns) / 1e6)
+            line.released_ns = None
 
     def _drive(self, pin: int, line: _Line, value: bool) -> None:
         if line.driven == value:
@@ -301,6 +326,8 @@ class GpioBench:
             self._clients.discard(client)
             for pin, line in self._lines.items():
                 if line.owner is client:
+                    if line.function == "input":
+                        line.released_ns = time.monotonic_ns()
                     self._drive(pin, line, False)
                     line.owner, line.function = None, "none"
             self._changed.notify_all()

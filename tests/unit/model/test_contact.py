@@ -99,7 +99,7 @@ def test_a_predecessors_cut_is_the_same_cut() -> None:
 
 
 def test_leaning_on_a_button_whose_no_wire_is_broken_is_a_press_when_it_ends() -> None:
-    seen = Watched().feed([(S, "nc", False), (30 * S, "nc", True)], 60 * S)
+    seen = Watched().feed([(S, "nc", False), (9 * S, "nc", True)], 60 * S)
     assert [each.edge_ns for each in seen.presses] == [S]
     assert seen.faults == ["", "button_cable", "button_disagrees"]
 
