@@ -1,6 +1,7 @@
-"""Whatever hangs in core is found and started again within 15 s; until then a press still lights and is latched."""
+"""What hangs is found and started again within 15 s; until then a press still lights and is latched."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import time
@@ -102,14 +103,45 @@ async def hung_disk(_tmp_path: Path) -> None:
         await until(lambda: len(hub.incidents) == 1, 2.0, "the alarm, without the disk")
         await until((bench.state_dir / "core" / "state.json").exists, FOUND_WITHIN_S, "a new thread does what waited")
         assert time.monotonic() - hung_s < FOUND_WITHIN_S
-        assert "disk_hung" in {fault.code for fault in (await status(bench)).faults}
+        assert "disk_hung" in _codes(await status(bench))
         os.close(os.open(pipe, os.O_WRONLY))  # the card comes back
 
         async def healed() -> bool:
-            return not {fault.code for fault in (await status(bench)).faults} & {"disk_hung", "disk_error"}
+            return not _codes(await status(bench)) & {"disk_hung", "disk_error"}
 
         await until_async(healed, 15.0, "healed")
         assert bench.daemons["core"].starts == 1
+
+
+async def hung_serial(tmp_path: Path) -> None:
+    """The thread that reads the modem stands still, in a driver that ignores its time-out; a new one takes over."""
+    once = tmp_path / "serial"
+    wanted = dataclasses.replace(options(HANG_SERIAL=str(once)), processes=("core", "field"), modem=True)
+    async with Bench(wanted) as bench:
+        await bench.wait_ready()
+        assert bench.modem is not None
+
+        async def known() -> bool:
+            now = await status(bench)
+            return now.facts.get("field", {}).get("modem.sim") == "ready" and not {"modem_lost", "modem_hung"} & _codes(
+                now
+            )
+
+        async def lost() -> bool:
+            return bool({"modem_lost", "modem_hung"} & _codes(await status(bench)))
+
+        await until_async(known, 20.0, "the modem is known")
+        once.touch()
+        await until(lambda: not once.exists(), 5.0, "it hangs")
+        hung_s = time.monotonic()
+        await until_async(lost, FOUND_WITHIN_S, "it is told")
+        await until_async(known, FOUND_WITHIN_S, "the modem is read again")
+        assert time.monotonic() - hung_s < FOUND_WITHIN_S
+        assert bench.daemons["field"].starts == 1
+
+
+def _codes(of: Status) -> set[str]:
+    return {fault.code for fault in of.faults}
 
 
 CASES: dict[str, Callable[[Path], Awaitable[None]]] = {
@@ -117,6 +149,7 @@ CASES: dict[str, Callable[[Path], Awaitable[None]]] = {
     "hung in opening the pins": lambda path: hung_start(path, "hw_sim.devices.gpio"),
     "blocked loop": hung_loop,
     "hung disk": hung_disk,
+    "hung serial thread": hung_serial,
 }
 
 

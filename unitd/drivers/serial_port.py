@@ -2,11 +2,13 @@
 
 pyserial's open, write and close can each hang in the kernel (a USB adapter that is wedged, a close that waits for
 output to drain). Two daemon threads serve each opening of the port; when they do not end in time they are abandoned and
-counted, and after MAX_STUCK of them the port is not opened again until one has come back.
+counted, and after MAX_STUCK of them the port is not opened again until one has come back. A thread that stops turning
+while the port is open (a read that ignores its time-out) loses the port in the same way.
 """
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import queue
 import threading
@@ -28,6 +30,9 @@ SAME_DEVICE_CHECK_S = 1.0
 QUEUE_WRITES = 32
 UNREAD_BYTES = 64 * 1024
 MAX_STUCK = 3
+HUNG_S = 5.0
+"""Both threads complete a turn about each second."""
+LOOK_EVERY_S = 1.0
 
 T = TypeVar("T")
 
@@ -38,7 +43,8 @@ class SerialPort:
     - `on_bytes` is called on the loop with what arrived. At most UNREAD_BYTES wait for a busy loop; more are dropped
       and counted in `dropped_bytes`.
     - `wait_lost` returns once, with the reason, when the device is gone: read or write failed, a write took longer
-      than WRITE_TIMEOUT_S, or the path leads to another device now (re-enumeration). Then close and open again.
+      than WRITE_TIMEOUT_S, a thread has hung for HUNG_S, or the path leads to another device now (re-enumeration).
+      Then close and open again.
     - No method blocks the loop.
     """
 
@@ -48,6 +54,7 @@ class SerialPort:
         self._on_bytes = on_bytes
         self._now: _Opening | None = None
         self._stuck: set[_Opening] = set()
+        self._hopeless_since_s: float | None = None
         self.dropped_bytes = 0
 
     @property
@@ -56,10 +63,17 @@ class SerialPort:
         self._stuck = {one for one in self._stuck if one.alive()}
         return len(self._stuck)
 
+    def hopeless_s(self) -> float:
+        """For how long the port has not been tried because MAX_STUCK openings hang; 0 when it is."""
+        return 0.0 if self._hopeless_since_s is None else time.monotonic() - self._hopeless_since_s
+
     async def open(self) -> None:
         """Open the port. Raises DeviceError within OPEN_TIMEOUT_S."""
         await self.close()
-        if self.stuck >= MAX_STUCK:
+        hopeless = self.stuck >= MAX_STUCK
+        if not hopeless or self._hopeless_since_s is None:
+            self._hopeless_since_s = time.monotonic() if hopeless else None
+        if hopeless:
             raise DeviceError(f"{self.stuck} earlier attempts still hang; unplug it or cut its supply")
         self._now = opening = _Opening(self.path, self._baud, self._arrived, self._drop)
         try:
@@ -94,6 +108,7 @@ class SerialPort:
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(opening.closed)
         except TimeoutError:
+            opening.unlock()
             self._stuck.add(opening)
 
     def _arrived(self, opening: "_Opening", data: bytes) -> None:
@@ -123,6 +138,7 @@ class _Opening:
         self._unread = bytearray()
         self._dropped = 0
         self._port: serial.Serial | None = None
+        self._read_turn_s = self._write_turn_s = time.monotonic()
         name = Path(path).name
         self._reader = threading.Thread(target=self._run, name=f"serial-{name}", daemon=True)
         self._writer = threading.Thread(target=self._write, name=f"serial-{name}-write", daemon=True)
@@ -146,6 +162,21 @@ class _Opening:
         if self._port is not None:
             with contextlib.suppress(OSError, TypeError):  # closed by its thread in this very moment
                 self._port.cancel_read()
+
+    def unlock(self) -> None:
+        """It is left to its threads; a successor may open the port. Does not block."""
+        port = self._port
+        if port is not None:
+            with contextlib.suppress(OSError, ValueError, TypeError):  # closed in this very moment
+                fcntl.flock(port.fileno(), fcntl.LOCK_UN)
+
+    def _look(self) -> None:
+        if self.lost.done() or self._ended.is_set():
+            return
+        if time.monotonic() - min(self._read_turn_s, self._write_turn_s) > HUNG_S:
+            self._settle(self.lost, f"its thread has hung for {HUNG_S:g} s")
+            return
+        self._loop.call_later(LOOK_EVERY_S, self._look)
 
     def _deliver(self) -> None:
         with self._lock:
@@ -189,6 +220,7 @@ class _Opening:
         own = os.fstat(port.fileno()).st_rdev
         next_check_s = time.monotonic() + SAME_DEVICE_CHECK_S
         while not self._ended.is_set():
+            self._read_turn_s = time.monotonic()
             data = port.read(port.in_waiting or 1)
             if data:
                 self._hand_over(data)
@@ -209,6 +241,7 @@ class _Opening:
     def _write(self) -> None:
         port = self._port
         while port is not None:
+            self._write_turn_s = time.monotonic()
             try:
                 data = self._writes.get(timeout=READ_TIMEOUT_S)
             except queue.Empty:
@@ -228,7 +261,9 @@ class _Opening:
         self._tell(lambda: self._settle(self.lost, why))
 
     def _settle_opened(self) -> None:
+        self._read_turn_s = self._write_turn_s = time.monotonic()
         self._settle(self.opened, None)
+        self._look()
 
     def _settle_failed(self, error: DeviceError) -> None:
         if not self.opened.done():

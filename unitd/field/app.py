@@ -1,5 +1,6 @@
 """The process `field`: what hangs on a cable, the dome and the modem. A stuck port blocks nobody else."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,14 +26,20 @@ def main(config: Config) -> int:
 def build(frame: Frame) -> list[Service]:
     """One service for each part that is fitted; none is vital, for a dead port is health and no reason to end."""
     board = Board(frame.core.set_health)
+
+    def line(on_bytes: Callable[[bytes], None], port: str, baud: int) -> SerialPort:
+        made = SerialPort(port, baud, on_bytes)
+        frame.last_resort.watch(port, made.hopeless_s)
+        return made
+
     services = []
     if (fitted := frame.config.dome) is not None:
-        line = partial(SerialPort, fitted.port, fitted.baud)
-        dome = DomeService(fitted, frame.core, board.part("dome"), frame.log, line, encode)
+        dome_line = partial(line, port=fitted.port, baud=fitted.baud)
+        dome = DomeService(fitted, frame.core, board.part("dome"), frame.log, dome_line, encode)
         services.append(Service("dome", dome.run))
     if (modem_table := frame.config.modem) is not None:
-        line = partial(SerialPort, modem_table.port, MODEM_BAUD)
+        modem_line = partial(line, port=modem_table.port, baud=MODEM_BAUD)
         sms = SmsSender(frame.core, board.part("sms"), frame.log, Path(frame.config.paths.run_dir))
-        modem = ModemService(modem_table, board.part("modem"), frame.log, line, AtDialog, sms)
+        modem = ModemService(modem_table, board.part("modem"), frame.log, modem_line, AtDialog, sms)
         services.append(Service("modem", modem.run))
     return services

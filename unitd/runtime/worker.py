@@ -14,6 +14,7 @@ from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
 from unitd.runtime.ending import end_within
 from unitd.runtime.ipc import CoreLink
+from unitd.runtime.last_resort import LastResort
 from unitd.runtime.supervise import Service, supervise
 from unitd.runtime.watchdog import Watchdog, next_step, notify
 
@@ -29,6 +30,7 @@ class Frame:
     clock: SystemClock
     core: CoreLink
     watchdog: Watchdog
+    last_resort: LastResort
 
 
 def run_worker(who: Worker, config: Config, build: Callable[[Frame], list[Service]]) -> int:
@@ -41,7 +43,9 @@ async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Servic
     log = logs.setup(who, config.log.level)
     run_dir = Path(config.paths.run_dir)
     watchdog = Watchdog(time.monotonic_ns)
-    frame = Frame(config, log, SystemClock(Path(config.clock.synchronized_file)), CoreLink(run_dir, who, log), watchdog)
+    last_resort = LastResort(run_dir / f"{who}.stuck", log)
+    clock = SystemClock(Path(config.clock.synchronized_file))
+    frame = Frame(config, log, clock, CoreLink(run_dir, who, log), watchdog, last_resort)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +61,7 @@ async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Servic
         await watchdog.run(lambda stale: log.error("watchdog withheld", stale=stale))
 
     services = [Service("loop", beat, vital=True), Service("watchdog", feed, vital=True)]
-    services += [Service("core link", frame.core.run), *build(frame)]
+    services += [Service("core link", frame.core.run), *build(frame), Service("last resort", last_resort.run)]
     work = asyncio.create_task(supervise(services, log))
     notify("READY=1")
     log.info("worker started")

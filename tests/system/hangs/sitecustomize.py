@@ -3,6 +3,7 @@
 - SIGUSR1: the main thread, and with it the event loop, sits in a blocking call for ever. Other threads go on.
 - HANG_IMPORT=MODULE with HANG_ONCE=FILE: whoever imports MODULE waits for ever, if FILE is there; FILE is removed
   first, so that the next process gets through. gpiozero imports `hw_sim.devices.gpio` when it opens the pins.
+- HANG_SERIAL=FILE: whoever reads a serial port while FILE is there waits for ever, once: FILE is removed first.
 """
 
 import contextlib
@@ -26,5 +27,21 @@ class _HangingImport:
                 _hang()
 
 
+def _hang_a_read() -> None:
+    import serial
+
+    real = serial.Serial.read
+
+    def read(port: serial.Serial, size: int = 1) -> bytes:
+        with contextlib.suppress(OSError):
+            os.unlink(os.environ["HANG_SERIAL"])  # noqa: PTH108
+            _hang()
+        return bytes(real(port, size))
+
+    serial.Serial.read = read
+
+
+if "HANG_SERIAL" in os.environ:
+    _hang_a_read()
 signal.signal(signal.SIGUSR1, _hang)
 sys.meta_path.insert(0, _HangingImport())  # type: ignore[arg-type]

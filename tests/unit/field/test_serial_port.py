@@ -1,6 +1,7 @@
 """A serial port that hangs, goes away or is replaced never blocks the loop."""
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -245,5 +246,61 @@ def test_closing_leaves_no_thread_and_no_descriptor(pty: Pty) -> None:
             await port.close()
         assert descriptors() == before
         await until(lambda: not [t for t in threading.enumerate() if t.name.startswith("serial-")])
+
+    with_port(pty, work)
+
+
+@pytest.mark.parametrize("call", ["read", "write"])
+def test_a_thread_that_hangs_while_the_port_is_open_loses_it_and_the_next_opening_works(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A driver that ignores its time-outs. The first opening's thread hangs still while the second one serves."""
+    monkeypatch.setattr(serial_port, "HUNG_S", 0.5)
+    monkeypatch.setattr(serial_port, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(serial_port, "READ_TIMEOUT_S", 0.05)
+    free, real, hung = threading.Event(), getattr(serial.Serial, call), []
+
+    def hang(port: serial.Serial, *arguments: Any) -> Any:
+        if not hung:
+            hung.append(port)
+            free.wait(30)
+        return real(port, *arguments)
+
+    async def work(port: SerialPort, heard: list[bytes]) -> None:
+        monkeypatch.setattr(serial.Serial, call, hang)
+        await port.open()
+        with contextlib.suppress(DeviceError):
+            port.write(b"AT")
+        assert "hung" in await port.wait_lost()
+        await port.close(timeout_s=0.05)
+        assert port.stuck == 1
+        await port.open()  # the lock of the one that hangs is not in the way
+        os.write(pty.masters[-1], b"OK")
+        await until(lambda: b"".join(heard) == b"OK")
+        assert port.hopeless_s() == 0
+        free.set()
+        await until(lambda: port.stuck == 0)
+        assert b"".join(heard) == b"OK"
+
+    with_port(pty, work)
+
+
+def test_a_port_that_is_given_up_says_since_when_and_heals(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serial_port, "OPEN_TIMEOUT_S", 0.05)
+    stuck = Stuck(monkeypatch, "open")
+
+    async def work(port: SerialPort, _heard: list[bytes]) -> None:
+        for _ in range(MAX_STUCK + 2):
+            with contextlib.suppress(DeviceError):
+                await port.open()
+        assert port.hopeless_s() > 0
+        first_s = port.hopeless_s()
+        with pytest.raises(DeviceError, match="still hang"):
+            await port.open()
+        assert port.hopeless_s() > first_s, "since the first refusal, not the last"
+        stuck.free.set()
+        await until(lambda: port.stuck == 0)
+        await port.open()
+        assert port.hopeless_s() == 0
 
     with_port(pty, work)
