@@ -38,8 +38,9 @@ class Watchdog:
     word, two looks later at most; a loop that hangs says nothing, and systemd's own limit (WatchdogSec) catches it.
     """
 
-    def __init__(self, mono_ns: Callable[[], int]) -> None:
+    def __init__(self, mono_ns: Callable[[], int], tell: Callable[[str], None] = notify) -> None:
         self._mono_ns = mono_ns
+        self._tell = tell
         self._limits_ns: dict[str, int] = {}
         self._last_ns: dict[str, int] = {}
 
@@ -75,8 +76,8 @@ class Watchdog:
             if stale:
                 on_stale(stale)
                 if before.intersection(stale):
-                    notify("WATCHDOG=trigger")
+                    self._tell("WATCHDOG=trigger")
             else:
-                notify("WATCHDOG=1")
+                self._tell("WATCHDOG=1")
             before = set(stale)
             await asyncio.sleep(period_s)
