@@ -192,3 +192,63 @@ def test_a_second_client_of_the_same_id_makes_the_pauses_longer(tmp_path: Path) 
         assert at_s[2] - at_s[1] > 1.8
 
     asyncio.run(far.run(test))
+
+
+def test_a_message_leaves_without_the_librarys_thread(tmp_path: Path) -> None:
+    """It is written by the caller: paho's thread, which sleeps for a second at a time, is not woken here."""
+    got: list[tuple[float, bytes]] = []
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        while data := await reader.read(4096):
+            got.append((time.monotonic(), data))
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected and bool(got))  # its subscription has come
+        client = uplink._client
+        assert client is not None
+        client._sockpairW = None
+        for number in range(5):
+            got.clear()
+            at_s = time.monotonic()
+            assert uplink.publish("hp/1/pole-0001/up/alarm", f"alarm {number}".encode(), qos=1, token="press")
+            await far.until(lambda: bool(got))
+            assert got[0][0] - at_s < 0.15
+            assert got[0][1].endswith(f"alarm {number}".encode())
+
+    asyncio.run(far.run(test))
+
+
+def test_what_the_kernel_does_not_take_follows_in_order(tmp_path: Path) -> None:
+    """A link that stands still for a while: nothing blocks, nothing is torn, nothing overtakes."""
+    reading = asyncio.Event()
+    got = bytearray()
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        await reading.wait()
+        while data := await reader.read(65536):
+            got.extend(data)
+
+    far = Far(tmp_path, script)
+    bodies = [f"begin{number:05d}".encode() + bytes(60_000) + f"end{number:05d}".encode() for number in range(300)]
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        slowest_s = 0.0
+        for body in bodies:
+            began_s = time.monotonic()
+            assert uplink.publish("hp/1/pole-0001/up/beat", body, qos=0)
+            slowest_s = max(slowest_s, time.monotonic() - began_s)
+        assert slowest_s < 0.5
+        reading.set()
+        await far.until(lambda: got.endswith(bodies[-1]), 20.0)
+        at = 0
+        for body in bodies:
+            at = got.find(body, at)
+            assert at >= 0
+            at += len(body)
+
+    asyncio.run(far.run(test))

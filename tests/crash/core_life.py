@@ -118,6 +118,7 @@ class CoreLife:
             self.state_dir / "locks", self.disk, self.log,  # type: ignore[arg-type]
             lambda each: self.unit.apply(ev.LockWritten(each)),
         )  # fmt: skip
+        self.unit.first_with(self.alarms.send)
         self.unit.reconcile_with(self.alarms.reconcile, self.locks.reconcile)
         self.unit.restore(found.state)
         for press in found.presses:
@@ -133,7 +134,7 @@ class CoreLife:
         self.latch.set(latched)
         self.log.steps.append("latched")
         self.unit.apply(ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, 0, "unknown"))
-        self.alarms.settle([press_id])
+        self.unit.afterwards(lambda: self.alarms.settle([press_id]))
         await self.settled()
 
     async def received(self, press_id: str) -> None:
@@ -144,6 +145,7 @@ class CoreLife:
     async def settled(self) -> None:
         """Until every task but the lock desk's loop has ended; one that died of the disk ends the life."""
         for _ in range(10):
+            self.unit.finish()
             for task in [*self.alarms._tasks, *self.unit._saving]:
                 await task
             await asyncio.sleep(0)

@@ -46,8 +46,7 @@ class _Waiting:
 
 
 class AlarmDesk:
-    """Lives on the loop. `send` and then `reconcile` are called with every change of the outputs; `run` does what is due
-    by time."""
+    """Lives on the loop. `send`, then `reconcile` follow each change of the outputs; `run` does what is due by time."""
 
     def __init__(
         self,

@@ -132,6 +132,11 @@ class Core:
         latched = felt.latched
         event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
         self.unit.apply(event)
+        self.unit.afterwards(lambda: self._served(felt))
+
+    def _served(self, felt: Felt) -> None:
+        """An accepted press has had its effects: the panel follows the state alone now, and the press is told of."""
+        latched = felt.latched
         self._panel.settle()
         self._alarms.settle([latched.press_id])
         incident = next(
@@ -196,7 +201,8 @@ class Core:
             lambda: self._button_error, lambda: self._latch.refused,
             recovered.quarantined, self._facts,
         )  # fmt: skip
-        unit.reconcile_with(  # the first light burns already: the alarm goes before the rest of the lamps
+        unit.first_with(self._alarms.send)  # the first light burns already: the alarm goes before the other lamps
+        unit.reconcile_with(
             self._alarms.reconcile,
             lambda levels: self._panel.show(levels.lamps, levels.sounder),
             self._workers.reconcile,
@@ -293,7 +299,7 @@ class Core:
             self._control_room.worker_event(event.name, event.incident_id, event.mono_ns, told)
 
     async def _serve(self, recovered: Recovered, stop: asyncio.Event, on_ending: Callable[[int], None]) -> int:
-        watchdog = Watchdog(self._clock.mono_ns)
+        watchdog = Watchdog(self._clock.mono_ns, self._machine.notify)
         notify, pace = self._machine.notify, self._machine.pace
 
         async def time_passes() -> None:

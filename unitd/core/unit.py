@@ -15,6 +15,9 @@ from unitd.runtime.logs import Logger, chain
 from unitd.runtime.waiting import set_within
 
 Reconciler = Callable[[Outputs], None]
+AFTER_SEND_S = 0.002
+"""All else waits so long for the broker's word on an alarm that has just left: its way through the interpreter is then
+free (docs/benchmarks.md). Nobody sees 2 ms: the first light has been burning since the edge."""
 
 
 class Unit:
@@ -26,11 +29,18 @@ class Unit:
         self._snapshot = snapshot
         self._clock = clock
         self._log = log
+        self._send_first: Callable[[Outputs], bool] = lambda _levels: False
         self._reconcilers: list[Reconciler] = []
+        self._left_over: list[Callable[[], None]] = []
         self._on_stage: list[Callable[[Incident], None]] = []
         self._on_asked: list[Callable[[Incident], None]] = []
         self._wake = asyncio.Event()
         self._saving: set[asyncio.Task[None]] = set()
+
+    def first_with(self, send: Callable[[Outputs], bool]) -> None:
+        """Call this with the outputs before the reconcilers. When it says True, an alarm has just left: everything else
+        then waits for the next event (as a rule the broker's acknowledgement), AFTER_SEND_S at most."""
+        self._send_first = send
 
     def reconcile_with(self, *reconcilers: Reconciler) -> None:
         """Call these with the outputs after every step."""
@@ -53,15 +63,47 @@ class Unit:
         self.apply(ev.Tick())
 
     def apply(self, event: ev.Event) -> None:
-        """Take one event: step, reconcile, snapshot; only then tell of stages.
+        """Take one event: step, send, reconcile, snapshot; only then tell of stages.
 
-        The alarm is the first on the wire. A crash before the snapshot loses nothing: the latch holds the press.
+        The alarm is the first on the wire. A crash before the rest loses nothing: the latch holds the press.
         """
+        self.finish()
         now_ns = self._clock.mono_ns()
         before = self.state
         after = self.state = step(before, event, now_ns, self.settings)
         changed = after is not before and after != before
         levels = outputs(after, now_ns, self.settings)
+        if self._sends(levels):
+            self._left_over.append(lambda: self._rest(before, after, levels, changed, now_ns))
+            asyncio.get_running_loop().call_later(AFTER_SEND_S, self.finish)
+        else:
+            self._rest(before, after, levels, changed, now_ns)
+
+    def afterwards(self, call: Callable[[], None]) -> None:
+        """Call this when the event applied last has had all its effects: now, unless an alarm has just left."""
+        if self._left_over:
+            self._left_over.append(call)
+        else:
+            call()
+
+    def finish(self) -> None:
+        """Do now what waits for the broker's word on an alarm."""
+        while self._left_over:
+            left_over, self._left_over = self._left_over, []
+            for call in left_over:
+                try:
+                    call()
+                except Exception:  # noqa: BLE001 - it must keep neither the others nor the next event from their turn
+                    self._log.exception("what follows an alarm failed")
+
+    def _sends(self, levels: Outputs) -> bool:
+        try:
+            return self._send_first(levels)
+        except Exception:  # noqa: BLE001 - the reconcilers try it again
+            self._log.exception("output failed", output="first")
+            return False
+
+    def _rest(self, before: State, after: State, levels: Outputs, changed: bool, now_ns: int) -> None:
         for reconcile in self._reconcilers:
             try:
                 reconcile(levels)

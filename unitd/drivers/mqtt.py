@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from unitd.config import BrokerTable
+from unitd.drivers.paho_direct import DirectClient
 from unitd.messages.control_room import MAX_PAYLOAD_BYTES
 from unitd.ports import UplinkHandlers, Will
 
@@ -36,19 +37,6 @@ MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES
 """An MQTT 5 broker sends nothing larger: a retained monster would cost core its memory at each connection."""
 UNANSWERED_BEFORE_OTHER_VERSION = 2
 """Some brokers close on an unknown protocol version without a word."""
-
-
-class _Client(paho.Client):
-    """paho's client, whose thread does not die in silence: a broker's nonsense raises out of `loop_forever`."""
-
-    died: Callable[[Exception], None] = staticmethod(lambda _error: None)
-
-    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        try:
-            return super().loop_forever(timeout, retry_first_connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is made anew
-            self.died(error)
-            return MQTTErrorCode.MQTT_ERR_UNKNOWN
 
 
 class MqttUplink:
@@ -72,7 +60,7 @@ class MqttUplink:
         self._will = will
         self._context = context
         self._handlers = handlers
-        self._client: _Client | None = None
+        self._client: DirectClient | None = None
         self._unanswered = 0
         self._tokens: dict[int, str | None] = {}
         self._early: dict[int, int] = {}
@@ -125,8 +113,8 @@ class MqttUplink:
                 threading.Thread(target=client.loop_stop, name="mqtt stop", daemon=True).start()
             await asyncio.sleep(AFRESH_AFTER_S)
 
-    def _make(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> _Client:
-        client = _Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
+    def _make(self, loop: asyncio.AbstractEventLoop, context: ssl.SSLContext) -> DirectClient:
+        client = DirectClient(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
         client.tls_set_context(context)
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.reconnect_delay_set(*RECONNECT_S)

@@ -1,0 +1,145 @@
+"""The order of what an event causes: the alarm leaves, the broker has a moment to answer, all else follows."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from unitd.core.snapshot import Snapshot
+from unitd.core.unit import AFTER_SEND_S, Unit
+from unitd.messages.control_room import Stamp
+from unitd.model import events as ev
+from unitd.model.incident import Settings
+from unitd.model.outputs import Outputs
+
+
+class Clock:
+    def mono_ns(self) -> int:
+        return 1_000_000_000
+
+    def stamp(self, mono_ns: int | None = None) -> Stamp:
+        return Stamp(utc_us=0, clock="unknown", mono_ns=1_000_000_000)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.failures: list[str] = []
+
+    def info(self, *_: Any, **__: Any) -> None: ...
+
+    def exception(self, event: str, **_: Any) -> None:
+        self.failures.append(event)
+
+
+class Disk:
+    hung = False
+
+    async def run(self, call: Callable[[], Any], timeout_s: float | None = None) -> Any:
+        return call()
+
+    def close(self) -> None: ...
+
+
+class Bench:
+    """A unit whose first output sends each press that it has not seen; `did` is what happened, in order."""
+
+    def __init__(self, directory: Path, connected: bool = True) -> None:
+        self.did: list[str] = []
+        self.log = Log()
+        self._connected, self._seen = connected, 0
+        snapshot = Snapshot(directory, directory, Disk(), self.log)  # type: ignore[arg-type]
+        self.unit = Unit(Settings(), snapshot, Clock(), self.log)  # type: ignore[arg-type]
+        self.unit.first_with(self._send)
+        self.unit.reconcile_with(lambda levels: self.did.append(f"lamps {len(levels.alarms)}"))
+
+    def _send(self, levels: Outputs) -> bool:
+        new, self._seen = len(levels.alarms) > self._seen, len(levels.alarms)
+        if new:
+            self.did.append("sent")
+        return new and self._connected
+
+    def press(self, number: int) -> None:
+        self.unit.apply(ev.Pressed(f"press-{number}", "incident", number, 0, "unknown"))
+        self.unit.afterwards(lambda: self.did.append(f"told {number}"))
+
+
+def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(story())
+
+
+def test_everything_else_waits_for_the_broker_and_comes_before_its_word(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.press(1)
+        assert bench.did == ["sent"]
+        bench.unit.apply(ev.BrokerAcked("press-1"))
+        assert bench.did == ["sent", "lamps 1", "told 1", "lamps 1"]
+
+    run(story)
+
+
+def test_a_silent_broker_is_waited_for_no_longer_than_the_limit(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        began_s = asyncio.get_running_loop().time()
+        bench.press(1)
+        told = asyncio.Event()
+        bench.unit.afterwards(told.set)
+        await told.wait()
+        assert asyncio.get_running_loop().time() - began_s < AFTER_SEND_S + 1.0
+        assert bench.did == ["sent", "lamps 1", "told 1"]
+        assert (tmp_path / "core-state.json").exists()
+
+    run(story)
+
+
+def test_without_a_broker_nothing_waits(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path, connected=False)
+        bench.press(1)
+        assert bench.did == ["sent", "lamps 1", "told 1"]
+
+    run(story)
+
+
+def test_a_second_press_finds_the_first_served(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.press(1)
+        bench.press(2)
+        assert bench.did == ["sent", "lamps 1", "told 1", "sent"]
+        bench.unit.finish()
+        assert bench.did[-2:] == ["lamps 2", "told 2"]
+
+    run(story)
+
+
+def test_what_fails_afterwards_stops_neither_the_rest_nor_the_next_event(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise OSError("broken")
+
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.press(1)
+        bench.unit.afterwards(fails)
+        bench.unit.afterwards(lambda: bench.did.append("last"))
+        bench.unit.apply(ev.BrokerAcked("press-1"))
+        assert bench.did == ["sent", "lamps 1", "told 1", "last", "lamps 1"]
+        assert bench.log.failures == ["what follows an alarm failed"]
+
+    run(story)
+
+
+def test_a_first_output_that_fails_leaves_the_others_their_turn(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+
+        def fails(_levels: Outputs) -> bool:
+            raise OSError("broken")
+
+        bench.unit.first_with(fails)
+        bench.press(1)
+        assert bench.did == ["lamps 1", "told 1"]
+        assert bench.log.failures == ["output failed"]
+
+    run(story)
