@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup setup-test sim run test check format generate bench prove install clean
+.PHONY: help setup setup-test sim run test check format generate bench fuzz prove install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,9 @@ generate: setup ## write the JSON Schemas and the AsyncAPI file in docs/ again f
 
 bench: setup-test ## one table of figures, also in build/bench.json
 	@exec $(BIN)/python3 -m tests.bench
+
+fuzz: setup-test ## changed inputs for every parser of outside bytes: make fuzz INPUTS=1000000 [ONLY=command] [SEED=1]
+	@exec $(BIN)/python3 -m tests.fuzz --inputs $(or $(INPUTS),1000000) $(addprefix --target ,$(ONLY)) $(addprefix --seed ,$(SEED))
 
 prove: setup-test ## the long proofs (more examples, more kill points, every scenario)
 	@exec $(BIN)/python3 tools/run_tests.py --long

@@ -1,8 +1,8 @@
 """Fuzz every parser of outside bytes: python3 -m tests.fuzz [--inputs N] [--target NAME] [--seed S] [--engine E]
 
-`guided` is atheris, where it is installed (it has wheels for x86_64 and Python 3.11 to 3.13); `plain` changes the corpus
-by chance and runs anywhere. A finding is written into build/fuzz/ and makes the exit status 1; what mends it puts
-the file into tests/fuzz/corpus/<target>/, where every test run tries it again.
+`guided` is atheris, where it is installed (wheels for x86_64 and Python 3.11 to 3.13); `plain` changes the corpus by
+chance and runs anywhere. A finding is written into build/fuzz/, and the exit status is 1; what mends it puts the file
+into tests/fuzz/corpus/<target>/, where every test run tries it again.
 """
 
 from __future__ import annotations

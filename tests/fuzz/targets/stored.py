@@ -10,14 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import MagicMock
 
+import msgspec
+
 from tests.fuzz.target import Target, registry
 from unitd.core.latch import Latch
 from unitd.core.session import next_session
 from unitd.core.snapshot import Snapshot
 from unitd.errors import StoreError
+from unitd.model import events as ev
 from unitd.model.incident import Settings
 from unitd.model.outputs import outputs
-from unitd.model.step import rebooted
+from unitd.model.step import rebooted, step
 from unitd.store.boot import boot_of
 from unitd.store.chain import Chain, first_break
 from unitd.store.footage import find_footage
@@ -28,6 +31,16 @@ from unitd.store.segment import measure, read_header
 
 NOW_NS = 1_000_000_000
 SETTINGS = Settings()
+INCIDENT = "22222222-2222-4222-8222-222222222222"
+EVENTS: tuple[ev.Event, ...] = (
+    ev.Tick(),
+    ev.Pressed("q", INCIDENT, NOW_NS, 0, "unknown"),
+    ev.BrokerAcked("q"),
+    ev.AlarmReceived(("q",)),
+    ev.Closed(INCIDENT, "Ann", "genuine", ""),
+    ev.Tick(),
+)
+"""What happens to every core: whatever it found, a press must go its way."""
 _MEMORY = Path("/dev/shm")
 PLACE = Path(tempfile.mkdtemp(prefix="unitd-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
 atexit.register(shutil.rmtree, PLACE, ignore_errors=True)
@@ -98,6 +111,10 @@ def _state(base: Path) -> None:
     if state is not None:
         for taken in (rebooted(state, 3, NOW_NS), rebooted(state, state.boot, 0)):
             outputs(taken, NOW_NS, SETTINGS)
+            for event in EVENTS:
+                taken = step(taken, event, NOW_NS, SETTINGS)
+                outputs(taken, NOW_NS, SETTINGS)
+            msgspec.json.encode(taken)
 
 
 def _chain(base: Path) -> None:
