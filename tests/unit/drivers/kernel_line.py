@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class FakeKernel(GpioKernel):
     requests: list[tuple[str, int, str, int]] = field(default_factory=list)
     lines: dict[int, uapi.Held] = field(default_factory=dict)
     refusal: int = 0
+    line: uapi.Held | None = None
 
     def chips(self) -> list[str]:
         return sorted(self.labels)
@@ -46,9 +48,12 @@ class FakeKernel(GpioKernel):
         self.requests.append((chip, offset, consumer, flags))
         if self.refusal:
             raise OSError(self.refusal, os.strerror(self.refusal))
+        line = uapi.Held(chip.rsplit("/", 1)[1], (offset,))
+        if line == self.line and not select.select([self.far], [], [], 0)[0]:  # somebody holds the other end still
+            raise OSError(errno.EBUSY, "Device or resource busy")
         self.flags = flags | uapi.FLAG_USED
         near, self.far = socket.socketpair()
-        self.lines[os.fstat(near.fileno()).st_ino] = uapi.Held(chip.rsplit("/", 1)[1], (offset,))
+        self.line = self.lines[os.fstat(near.fileno()).st_ino] = line
         return near.detach()
 
     def held(self, fd: int) -> uapi.Held | None:
