@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.messages.control_room import Alarm, ClockQuality, Kind, Outcome, Site, Stage
+from unitd.messages.control_room import Alarm, ClockQuality, Kind, Origin, Outcome, Site, Stage
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS alarms (press_id TEXT PRIMARY KEY, incident_id TEXT, utc_us INTEGER, payload BLOB);
@@ -43,6 +43,11 @@ class Incident(msgspec.Struct, kw_only=True):
     clock: ClockQuality = "unknown"
     pressed_utc_us: int = 0
     presses: int = 1
+    origin: Origin = "press"
+    isolated: bool = False
+    asked: tuple[str, ...] = ()
+    recent_incidents: int = 0
+    recent_hoaxes: int = 0
     stage: Stage = "received"
     listed: bool = False
     accepted_by: str = ""

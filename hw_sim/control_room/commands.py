@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from unitd.messages.control_room import Command, OperatorCommand, Reply
+from unitd.messages.control_room import Command, MaintainerCommand, OperatorCommand, Reply
 
 VALID_MS = 15_000
 VALID_MOVE_MS = 3_000
@@ -14,6 +14,7 @@ VALID_MOVE_MS = 3_000
 VALID_UNKNOWN_UPTIME_MS = 3_600_000
 """Only a retained state of unknown age is known: its uptime is a lower bound, so the limit must be generous."""
 REPLY_TIMEOUT_S = 10.0
+MAINTENANCE = frozenset(each.__struct_config__.tag for each in get_args(MaintainerCommand))
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,11 +26,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commander:
-    """Sends commands and waits for replies. All methods on the hub's loop."""
+    """Sends commands by `publish(unit, role, payload)` and waits for replies. All methods on the hub's loop."""
 
     def __init__(
         self,
-        publish: Callable[[str, bytes], None],
+        publish: Callable[[str, str, bytes], None],
         next_seq: Callable[[str, int], Awaitable[int]],
         reply_timeout_s: float = REPLY_TIMEOUT_S,
     ) -> None:
@@ -58,7 +59,7 @@ class Commander:
         key = (unit, session, seq)
         self._waiting[key] = reply = asyncio.get_running_loop().create_future()
         try:
-            self._publish(unit, msgspec.json.encode(msgspec.structs.replace(command, seq=seq)))
+            self._publish(unit, role_of(name), msgspec.json.encode(msgspec.structs.replace(command, seq=seq)))
             async with asyncio.timeout(self._reply_timeout_s):
                 answer = await reply
         except TimeoutError:
@@ -73,7 +74,13 @@ class Commander:
             future.set_result(reply)
 
 
+def role_of(name: str) -> Literal["operator", "maintainer"]:
+    """The topic on which the unit expects this command."""
+    return "maintainer" if name in MAINTENANCE else "operator"
+
+
 def convert(fields: dict[str, Any]) -> Command:
     """The typed command. Raises msgspec.ValidationError with the path of the wrong field."""
-    command: Command = msgspec.convert(fields, OperatorCommand)
+    kind: Any = MaintainerCommand if fields["cmd"] in MAINTENANCE else OperatorCommand
+    command: Command = msgspec.convert(fields, kind)
     return command

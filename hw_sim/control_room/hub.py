@@ -56,7 +56,7 @@ class Hub:
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(2000)
         self._tasks: list[asyncio.Task[None]] = []
         self._commander = Commander(
-            lambda unit, payload: transport.publish(topic(unit, "down", "operator", "cmd"), payload, 1),
+            lambda unit, role, payload: transport.publish(topic(unit, "down", role, "cmd"), payload, 1),
             self._next_seq,
         )
         self.units: dict[str, Unit] = {}
@@ -173,7 +173,9 @@ class Hub:
                 site=alarm.site,
             )
         incident.presses = max(incident.presses, alarm.presses)
-        incident.site, incident.code = alarm.site, alarm.code
+        incident.site, incident.code, incident.origin = alarm.site, alarm.code, alarm.origin
+        incident.asked, incident.isolated = alarm.asked, alarm.isolated
+        incident.recent_incidents, incident.recent_hoaxes = alarm.recent_incidents, alarm.recent_hoaxes
         await self._on_disk(lambda: self._the_book().write_alarm(alarm, incident))
         self.incidents[incident.incident_id] = incident
         self._say_received(unit, (alarm.press_id,))
@@ -197,9 +199,11 @@ class Hub:
         listed = {each.incident_id: each for each in unit.state.open_incidents}
         for each in listed.values():
             incident = self.incidents.get(each.incident_id) or self._unheard_of(unit, each)
-            changed = not incident.listed or (incident.stage, incident.presses) != (each.stage, each.presses)
+            before = (incident.stage, incident.presses, incident.asked)
+            changed = not incident.listed or before != (each.stage, each.presses, each.asked)
             if changed and not incident.over:  # what the unit lists is open, whatever we believed
                 incident.listed, incident.stage, incident.presses = True, each.stage, each.presses
+                incident.asked = each.asked
                 incident.closed_utc_us = 0 if incident.is_open else incident.closed_utc_us
                 await self.save(incident)
         for incident in [i for i in self.incidents.values() if i.unit == unit.name and i.listed]:
@@ -267,6 +271,14 @@ class Hub:
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def closes_in_s(unit: Unit, incident_id: str) -> float | None:
+    """In how many seconds the unit closes this incident by itself, unless it is extended; None = never."""
+    listed = next((each for each in unit.state.open_incidents if each.incident_id == incident_id), None)
+    if listed is None or listed.closes_uptime_ms is None:
+        return None
+    return max(0.0, (listed.closes_uptime_ms - unit.uptime_now_ms()) / 1000)
 
 
 def _lists(state: State, incident: Incident) -> bool:

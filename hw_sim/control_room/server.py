@@ -7,8 +7,9 @@ Server to client, after connecting and after every change (levels, never deltas;
     {"type": "state", "now_utc_us": N, "broker": true,
      "units": [{"unit", "online", "armed", "session", "clock", "line": true when its call is connected to the relay,
                 "silent_s": seconds since it was last heard, "site", "faults": [{"code","subject","text"}], "facts",
-                "presets": [1, ...], "warnings": ["name", ...]}],
+                "presets": [1, ...], "warnings": ["name", ...], "isolation": null or {"by", "reason", "ends_in_s"}}],
      "incidents": [{"incident_id", "unit", "kind", "stage", "open", "code", "clock", "presses", "site",
+                    "origin", "isolated", "asked", "recent_incidents", "recent_hoaxes", "closes_in_s",
                     "pressed_utc_us", "received_utc_us", "waiting_s", "accepted_by", "answered_by", "closed_by",
                     "closed_utc_us", "duration_s", "outcome", "note",
                     "clip": {"state": "none|ordered|arriving|ready", "url", "size_bytes", "sha256", "orders",
@@ -21,9 +22,10 @@ Client to server, each with an `id` of the client's choice that the reply repeat
 
     {"type": "command", "id": 7, "unit": "pole-0001", "by": "Ana", "cmd": "accept", "incident_id": "..."}
 
-`cmd` and its fields are those of `unitd.messages.control_room`: accept, answer, close (outcome, note), dome_move (pan,
-tilt, zoom in -1..1, duration_ms), dome_stop, dome_preset (preset), play_warning (name), upload (the URL and token are
-filled in here). `session`, `seq` and the time limit are the hub's business.
+`cmd` and its fields are those of `unitd.messages.control_room`: accept, answer, close (outcome, note), extend (for_s),
+dome_move (pan, tilt, zoom in -1..1, duration_ms), dome_stop, dome_preset (preset), play_warning (name), upload (the URL
+and token are filled in here); and the maintainer's: raise_test, isolate (for_s, reason), end_isolation. `session`,
+`seq` and the time limit are the hub's business.
 
     {"type": "reply", "id": 7, "cmd": "accept", "result": "done|refused|no_answer|invalid", "reason": "...", "seq": 3}
 
@@ -44,7 +46,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from hw_sim.control_room.book import Incident, now_utc_us
-from hw_sim.control_room.hub import Hub, Unit
+from hw_sim.control_room.hub import Hub, Unit, closes_in_s
 from hw_sim.control_room.mqtt import BrokerTransport, Transport
 from hw_sim.control_room.relay import Link, Relay
 from hw_sim.control_room.tls import server_context
@@ -194,7 +196,7 @@ class ControlRoom:
             "now_utc_us": now_utc_us(),
             "broker": self.hub.connected,
             "units": [self._unit(unit) for _, unit in sorted(self.hub.units.items())],
-            "incidents": [_incident(incident) for incident in incidents],
+            "incidents": [_incident(each, self._closes_in_s(each)) for each in incidents],
             "events": [
                 {
                     "unit": unit,
@@ -207,12 +209,17 @@ class ControlRoom:
             ],
         }
 
+    def _closes_in_s(self, incident: Incident) -> float | None:
+        unit = self.hub.units.get(incident.unit)
+        return closes_in_s(unit, incident.incident_id) if unit is not None and incident.is_open else None
+
     def _unit(self, unit: Unit) -> dict[str, Any]:
         state: dict[str, Any] = msgspec.to_builtins(unit.state)
         keep = ("online", "armed", "session", "clock", "site", "faults", "facts", "presets", "warnings")
         return {
             "unit": unit.name,
             **{key: state[key] for key in keep},
+            "isolation": _isolation(unit),
             "line": self.relay.unit_is_here(unit.name),
             "silent_s": round(time.monotonic() - unit.heard_mono_s, 1),
         }
@@ -221,13 +228,22 @@ class ControlRoom:
 _ENVELOPE = ("type", "id", "unit", "by", "cmd", "session", "seq", "not_after_uptime_ms")
 
 
-def _incident(incident: Incident) -> dict[str, Any]:
+def _isolation(unit: Unit) -> dict[str, Any] | None:
+    isolation = unit.state.isolation
+    if isolation is None:
+        return None
+    ends_in_s = max(0.0, (isolation.until_uptime_ms - unit.uptime_now_ms()) / 1000)
+    return {"by": isolation.by, "reason": isolation.reason, "ends_in_s": round(ends_in_s)}
+
+
+def _incident(incident: Incident, closes_in_s: float | None) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(incident)
     for inner in ("listed", "over", "accepted_utc_us"):
         del shown[inner]
     now_us = now_utc_us()
     until_us = incident.answered_utc_us or incident.closed_utc_us or now_us
     shown["open"] = incident.is_open
+    shown["closes_in_s"] = closes_in_s
     shown["waiting_s"] = max(0.0, (until_us - incident.received_utc_us) / 1e6)
     shown["duration_s"] = max(0.0, ((incident.closed_utc_us or now_us) - incident.received_utc_us) / 1e6)
     clip = incident.clip

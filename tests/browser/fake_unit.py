@@ -29,6 +29,7 @@ from unitd.messages.control_room import (
     Alarm,
     Event,
     FaultReport,
+    Isolation,
     OpenIncident,
     Reply,
     Site,
@@ -87,6 +88,9 @@ class FakeUnit:
         self.incident_id = ""
         self.presses = 0
         self.faults: tuple[FaultReport, ...] = ()
+        self.asked: tuple[str, ...] = ("council",)
+        self.closes_in_s = 4 * 3600
+        self.isolation: Isolation | None = None
         self.obeyed: list[dict[str, Any]] = []
         self.heard_rms = 0.0
         self.clip_orders: list[dict[str, Any]] = []
@@ -105,7 +109,13 @@ class FakeUnit:
         if self.stage is not None:
             listed = (
                 OpenIncident(
-                    incident_id=self.incident_id, kind="panic", stage=self.stage, raised=stamp(), presses=self.presses
+                    incident_id=self.incident_id,
+                    kind="panic",
+                    stage=self.stage,
+                    raised=stamp(),
+                    presses=self.presses,
+                    asked=self.asked,
+                    closes_uptime_ms=int((time.monotonic() + self.closes_in_s) * 1000),
                 ),
             )
         return State(
@@ -121,6 +131,7 @@ class FakeUnit:
             facts={"field": {"modem.signal_dbm": -81}},
             presets=tuple(PRESETS),
             warnings=("move_on", "you_are_recorded", "police_called"),
+            isolation=self.isolation,
         )
 
     def press(self) -> None:
@@ -140,6 +151,10 @@ class FakeUnit:
             presses=self.presses,
             attempt=1,
             code="K7M2QX",
+            asked=self.asked,
+            recent_incidents=3,
+            recent_hoaxes=2,
+            isolated=self.isolation is not None,
         )
         self.transport.say(self.name, "alarm", alarm)
         self.transport.say(self.name, "state", self.state())
@@ -172,6 +187,13 @@ class FakeUnit:
                 max(1.0, self.pose.zoom * (1 + 0.2 * command["zoom"])),
             )
             self.pose = step
+        elif name == "extend":
+            self.closes_in_s += command["for_s"]
+        elif name == "isolate":
+            until_ms = int((time.monotonic() + command["for_s"]) * 1000)
+            self.isolation = Isolation(by=command["by"], reason=command["reason"], until_uptime_ms=until_ms)
+        elif name == "end_isolation":
+            self.isolation = None
         elif name == "upload":
             self.clip_orders.append(command)
         self.born()

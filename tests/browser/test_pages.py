@@ -186,6 +186,29 @@ def test_two_operators_see_the_same_call_and_who_has_it() -> None:
     with_room(play)
 
 
+def test_limits_maintenance_and_earlier_calls_are_shown_and_ordered() -> None:
+    async def play(room: Room) -> None:
+        page = await room.console()
+        room.unit.closes_in_s = 600
+        await page.click("summary:has-text('Maintenance')")
+        await page.click("button:has-text('Isolate 1 h')")
+        await until(page, "document.querySelector('#units').innerText.includes('is working on it')")
+        room.unit.press()
+        room.unit.asked = ("council", "police")
+        room.unit.born()
+        await until(page, "document.getElementById('call-asked').innerText === 'council, then police'")
+        assert await page.inner_text("#call-recent") == "3 calls in the last day, 2 closed as a hoax"
+        assert "Somebody is working on this unit" in await page.inner_text("#call-faults")
+        assert await page.inner_text("#call-limit") == "in about 10 min"
+        await page.click("#extend")
+        await until(page, "document.getElementById('call-limit').innerText === 'in about 70 min'")
+        await page.click("button:has-text('Work is done')")
+        await until(page, "!document.querySelector('#units').innerText.includes('is working on it')")
+        assert [each["cmd"] for each in room.unit.obeyed] == ["isolate", "extend", "end_isolation"]
+
+    with_room(play)
+
+
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_the_console_fits_and_everything_has_a_name(size: dict[str, int]) -> None:
     async def play(room: Room) -> None:

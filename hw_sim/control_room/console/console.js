@@ -6,9 +6,10 @@ import { Hub } from "./hub.js";
 import { Line } from "./line.js";
 import { callRow, faultList, keep, make, pastRow, say, unitRow } from "./lists.js";
 import { Ring } from "./ring.js";
-import { clockTime, CLOCKS, dayAndTime, duration, KINDS, position, STAGES, timeOfDay, title } from "./words.js";
+import { about, askedWords, clockTime, CLOCKS, dayAndTime, duration, kindWords, position, recentWords, STAGES, timeOfDay, title } from "./words.js";
 
 const LATE_AFTER_S = 30;
+const EXTEND_S = 3600;
 const RINGING = ["raised", "sent", "received"];
 const $ = (id) => document.getElementById(id);
 
@@ -66,7 +67,7 @@ function show() {
 function announce(open) {
   const fresh = open.filter((each) => RINGING.includes(each.stage) && !announce.said.has(each.incident_id));
   for (const each of fresh) announce.said.add(each.incident_id);
-  if (fresh.length) say($("announce"), `Incoming call: ${KINDS[fresh[0].kind]}, ${fresh[0].site?.name ?? fresh[0].unit}`);
+  if (fresh.length) say($("announce"), `Incoming call: ${kindWords(fresh[0])}, ${fresh[0].site?.name ?? fresh[0].unit}`);
 }
 announce.said = new Set();
 
@@ -90,11 +91,11 @@ function showNone() {
 
 function showLists(open) {
   say($("calls-count"), open.length > 1 ? String(open.length) : "");
-  const row = ({ incident_id, stage, kind, site, unit, since_ms }) => ({ incident_id, stage, kind, site, unit, since_ms, current: incident_id === chosen });
+  const row = ({ incident_id, stage, kind, origin, site, unit, since_ms }) => ({ incident_id, stage, kind, origin, site, unit, since_ms, current: incident_id === chosen });
   keep($("calls"), open.map(row), (each) => each.incident_id, (each) => callRow(each, each.current, choose));
   say($("units-count"), state.units.length > 1 ? String(state.units.length) : "");
-  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, signal: signalWords(each), cut_off: Boolean(cutOff()) }));
-  keep($("units"), units, (each) => each.unit, unitRow);
+  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, isolation: each.isolation && { ...each.isolation, ends_in_s: Math.round(each.isolation.ends_in_s / 60) * 60 }, signal: signalWords(each), cut_off: Boolean(cutOff()) }));
+  keep($("units"), units, (each) => each.unit, (each) => unitRow(each, maintain));
   const past = state.incidents.filter((each) => !each.open).reverse().slice(0, 50);
   $("past-none").hidden = past.length > 0;
   say($("past-count"), past.length ? String(past.length) : "");
@@ -113,7 +114,7 @@ function showCall(incident) {
   const ringing = RINGING.includes(incident.stage);
   const answered = incident.stage === "answered";
   $("call").className = `call card ${ringing ? "ringing" : answered ? "answered" : ""}`;
-  say($("call-kind"), KINDS[incident.kind]);
+  say($("call-kind"), kindWords(incident));
   $("call-kind").className = `badge ${incident.kind === "test" ? "plain" : ""}`;
   say($("call-stage"), STAGES[incident.stage]);
   $("call-stage").className = `badge ${ringing ? "wait" : answered ? "good" : "plain"}`;
@@ -126,8 +127,16 @@ function showCall(incident) {
   say($("call-clock"), CLOCKS[incident.clock]);
   say($("call-position"), position(incident.site));
   say($("call-code"), incident.code || "none");
+  say($("call-asked"), askedWords(incident.asked));
+  $("asked-row").hidden = !incident.asked?.length;
+  say($("call-recent"), recentWords(incident));
+  $("recent-row").hidden = !incident.recent_incidents;
+  $("limit-row").hidden = incident.closes_in_s == null;
+  say($("call-limit"), incident.closes_in_s == null ? "" : `in ${about(incident.closes_in_s)}`);
+  $("extend").disabled = !unit?.online || !server;
   say($("call-taken"), incident.answered_by || incident.accepted_by || "nobody yet");
   const faults = unit ? [...unit.faults] : [];
+  if (incident.isolated) faults.unshift({ code: "isolated", subject: "", text: "Somebody is working on this unit: ask who is there, and send help all the same" });
   keep($("call-faults"), unit && !unit.online ? [{ code: "offline", text: "The unit's reporting line is down; the incident stays open", subject: "" }, ...faults] : faults,
     (each) => `${each.code} ${each.subject}`, (each) => faultList([each])[0]);
   showActions(incident, unit);
@@ -214,6 +223,12 @@ async function order(fields, done = "") {
   if (bad || done) say($("told"), bad ? `${title(fields.cmd)}: ${refusal(reply)}` : done);
   if (bad && ["accept", "answer", "close"].includes(fields.cmd)) notice(`${title(fields.cmd)}: ${refusal(reply)}`);
   return reply;
+}
+
+/** A maintainer's order to a unit that is not in the chosen call. */
+async function maintain(unit, fields, done) {
+  const reply = await hub.command({ unit, by: $("operator").value.trim() || "Operator", ...fields });
+  notice(reply.result === "done" ? done : `${title(fields.cmd)}: ${refusal(reply)}`);
 }
 
 function refusal(reply) {
@@ -312,6 +327,7 @@ for (const name of ["pointerup", "pointercancel", "blur"]) $("hold").addEventLis
 $("hold").addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && hold(true));
 $("hold").addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && hold(false));
 $("close").addEventListener("click", askToClose);
+$("extend").addEventListener("click", () => order({ cmd: "extend", incident_id: chosen, for_s: EXTEND_S }, "Kept open for an hour more"));
 $("close-cancel").addEventListener("click", () => $("close-dialog").close());
 $("close-form").addEventListener("submit", () => {
   const outcome = new FormData($("close-form")).get("outcome");

@@ -1,6 +1,8 @@
 // Lists that keep their elements (and so the focus) from state to state, and the three lists of the console.
 
-import { clockTime, dayAndTime, duration, faultWords, KINDS, megabytes, OUTCOMES, STAGES } from "./words.js";
+import { about, clockTime, dayAndTime, duration, faultWords, kindWords, megabytes, OUTCOMES, STAGES } from "./words.js";
+
+const ISOLATE_S = 3600;
 
 export function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -28,6 +30,7 @@ export function keep(parent, items, key, build) {
     if (!element || element.print !== print) {
       const focused = element?.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
       const fresh = build(item);
+      if (element?.querySelector("details[open]")) fresh.querySelector("details")?.setAttribute("open", "");
       fresh.dataset.key = name;
       fresh.print = print;
       if (element) element.replaceWith(fresh);
@@ -55,11 +58,11 @@ export function callRow(incident, current, choose) {
       onclick: () => choose(incident.incident_id),
     },
     make("span", { class: "grow" }, make("b", {}, incident.site?.name ?? incident.unit),
-      make("small", {}, `${STAGES[incident.stage]} · ${KINDS[incident.kind]}`)),
+      make("small", {}, `${STAGES[incident.stage]} · ${kindWords(incident)}`)),
     make("span", { class: "time", "data-since": incident.since_ms }, clockTime((performance.now() - incident.since_ms) / 1000))));
 }
 
-export function unitRow(unit) {
+export function unitRow(unit, maintain) {
   const heard = unit.silent_s < 90;
   const good = unit.online && heard && unit.armed && !unit.cut_off;
   const words = unit.cut_off ? "Cannot be heard from here now" : !unit.online ? "Not connected" : !heard ? "Silent" : unit.armed ? "Armed and heard" : "Connected, not armed";
@@ -67,8 +70,24 @@ export function unitRow(unit) {
     make("b", {}, unit.site?.name ?? unit.unit),
     make("small", {}, [unit.unit, unit.signal].filter(Boolean).join(" · ")),
     make("p", { class: `status ${good ? "good" : "bad"}` }, words));
+  if (unit.isolation) {
+    row.append(make("p", { class: "status wait" }, `${unit.isolation.by} is working on it${unit.isolation.reason ? `: ${unit.isolation.reason}` : ""} (${about(unit.isolation.ends_in_s)} left)`));
+  }
   if (unit.faults.length) row.append(make("ul", { class: "faults" }, ...faultList(unit.faults)));
+  row.append(maintenance(unit, maintain));
   return row;
+}
+
+function maintenance(unit, maintain) {
+  const button = (words, fields, done) => make("button", {
+    type: "button", class: "small", "data-focus": fields.cmd, onclick: () => maintain(unit.unit, fields, done),
+    ...(unit.online && !unit.cut_off ? {} : { disabled: "" }),
+  }, words);
+  const isolate = unit.isolation
+    ? button("Work is done", { cmd: "end_isolation" }, "The unit's own alarms count again")
+    : button("Isolate 1 h", { cmd: "isolate", for_s: ISOLATE_S, reason: "" }, "Its own alarms rest for an hour; a press is a panic all the same");
+  return make("details", {}, make("summary", {}, "Maintenance"),
+    make("div", { class: "chips" }, button("Raise a test call", { cmd: "raise_test" }, "The unit raises a test call"), isolate));
 }
 
 export function pastRow(incident, play) {

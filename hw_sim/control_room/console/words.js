@@ -8,6 +8,23 @@ export const KINDS = {
   test: "Test call",
 };
 
+/** What kind of call it is; a periodic test is told from one that an engineer raised. */
+export function kindWords(incident) {
+  return incident.kind === "test" && incident.origin === "periodic" ? "Periodic test: answer it as any call" : KINDS[incident.kind];
+}
+
+/** "asked: council, then police", or "" where no control rooms are configured. */
+export function askedWords(asked) {
+  return (asked ?? []).join(", then ");
+}
+
+/** How often this unit called in a day; for the operator's eye only. */
+export function recentWords(incident) {
+  const { recent_incidents: calls, recent_hoaxes: hoaxes } = incident;
+  if (!calls) return "";
+  return `${calls} ${calls === 1 ? "call" : "calls"} in the last day${hoaxes ? `, ${hoaxes} closed as a hoax` : ""}`;
+}
+
 export const STAGES = {
   raised: "Ringing", sent: "Ringing", received: "Ringing", accepted: "Accepted",
   answered: "Answered, voices open", closing: "Closing", closed: "Closed",
@@ -42,6 +59,8 @@ const FAULTS = {
   button_cable: () => "The button's cable is probably cut: a press might not be noticed",
   button_disagrees: () => "One of the button's two lines does not work; a press is still noticed",
   button_lost: () => "The button cannot be read: a press would not be noticed",
+  sms_refused: (s) => `Text messages to ${s || "a duty number"} are refused`,
+  test_unanswered: () => "Nobody answered its last test call",
   button_stuck: () => "The button is stuck",
   clock_unknown: () => "The unit does not know the time",
   control_room_silent: () => "The unit has not heard this control room for a while",
@@ -69,6 +88,12 @@ export function duration(seconds) {
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
   return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
+}
+
+/** 14300 -> "about 4 h", 500 -> "about 8 min": for what need not be watched to the second. */
+export function about(seconds) {
+  if (seconds < 90) return "a minute or less";
+  return seconds < 5400 ? `about ${Math.round(seconds / 60)} min` : `about ${Math.round(seconds / 3600)} h`;
 }
 
 export function timeOfDay(utc_us) {
