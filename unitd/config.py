@@ -137,6 +137,7 @@ class TestAlarmTable(_Table, frozen=True, kw_only=True):
 
     every_s: PositiveSeconds | None = 259_200.0
     answer_within_s: PositiveSeconds = 900.0
+    hours: tuple[str, ...] = ("daily 09:00-17:00",)
 
 
 class CameraTable(_Table, frozen=True, kw_only=True):

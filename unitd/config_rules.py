@@ -137,6 +137,11 @@ def _rooms(c: "Config") -> Iterator[Finding]:
                     parse_hours(line)
                 except ValueError as error:
                     yield f"{table}[{index}].hours", seen(line), str(error)
+    for line in c.test_alarm.hours:
+        try:
+            parse_hours(line)
+        except ValueError as error:
+            yield "test_alarm.hours", seen(line), str(error)
     names = [*(each.name for each in c.control_rooms), *(each.name for each in c.duty_numbers)]
     for index, number in enumerate(c.duty_numbers):
         if number.name in names[: len(c.control_rooms) + index]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from unitd.config import Config
 from unitd.model import events as ev
 from unitd.model.hours import DAY_MIN, Span, parse_hours, within
-from unitd.model.incident import State
+from unitd.model.incident import TEST_HOURS, State
 from unitd.ports import Clock
 
 STEP_US = 1_000_000
@@ -23,6 +23,7 @@ class DutyDesk:
     ) -> None:
         hours = {each.name: each.hours for each in config.control_rooms}
         hours |= {each.name: each.hours for each in config.duty_numbers}
+        hours[TEST_HOURS] = config.test_alarm.hours
         self._hours: dict[str, tuple[Span, ...]] = {
             name: tuple(span for line in lines for span in parse_hours(line)) for name, lines in hours.items()
         }

@@ -19,6 +19,7 @@ def settings_of(config: Config) -> Settings:
         # a unit that stands alone has nobody who could answer a test
         test_every_ns=None if test.every_s is None or not config.brokers else _ns(test.every_s),
         test_answer_within_ns=_ns(test.answer_within_s),
+        test_hours=bool(test.hours),
         routes=_routes(config),
     )
 

@@ -10,6 +10,8 @@ Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
 Origin = Literal["press", "command", "periodic", "sensor"]
 
 STAGES: tuple[Stage, ...] = ("raised", "sent", "received", "accepted", "answered", "closing", "closed")
+TEST_HOURS = "test alarm"
+"""Beside control rooms and duty numbers in `State.on_duty`; no name of the configuration has a blank."""
 PRECEDENCE: tuple[Kind, ...] = ("panic", "voice", "intrusion", "tamper", "test")
 """Whom the outputs serve when incidents are concurrent: a person's press before everything else."""
 
@@ -41,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True):
     close_after_ns: int | None = None
     test_every_ns: int | None = None
     test_answer_within_ns: int = 900_000_000_000
+    test_hours: bool = False
+    """Tests are made only while `TEST_HOURS` is on duty, as far as the time of day is known."""
     pre_roll_ns: int = 60_000_000_000
     post_roll_ns: int = 30_000_000_000
     still_trying_after_ns: int = 60_000_000_000

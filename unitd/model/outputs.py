@@ -64,7 +64,7 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
     mic = microphone_open(state)
     return Outputs(
         lamps=lamps(state, now_ns, settings),
-        sounder=incident is not None and incident.active and now_ns - incident.last_press_mono_ns < TONE_NS,
+        sounder=_tone(incident, now_ns),
         prompt=_prompt(state, incident, now_ns, settings),
         call=Call(incident.incident_id, mic, incident.stage == "answered") if incident and calling else None,
         microphone=mic,
@@ -100,6 +100,13 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
     return min((each for each in instants if each > now_ns), default=None)
 
 
+def _tone(incident: Incident | None, now_ns: int) -> bool:
+    """A press is answered by a tone; a test that the unit makes by itself is silent on the street."""
+    if incident is None or not incident.active or incident.origin == "periodic":
+        return False
+    return now_ns - incident.last_press_mono_ns < TONE_NS
+
+
 def _warning_due(state: State, now_ns: int) -> bool:
     return state.warning is not None and now_ns - state.warning.ordered_mono_ns < WARNING_NS
 
@@ -108,7 +115,7 @@ def _prompt(state: State, incident: Incident | None, now_ns: int, settings: Sett
     if incident is None or not incident.active:
         ended_ns = state.ended_mono_ns
         return "ended" if ended_ns is not None and now_ns - ended_ns < ENDED_WORDS_NS else None
-    if incident.stage == "answered":
+    if incident.stage == "answered" or incident.origin == "periodic":
         return None
     if now_ns - incident.since_mono_ns >= settings.still_trying_after_ns:
         return "still_trying"

@@ -1,12 +1,13 @@
 """The periodic test alarm (EN 81-28 asks for one every three days): when it is due, and how it ends. Pure.
 
 The whole way is tried, up to a person: the control room must accept or answer it. It is put off while an incident is
-open or the unit is isolated, and ends by itself; a press meanwhile is a panic of its own and comes before it.
+open or the unit is isolated, and ends by itself; it makes no sound on the street before somebody answers. A press
+meanwhile is a panic of its own and comes before it.
 """
 
 import msgspec
 
-from unitd.model.incident import Incident, Settings, State
+from unitd.model.incident import TEST_HOURS, Incident, Settings, State
 
 BY = "unit"
 AFTER_BOOT_NS = 24 * 3_600_000_000_000
@@ -31,6 +32,8 @@ def due_ns(state: State, settings: Settings) -> int | None:
 def is_due(state: State, now_ns: int, settings: Settings) -> bool:
     """Whether a test is to be raised now."""
     at_ns = due_ns(state, settings)
+    if settings.test_hours and state.on_duty is not None and TEST_HOURS not in state.on_duty:
+        return False
     return at_ns is not None and now_ns >= at_ns and not state.incidents and state.isolation is None
 
 

@@ -26,7 +26,8 @@ def closing(state: State, incident: Incident, now_ns: int, *, by: str, outcome: 
     """The state in which `incident` ends, by an operator's word or by a limit; the caller hears so."""
     incident = msgspec.structs.replace(incident, outcome=outcome, closed_by=by, note=note, sms=())
     state = put(state, further(incident, "closing", now_ns))
-    return msgspec.structs.replace(judged(state, incident), ended_mono_ns=now_ns)
+    heard = incident.origin != "periodic"  # or the street would be told of the end of a call that nobody made
+    return msgspec.structs.replace(judged(state, incident), ended_mono_ns=now_ns if heard else state.ended_mono_ns)
 
 
 def lock_of(incident: Incident, settings: Settings, boot_now: int) -> Lock:

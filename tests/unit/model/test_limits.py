@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.model.test_routes import Life
 from unitd.model import events as ev
-from unitd.model.incident import Settings, State
+from unitd.model.incident import TEST_HOURS, Settings, State
 from unitd.model.microphone import microphone_open
 from unitd.model.outputs import outputs
 from unitd.model.step import KEPT_RAISED, LONGEST_ISOLATION_NS, rebooted, refusal
@@ -164,6 +164,19 @@ def test_a_unit_that_is_switched_off_each_night_is_still_tested() -> None:
 def test_a_test_without_a_clock_gets_its_date_later() -> None:
     life = periodic(Life(TESTED).until(24 * HOUR_S)).until(25 * HOUR_S).apply(ev.ClockKnown(10**15))
     assert life.state.tested_utc_us == 24 * HOUR_S * 1_000_000 + 10**15
+
+
+def test_a_test_keeps_its_hours_and_is_silent_on_the_street() -> None:
+    settings = msgspec.structs.replace(TESTED, test_hours=True)
+    life = Life(settings).apply(ev.DutyKnown(())).until(30 * HOUR_S)
+    assert not due(life)
+    assert due(life.apply(ev.DutyKnown((TEST_HOURS,))))
+    assert due(life.apply(ev.DutyKnown(None)))  # nobody knows the hour: better at night than never
+    periodic(life)
+    for seconds in (0, 1, 61, 901):
+        life.until(30 * HOUR_S + seconds)
+        levels = outputs(life.state, life.now_ns, settings)
+        assert (levels.sounder, levels.prompt) == (False, None), seconds
 
 
 def test_a_unit_without_tests_makes_none() -> None:
