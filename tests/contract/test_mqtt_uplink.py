@@ -209,7 +209,7 @@ def test_a_message_leaves_without_the_librarys_thread(tmp_path: Path) -> None:
         await far.until(lambda: uplink.connected and bool(got))  # its subscription has come
         client = uplink._client
         assert client is not None
-        client._sockpairW = None
+        waker, client._sockpairW = client._sockpairW, None
         for number in range(5):
             got.clear()
             at_s = time.monotonic()
@@ -217,6 +217,7 @@ def test_a_message_leaves_without_the_librarys_thread(tmp_path: Path) -> None:
             await far.until(lambda: bool(got))
             assert got[0][0] - at_s < 0.15
             assert got[0][1].endswith(f"alarm {number}".encode())
+        assert waker is not None and waker.fileno() >= 0  # closed, it would wake the thread for good
 
     asyncio.run(far.run(test))
 
