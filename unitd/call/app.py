@@ -86,6 +86,7 @@ class CallWorker:
             await asyncio.Event().wait()
             return
         self._card.start()
+        self._frame.last_resort.watch("sound card", self._card.stuck_s)
         self._card.want(microphone=False, horn=True)
         try:
             await asyncio.Event().wait()

@@ -79,6 +79,7 @@ class SoundCard:
         self._next_output = next_output
         self._wake = threading.Event()
         self._ending = False
+        self._turn_s = 0.0
         self._audio: Any = None
         self._thread = threading.Thread(target=self._run, name="sound", daemon=True)
         self.errors = 0
@@ -98,6 +99,10 @@ class SoundCard:
         """Microphone and horn, now."""
         return self._seen(self._input), self._seen(self._output)
 
+    def stuck_s(self) -> float:
+        """For how long the card's thread has been at one thing: a driver that does not come back. 0 when it is well."""
+        return max(0.0, time.monotonic() - self._turn_s - 2 * TURN_S) if self._turn_s and not self._ending else 0.0
+
     def close(self, timeout_s: float = 2.0) -> None:
         """Close both streams and wait for it, `timeout_s` at most (a dead driver can hold the thread for ever)."""
         self._ending = True
@@ -110,7 +115,9 @@ class SoundCard:
         _silence_libraries()
         while not self._ending:
             for direction in (self._input, self._output):
+                self._turn_s = time.monotonic()
                 self._reconcile(direction)
+            self._turn_s = time.monotonic()
             self._wake.wait(TURN_S)
             self._wake.clear()
         for direction in (self._input, self._output):
@@ -165,6 +172,7 @@ class SoundCard:
     def _open(self, direction: _Direction) -> Any:
         if self._audio is None:
             try_listing()
+            self._turn_s = time.monotonic()
             self._audio = pyaudio.PyAudio()
         index = find_device(self._audio, direction.name, direction.is_input)
         side = "input" if direction.is_input else "output"

@@ -81,8 +81,9 @@ class Recorder:
         watchdog = self._frame.watchdog
         for camera in self._cameras.values():
             camera.writer.start()
+            self._frame.last_resort.watch(f"writer of {camera.table.name}", camera.writer.busy_s)
             camera.main.start()
-        watchdog.expect("recorder", within_s=10.0)
+        watchdog.expect("recorder", within_s=6.0)
         try:
             while True:
                 for camera in self._cameras.values():

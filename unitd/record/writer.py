@@ -94,11 +94,16 @@ class SegmentWriter:
         self.backlog.poke()
         self._thread.join(3.0)
 
+    def busy_s(self) -> float:
+        """For how long the thread has been at one access unit; 0 when it waits for the next."""
+        busy = self.report.busy_since
+        return 0.0 if busy is None else time.monotonic() - busy
+
     def fault(self) -> tuple[str, str]:
         """(code, words), both empty when all is well. A disk that does not answer at all is found here."""
-        busy = self.report.busy_since
-        if busy is not None and time.monotonic() - busy > STUCK_AFTER_S:
-            return "disk_error", f"the disk has not answered for {time.monotonic() - busy:.0f} s"
+        busy_s = self.busy_s()
+        if busy_s > STUCK_AFTER_S:
+            return "disk_error", f"the disk has not answered for {busy_s:.0f} s"
         return self.report.fault, self.report.fault_text
 
     def _run(self) -> None:

@@ -14,7 +14,7 @@ from unitd.sense.eye import Eye
 from unitd.sense.motion import Motion
 
 HEALTH_S = 2.0
-EYE_WITHIN_S = 30.0
+EYE_WITHIN_S = 8.0
 
 
 def main(config: Config) -> int:

@@ -66,7 +66,7 @@ class Eye:
             self._stop.wait(RETRY_S)
 
     def _watch(self) -> None:
-        client = PictureClient(self._path, self._table.camera, self._profile)
+        client = PictureClient(self._path, self._table.camera, self._profile, self._beat)
         before = self.decoded
         try:
             self._learn = True

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,16 +20,18 @@ from unitd.messages.media import (
 )
 from unitd.sense.motion import HEIGHT, WIDTH, Picture
 
-TIMEOUT_S = 8.0
+TIMEOUT_S = 6.0
 """Longer than record's own patience with a camera (5 s), so that its answer is heard."""
 
 LOOK_EVERY_S = 0.2
 
 
 class PictureClient:
-    """One connection. Blocking, one thread. Raises DeviceError for whatever ends it."""
+    """One connection. Blocking, one thread. Raises DeviceError for whatever ends it. `beat` is called at least every
+    TIMEOUT_S as long as the thread gets on, pictures or not."""
 
-    def __init__(self, path: Path, camera: str, profile: Profile) -> None:
+    def __init__(self, path: Path, camera: str, profile: Profile, beat: Callable[[], None]) -> None:
+        self._beat = beat
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(TIMEOUT_S)
@@ -51,6 +53,7 @@ class PictureClient:
         due = 0.0
         try:
             while True:
+                self._beat()
                 header = unpack_header(self._exactly(HEADER_BYTES))
                 packet = av.Packet(self._exactly(header.length_bytes))
                 for frame in self._decoder.decode(packet):
