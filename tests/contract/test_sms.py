@@ -18,6 +18,7 @@ from tests.contract.field_process import Core, field, until
 from unitd.config import ModemTable
 from unitd.drivers.modem_at import AtDialog
 from unitd.drivers.serial_port import SerialPort
+from unitd.field import modem as modem_service
 from unitd.field.health import Board
 from unitd.field.modem import ModemService
 from unitd.field.sms import SmsSender
@@ -231,6 +232,44 @@ def test_a_modem_without_a_prompt_and_one_that_falls_silent_after_the_text(tmp_p
             await until(lambda: {"a", "b"} <= set(_told(core, "sms_sent")), within_s=20, what="both in the end")
             assert sorted(sms.number for sms in modem.sms_sent) == [ANA, BEN]
             assert core.codes() == set(), "a silence is no hang"
+
+    asyncio.run(go())
+
+
+@pytest.mark.usefixtures("short_pauses")
+def test_a_number_that_stays_refused_is_a_fault_and_what_is_no_number_is_refused_here(
+    tmp_path: Path, modem: SimModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sms_queue, "REFUSED_AFTER_S", 0.2)
+
+    async def go() -> None:
+        async with _in_process(tmp_path, modem) as core:
+            modem.sms_faults.refuse[BEN] = 10
+            core.want_sms(_sms("a", "rm -rf"), _sms("b", BEN))
+            await until(lambda: len(core.health.faults) == 2, what="faults")
+            assert {(fault.code, fault.subject, fault.text) for fault in core.health.faults} == {
+                ("sms_refused", "rm -rf", "no telephone number"),
+                ("sms_refused", BEN, "barred (CMS 10)"),
+            }
+            modem.sms_faults.refuse.clear()
+            await until(lambda: _told(core, "sms_sent") == ["b"], what="sent")
+            core.want_sms()
+            await until(lambda: core.codes() == set(), what="well again")
+
+    asyncio.run(go())
+
+
+def test_a_full_store_is_emptied_at_once(tmp_path: Path, modem: SimModem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modem_service, "DELETE_SOONEST_S", 0.0)
+
+    async def go() -> None:
+        async with _in_process(tmp_path, modem) as core:
+            await _registered(core)
+            for _ in range(23):
+                assert modem.receive_sms(BEN, "OPEN")
+            modem.sms_faults.refuse[ANA] = 322
+            core.want_sms(_sms("a"))
+            await until(lambda: modem.state.inbox == {}, within_s=5, what="emptied")
 
     asyncio.run(go())
 

@@ -26,6 +26,8 @@ SEARCH_GRACE_S = 10.0
 """A modem that has just started looks for its network; that is no fault yet."""
 REPORT_SETTLE_S = 0.2
 DELETE_EVERY_S = 3600.0
+DELETE_TIMEOUT_S = 25.0
+"""A SIM full of messages takes its time [SIMCom SIM7500/7600 AT manual, +CMGD]; that is no hang."""
 DELETE_SOONEST_S = 60.0
 """Somebody who floods the SIM with messages does not keep the modem busy."""
 
@@ -156,15 +158,20 @@ class ModemService:
         if self._sms is None:
             return False
         try:
-            return await self._sms.send_one(self._at, self._config.answer_timeout_s)
+            tried = await self._sms.send_one(self._at, self._config.answer_timeout_s)
         except ModemSilentError:
             await self._ask("AT")
             return True
+        if tried and self._sms.store_full:
+            self._next_look_s = 0.0  # delete now
+        return tried
 
     async def _delete_messages(self) -> None:
         """Empty the store of messages: now and then, when one arrived, and when the modem says that it is full."""
         now_s = time.monotonic()
         full = self._sms is not None and self._sms.store_full
+        if self._sms is not None and self._sms.due and not full:
+            return  # what goes out comes first
         if self._sim != "ready" or (now_s < self._next_delete_s and not full):
             return
         if self._last_delete_s is not None and now_s - self._last_delete_s < DELETE_SOONEST_S:
@@ -175,7 +182,9 @@ class ModemService:
         done = False
         for store in _STORES:  # the SIM's last: it is what every modem has, and stays chosen
             if await self._ask(f'AT+CPMS="{store}","{store}","{store}"') is not None:
-                done = await self._ask("AT+CMGD=1,4") is not None or done
+                with contextlib.suppress(ModemSilentError, ModemRefusedError):
+                    await self._at.ask("AT+CMGD=1,4", DELETE_TIMEOUT_S)
+                    done = True
         if not done:  # the SIM may be busy yet
             self._next_delete_s = now_s + DELETE_SOONEST_S
 

@@ -11,6 +11,7 @@ from unitd.field.health import Facts, Report
 from unitd.messages.workers import Fault
 from unitd.model import cms
 from unitd.model import modem as meaning
+from unitd.model.sms import normal_number
 from unitd.model.sms_pdu import submit
 from unitd.model.sms_queue import Message, SmsQueue
 from unitd.ports import ModemDialog
@@ -74,6 +75,12 @@ class SmsSender:
         except TimeoutError:
             return
 
+    @property
+    def due(self) -> bool:
+        """Whether a message waits to be tried now."""
+        self._take()
+        return self._queue.due(time.monotonic()) is not None
+
     def hurry(self) -> None:
         """SIM or network are back: try at once what has failed."""
         self._queue.hurry(time.monotonic())
@@ -93,6 +100,9 @@ class SmsSender:
         message = self._queue.due(time.monotonic())
         if message is None:
             return False
+        if normal_number(message.number) != message.number:
+            self._failed(message, "no telephone number", refusal="no telephone number")
+            return True
         written = False
 
         def gone() -> None:
