@@ -133,7 +133,7 @@ class ClockDesk:
             self._learn(self._timeline.truth_us)
         for each in corrections:
             self._take(each)
-        if now.quality == "synced" and now.mono_ns >= self._save_due_ns:
+        if self._is_true(stamp) and now.mono_ns >= self._save_due_ns:
             self._wake.set()
 
     def _take(self, each: model.Correction) -> None:
@@ -172,6 +172,12 @@ class ClockDesk:
             incident_id=recent.incident_id,
             data={"press": recent.press_id, "utc_us": utc_us, "mono_ns": recent.mono_ns, "boot": self.boot},
         )
+
+    def _is_true(self, stamp: Stamp) -> bool:
+        """The clock is said to be right, and is where it was found to be so."""
+        truth_us = self._truths.get(self.boot)
+        known = truth_us is not None and not model.is_wrong(stamp.mono_ns, stamp.utc_us, truth_us)
+        return stamp.clock == "synced" and known
 
     def _may_tell(self, now_ns: int) -> bool:
         refill = (now_ns - self._tokens_ns) / 1e9 / REFILL_S
@@ -243,7 +249,7 @@ class ClockDesk:
 
     async def _save_if_due(self, timeout_s: float | None = None) -> None:
         stamp = self._clock.stamp()
-        if stamp.clock != "synced" or stamp.mono_ns < self._save_due_ns:
+        if not self._is_true(stamp) or stamp.mono_ns < self._save_due_ns:
             return
         utc_s = stamp.utc_us // 1_000_000
         await self._disk.run(lambda: write_last_seen(self._state_dir, utc_s), timeout_s)
