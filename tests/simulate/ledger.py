@@ -1,0 +1,65 @@
+"""What really happened on the street and in the control rooms, kept apart from what the unit says of itself."""
+
+from dataclasses import dataclass, field
+
+BOUNCE_NS = 45_000_000
+"""Openings shorter than this belong to one touch; from the filter's 50 ms on it is certainly the next."""
+SURE_NS = 20_000_000
+"""Closed so long without a break, a touch must be felt; shorter than GLITCH_NS it must not."""
+GLITCH_NS = 5_000_000
+
+
+@dataclass
+class Touch:
+    """One finger (or spark) on the button. Instants are of the day; `boot_ns` is when that boot's clock was 0.
+
+    `felt`: it was closed for SURE_NS in one go while core watched it, so it may not be lost. `answers` counts the
+    alarms that it may rightly have: one, and one more for each core that began to watch while it was closed.
+    """
+
+    number: int
+    began_ns: int
+    boot_ns: int
+    boot: int
+    ended_ns: int | None = None
+    run_from_ns: int | None = None
+    watched_from_ns: int | None = None
+    felt: bool = False
+    longest_ns: int = 0
+    watcher_died: bool = False
+    answers: int = 1
+    alarms: set[str] = field(default_factory=set)
+    incident_id: str | None = None
+    lost: str = ""
+    latch_refused: bool = False
+
+    def covers(self, mono_ns: int) -> bool:
+        """Whether an alarm with that instant may stem from it."""
+        at_ns = mono_ns + self.boot_ns
+        return self.began_ns <= at_ns and (self.ended_ns is None or at_ns <= self.ended_ns)
+
+    @property
+    def glitch(self) -> bool:
+        return self.ended_ns is not None and self.longest_ns < GLITCH_NS and not self.watcher_died
+
+
+@dataclass
+class Incident:
+    """One incident as the world knows it: its cause, who holds it, what operators did. `doubtful`: a power cut may have
+    undone the last word about it, so that open and closed are both right."""
+
+    incident_id: str
+    kind: str
+    began_ns: int
+    held_ns: int | None = None
+    delivered_ns: int | None = None
+    answer_sent: bool = False
+    answered_ns: int | None = None
+    close_sent: bool = False
+    closed_ns: int | None = None
+    doubtful: bool = False
+    presses: set[str] = field(default_factory=set)
+
+    @property
+    def surely_open(self) -> bool:
+        return self.closed_ns is None and not self.close_sent and not self.doubtful
