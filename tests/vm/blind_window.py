@@ -1,7 +1,7 @@
 """Proof in a virtual machine that no press is lost while core starts again: the real driver on a real kernel's GPIO
 character device, the real systemd, core killed with -9, the button pressed while no core runs.
 
-usage: python3 -m tests.vm.blind_window [--rounds N] [--keep DIR]      (root; some three minutes, 225 MB at first)
+usage: python3 -m tests.vm.blind_window [--rounds N] [--keep DIR]      (root; three to six minutes, 225 MB at first)
 
 Prints one line for each press; exit 1 when one was lost, doubled, or has the wrong time.
 """
@@ -24,9 +24,10 @@ from tests.vm.virtual_machine import run_machine
 
 UNIT = "pole-virtual"
 PORT = 8883
-LIMIT_S = 540.0
-EDGE_WITHIN_MS = 20.0
-"""Of the moment at which the guest's program pulls the line; an emulated machine takes milliseconds for that."""
+LIMIT_S = 780.0
+EDGE_WITHIN_MS = 100.0
+"""Of the moment at which the guest's program moves the line. Some 1 to 12 ms were seen; a busy host may take a while for
+it. Core reads the edge seconds later."""
 SPARK_MS = 5.0
 """The glitch filter promises to let go of a closure that is shorter."""
 CONFIG = f"""

@@ -106,7 +106,7 @@ def _with_dependencies(modules: Path, name: str, ordered: list[Path]) -> None:
     found = [path for path in modules.rglob("*.ko") if path.stem.replace("-", "_") == name.replace("-", "_")]
     if not found or found[0] in ordered:
         return  # built in, or there already
-    depends = _run("/sbin/modinfo", "-F", "depends", str(found[0])).strip()
-    for each in filter(None, depends.split(",")):
+    depends = re.search(rb"\0depends=([^\0]*)\0", found[0].read_bytes())
+    for each in filter(None, depends[1].decode().split(",") if depends else ()):
         _with_dependencies(modules, each, ordered)
     ordered.append(found[0])

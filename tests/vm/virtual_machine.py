@@ -7,50 +7,33 @@ Needs root (for the layout's owners).
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
-from tests.system.nspawn import INSTALLED_AT, ROOT, _relocated
+from tests.system.nspawn import INSTALLED_AT, ROOT, relocated
 from tests.vm.guest_kernel import GuestKernel
+from tests.vm.initrd import archive, static_program
 
-BUSYBOX = Path("/bin/busybox")
-INIT = """#!/busybox sh
-b=/busybox
-$b mount -t devtmpfs dev /dev; $b mount -t proc proc /proc; $b mount -t sysfs sys /sys
-for m in {modules}; do $b insmod /modules/$m; done
-o=trans=virtio,version=9p2000.L,msize=524288,cache=loose
-$b mount -t 9p -o $o tree /root || $b poweroff -f
-$b mount -t 9p -o ro,$o usr /root/usr
-$b mount -t 9p -o ro,$o checkout /root{installed_at}
-{binds}
-exec $b switch_root /root /usr/lib/systemd/systemd
-"""
+POLE = "/pole"
+"""Where the initial file system has the machine's root, as init.c expects it."""
 
 
 def _initrd(scratch: Path, tree: Path, kernel: GuestKernel) -> Path:
-    place = scratch / "initrd"
-    for name in ("dev", "proc", "sys", "root", "modules"):
-        (place / name).mkdir(parents=True)
-    (place / "busybox").write_bytes(BUSYBOX.read_bytes())
+    """Its first process and a plan for it: modules, shares, and the copies that stand over files of the checkout."""
+    files = {"init": static_program(Path(__file__).with_name("init.c"), scratch / "init")}
+    plan = []
     for module in kernel.modules:
-        (place / "modules" / module.name).write_bytes(module.read_bytes())
-    relocated = tree / "srv/relocated"
-    relocated.mkdir(parents=True)
-    binds = []
-    for argument in _relocated(relocated):
-        source, target = argument.removeprefix("--bind-ro=").split(":")
-        binds.append(f"$b mount -o bind /root/{Path(source).relative_to(tree)} /root{target}")
-    text = INIT.format(
-        modules=" ".join(module.name for module in kernel.modules), installed_at=INSTALLED_AT, binds="\n".join(binds)
-    )
-    (place / "init").write_text(text, encoding="utf-8")
-    for program in ("init", "busybox"):
-        (place / program).chmod(0o755)
-    archive = scratch / "initrd.cpio"
-    make = f"cd {place} && find . | {BUSYBOX} cpio -o -H newc > {archive}"
-    subprocess.run(["sh", "-c", make], check=True, capture_output=True)
-    return archive
+        files[module.name] = module.read_bytes()
+        plan.append(f"module /{module.name}")
+    plan += [f"share tree {POLE} rw", f"share usr {POLE}/usr ro", f"share checkout {POLE}{INSTALLED_AT} ro"]
+    copies = tree / "srv/relocated"
+    copies.mkdir(parents=True)
+    for copy, target in relocated(copies):
+        plan.append(f"bind {POLE}/{copy.relative_to(tree)} {POLE}{target}")
+    files["plan"] = ("\n".join(plan) + "\n").encode()
+    made = scratch / "initrd.cpio"
+    made.write_bytes(archive(["dev", POLE[1:]], files))
+    return made
 
 
 def run_machine(scratch: Path, tree: Path, kernel: GuestKernel, limit_s: float) -> str:
@@ -80,7 +63,3 @@ def run_machine(scratch: Path, tree: Path, kernel: GuestKernel, limit_s: float) 
 
 def _tail(console: Path) -> str:
     return console.read_text(encoding="utf-8", errors="replace")[-6000:]
-
-
-def privileged() -> bool:
-    return os.geteuid() == 0
