@@ -28,6 +28,9 @@ BROKER_PORT = 8883
 WORKER_WATCHDOG_S = 6
 """Shorter than in the field, so that a hung worker is seen within the test's time. Core keeps its own."""
 CORE_WATCHDOG_S = 10
+CORE_START_S = 5
+HANG = "/run/unitd/hang"
+"""While this file is there, the next core hangs at its start (tests/system/hangs)."""
 
 CONFIG = f"""
 schema = 1
@@ -39,9 +42,11 @@ host = "127.0.0.1"
 port = {BROKER_PORT}
 """
 
-CORE_DROP_IN = """
+CORE_DROP_IN = f"""
 [Service]
+TimeoutStartSec={CORE_START_S}
 Environment=GPIOZERO_PIN_FACTORY=hwsim HW_SIM_GPIO=/run/hw-sim/gpio.sock
+Environment=PYTHONPATH=/opt/unitd/tests/system/hangs HANG_IMPORT=hw_sim.devices.gpio HANG_ONCE={HANG}
 """
 
 CONTROL_ROOM_UNIT = f"""
@@ -181,12 +186,23 @@ def test_each_killed_worker_is_back(unit: Unit) -> None:
         unit.wait(worker, pid, 15)
 
 
-def test_each_hung_process_is_restarted_by_its_watchdog(unit: Unit) -> None:
-    pids = {name: unit.container.signal(f"unitd-{name}.service", "STOP") for name in PROCESSES}
+def test_whatever_hangs_is_restarted_and_the_press_meanwhile_is_sent(unit: Unit) -> None:
+    """Workers stand still; core's loop sits in a blocking call, and its successor hangs in opening the pins."""
+    pids = {name: unit.container.signal(f"unitd-{name}.service", "STOP") for name in WORKERS}
+    presses = unit.presses()
+    unit.container.run("touch", HANG)
+    pids["core"] = unit.container.signal("unitd-core.service", "USR1")
+    unit.bench.press(BUTTON, 200)
+    wait_until(lambda: "json" in unit.container.run("ls", "/run/unitd/latch"), 2, "the press is latched")
+    assert unit.presses() == presses
     for name, pid in pids.items():
-        unit.wait(name, pid, CORE_WATCHDOG_S + 10)
+        unit.wait(name, pid, CORE_WATCHDOG_S + CORE_START_S + 10)
         journal = unit.container.journal(f"--unit=unitd-{name}.service")
         assert "Watchdog timeout" in journal
+    journal = unit.container.journal("--unit=unitd-core.service")
+    assert "start operation timed out" in journal
+    assert "in _hang" in journal  # where each thread stood, for an engineer
+    wait_until(lambda: unit.presses() == presses + 1, 5, "the press in the control room")
     wait_until(unit.armed, 20, "armed again")
 
 
