@@ -1,46 +1,60 @@
-"""Core's composition root: the real machine, and the end of the process."""
+"""Core's composition root: the real machine, and the end of the process.
 
-import asyncio
+What the button needs is imported and armed first; the rest (most of the time of a start) is imported by `main` after.
+"""
+
 import contextlib
 import os
 import signal
-import ssl
 import uuid
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unitd.config import BrokerTable, ButtonTable, Config
 from unitd.core.button import Felt, PressWatch
-from unitd.core.core import Core
-from unitd.core.disk_thread import DiskThread
+from unitd.core.early import EarlyWatch
 from unitd.core.latch import Latch
-from unitd.core.machine import Pace
-from unitd.core.panel import Panel
-from unitd.core.recover import boot_id
+from unitd.core.machine import Early, Pace
+from unitd.core.panel import Panel, lamp_pins
 from unitd.core.watched import WatchedStamp
 from unitd.drivers.gpio import GpioButton, GpioLamp, check_pins
 from unitd.drivers.gpio_line import KernelButton
-from unitd.drivers.mqtt import MqttUplink
-from unitd.drivers.tls import client_context
 from unitd.ports import Button, Uplink, UplinkHandlers, Will
-from unitd.runtime import logs
 from unitd.runtime.clock import SystemClock
-from unitd.runtime.ending import end_within
 from unitd.runtime.fd_store import FdStore
-from unitd.runtime.logs import Logger
-from unitd.runtime.watchdog import notify
+from unitd.store.boot import KERNEL_BOOT_ID
+
+if TYPE_CHECKING:
+    import ssl
+
+    from unitd.core.core import Core
+    from unitd.core.disk_thread import DiskThread
+    from unitd.runtime.logs import Logger
 
 
 def main(config: Config) -> int:
     """Run core until SIGTERM or SIGINT; returns the exit status."""
-    log = logs.setup("core", config.log.level)
-    machine = RealMachine(config, log)
-    status = asyncio.run(_run(Core(config, machine, log, machine.clock.not_before)))
+    machine = RealMachine(config)
+    early = machine.arm_early()
+
+    import asyncio
+
+    from unitd.core.core import Core
+    from unitd.runtime import logs
+
+    machine.log = log = logs.setup("core", config.log.level)
+    status = asyncio.run(_run(Core(config, machine, log, machine.clock.not_before, early)))
     logs.flush()
     return status
 
 
-async def _run(core: Core) -> int:
+async def _run(core: "Core") -> int:
+    import asyncio
+
+    from unitd.runtime.ending import end_within
+
     stop = asyncio.Event()
     for sig in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sig, stop.set)
@@ -50,15 +64,37 @@ async def _run(core: Core) -> int:
 class RealMachine:
     """The unit's own clocks, pins, disk and network (`unitd.core.machine.Machine`)."""
 
-    def __init__(self, config: Config, log: Logger) -> None:
+    def __init__(self, config: Config, log: "Logger | None" = None) -> None:
         self._config = config
-        self._log = log
+        self.log = log
         self._fds = FdStore()
         self._stamp: WatchedStamp | None = None
+        self._early: EarlyWatch | None = None
+        self._lines: list[Button] = []
         self.clock = SystemClock(Path(config.clock.synchronized_file))
-        self.boot_id = boot_id()
-        self.disk = DiskThread()
+        self.boot_id = KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
         self.pace = Pace()
+
+    @cached_property
+    def disk(self) -> "DiskThread":
+        from unitd.core.disk_thread import DiskThread
+
+        return DiskThread()
+
+    def arm_early(self) -> Early:
+        """Watch the button before the rest of core is loaded. What cannot be had is asked for again by `watch`, and
+        `lamp`, which say why not; this raises nothing."""
+        early = Early(Panel(), latch := Latch(Path(self._config.paths.run_dir)), latch.pending(self.boot_id))
+        with contextlib.suppress(Exception):
+            self.check_pins()
+            for name, pin in lamp_pins(self._config).items():
+                if pin is not None:
+                    with contextlib.suppress(Exception):
+                        early.panel.fit(name, self.lamp(pin))
+            waiting = EarlyWatch()
+            waiting.watch = self._watched(early.panel, latch, waiting.on_press, waiting.on_stuck)
+            self._early = waiting
+        return early
 
     def check_pins(self) -> None:
         if self._config.button.driver == "gpiozero":  # else only lamps need it, and each says so itself
@@ -68,6 +104,22 @@ class RealMachine:
         return GpioLamp(pin)
 
     def watch(
+        self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
+    ) -> PressWatch:
+        early, self._early = self._early, None
+        if early is not None and early.watch is not None:
+            watch = early.watch
+            early.attach(on_press, on_stuck)
+        else:
+            watch = self._watched(panel, latch, on_press, on_stuck)
+        if self.log is not None:
+            for line in self._lines:
+                if isinstance(line, KernelButton):
+                    waiting = line.waiting_edges
+                    self.log.info("button's line", adopted=line.adopted, kept=line.kept, waiting_edges=waiting)
+        return watch
+
+    def _watched(
         self, panel: Panel, latch: Latch, on_press: Callable[[Felt], None], on_stuck: Callable[[bool], None]
     ) -> PressWatch:
         table: ButtonTable = self._config.button
@@ -88,10 +140,7 @@ class RealMachine:
             )  # fmt: skip
             watch.start()
             taken.pop_all()
-        for line in lines:
-            if isinstance(line, KernelButton):
-                waiting = line.waiting_edges
-                self._log.info("button's line", adopted=line.adopted, kept=line.kept, waiting_edges=waiting)
+        self._lines = lines
         return watch
 
     def _line(self, table: ButtonTable, pin: int, name: str) -> Button:
@@ -102,11 +151,15 @@ class RealMachine:
 
     def _button_lost(self, why: str) -> None:
         """The line has gone for good: our successor asks for it again, or reports that it is not to be had."""
-        self._log.error("button's line lost: core starts again", error=why)
+        if self.log is not None:
+            self.log.error("button's line lost: core starts again", error=why)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def uplink(self, broker: BrokerTable, subscribe: str, will: Callable[[], Will], handlers: UplinkHandlers) -> Uplink:
-        def context() -> ssl.SSLContext:
+        from unitd.drivers.mqtt import MqttUplink
+        from unitd.drivers.tls import client_context
+
+        def context() -> "ssl.SSLContext":
             clock = self.clock
             return client_context(
                 broker.ca_file, broker.cert_file, broker.key_file, clock.stamp, clock.lower_bound_utc_s
@@ -118,4 +171,6 @@ class RealMachine:
         return str(uuid.uuid4())
 
     def notify(self, message: str) -> None:
+        from unitd.runtime.watchdog import notify
+
         notify(message)

@@ -17,8 +17,8 @@ from unitd.core.duty import DutyDesk
 from unitd.core.health import HealthDesk
 from unitd.core.latch import Latch
 from unitd.core.locks import LockDesk
-from unitd.core.machine import Machine, Watch
-from unitd.core.panel import Panel
+from unitd.core.machine import Early, Machine, Watch
+from unitd.core.panel import Panel, lamp_pins
 from unitd.core.recover import Recovered, merged, recover
 from unitd.core.settings import settings_of
 from unitd.core.snapshot import Snapshot
@@ -46,9 +46,15 @@ class Core:
     """Everything of core, wired. Built and run on one loop."""
 
     def __init__(
-        self, config: Config, machine: Machine, log: Logger, not_before: Callable[[int], None] = lambda _utc_s: None
+        self,
+        config: Config,
+        machine: Machine,
+        log: Logger,
+        not_before: Callable[[int], None] = lambda _utc_s: None,
+        early: Early | None = None,
     ) -> None:
-        """`not_before` is told a lower bound of the present time (UTC s) when one is found on the disk."""
+        """`not_before` is told a lower bound of the present time (UTC s) when one is found on the disk; `early` is what
+        the machine watches the button with already."""
         self._config = config
         self._not_before = not_before
         self._log = log
@@ -59,8 +65,9 @@ class Core:
         self._state_dir = Path(config.paths.state_dir)
         with contextlib.suppress(OSError):  # armed without it: presses then go out from memory, and the health says so
             self._run_dir.mkdir(parents=True, exist_ok=True)
-        self._latch = Latch(self._run_dir)
-        self._panel = Panel()
+        self._latch = early.latch if early else Latch(self._run_dir)
+        self._panel = early.panel if early else Panel()
+        self._left = early.left if early else None
         self._snapshot = Snapshot(self._run_dir, self._state_dir, self._disk, self._log)
         self.unit = Unit(settings_of(config), self._snapshot, self._clock, self._log)
         self._watch: Watch | None = None
@@ -73,7 +80,9 @@ class Core:
         """Arm, recover, serve until `stop` is set; returns the exit status. `on_ending` is told it before the end,
         which may be held up by whatever hangs."""
         self._loop = asyncio.get_running_loop()
-        left = self._latch.pending(self._machine.boot_id)  # before the button is watched: later ones are our own
+        left = self._left
+        if left is None:  # before the button is watched: later ones are our own
+            left = self._latch.pending(self._machine.boot_id)
         self._arm()
         recovered = await recover(
             self._disk, self._machine.boot_id, self._run_dir, self._state_dir, self._snapshot, left, self._clock,
@@ -87,14 +96,7 @@ class Core:
 
     def _fit_lamps(self) -> None:
         """Take the pins of lamps and sounder that are not held yet; one that cannot be had leaves the others lit."""
-        c = self._config
-        pins = {
-            "yellow": c.lamps.yellow_pin,
-            "green": c.lamps.green_pin,
-            "locator": c.lamps.locator_pin,
-            "sounder": c.sounder.pin,
-        }
-        for name, pin in pins.items():
+        for name, pin in lamp_pins(self._config).items():
             if pin is not None and not self._panel.fitted(name):
                 try:
                     self._panel.fit(name, self._machine.lamp(pin))

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from unitd.config import BrokerTable
 from unitd.core.button import Felt, Gap
-from unitd.core.latch import Latch
+from unitd.core.latch import Latch, Latched
 from unitd.core.panel import Panel
 from unitd.ports import Clock, Lamp, Uplink, UplinkHandlers, Will
 
@@ -45,6 +45,14 @@ class Watch(Protocol):
     def alive_ns(self) -> int:
         """When the judge of presses last completed a cycle; it does so at least every second."""
         ...
+
+
+class Early(NamedTuple):
+    """What was made before the rest of core was loaded: the panel, the latch, and what a predecessor left in it."""
+
+    panel: Panel
+    latch: Latch
+    left: list[Latched]
 
 
 class DiskWorker(Protocol):

@@ -3,8 +3,19 @@
 import contextlib
 import threading
 
+from unitd.config import Config
 from unitd.model.lamps import Lamps
 from unitd.ports import Lamp
+
+
+def lamp_pins(config: Config) -> dict[str, int | None]:
+    """The pins of lamps and sounder by their names on the panel; None for what is not fitted."""
+    return {
+        "yellow": config.lamps.yellow_pin,
+        "green": config.lamps.green_pin,
+        "locator": config.lamps.locator_pin,
+        "sounder": config.sounder.pin,
+    }
 
 
 class Panel:
