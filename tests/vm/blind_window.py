@@ -26,8 +26,8 @@ UNIT = "pole-virtual"
 PORT = 8883
 LIMIT_S = 780.0
 EDGE_WITHIN_MS = 100.0
-"""Of the moment at which the guest's program moves the line. Some 1 to 12 ms were seen; a busy host may take a while for
-it. Core reads the edge seconds later."""
+"""Of the moment at which the guest's program moves the line: 1 to 12 ms were seen, a busy host may take longer. Core
+reads the edge seconds later."""
 SPARK_MS = 5.0
 """The glitch filter promises to let go of a closure that is shorter."""
 CONFIG = f"""
