@@ -176,7 +176,12 @@ class CallWorker:
 
     async def _trust(self, endpoint: EndpointTable) -> ssl.SSLContext:
         return await asyncio.to_thread(
-            client_context, endpoint.ca_file, endpoint.cert_file, endpoint.key_file, self._frame.clock.stamp
+            client_context,
+            endpoint.ca_file,
+            endpoint.cert_file,
+            endpoint.key_file,
+            self._frame.clock.stamp,
+            self._frame.clock.lower_bound_utc_s,
         )
 
     # --- sound's callbacks ------------------------------------------------------------------------------------------

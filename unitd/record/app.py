@@ -1,5 +1,6 @@
 """Composition root of `unitd record`."""
 
+import ssl
 from pathlib import Path
 
 from unitd.config import Config
@@ -22,9 +23,12 @@ def build(frame: Frame) -> list[Service]:
     recorder = Recorder(frame, CameraOpener().open)
     server = MediaServer(Path(frame.config.paths.run_dir) / "record.sock", recorder.find, frame.log)
     tls = frame.config.upload
-    uploads = Uploads(
-        frame, putter(frame, lambda: client_context(tls.ca_file, tls.cert_file, tls.key_file, frame.clock.stamp))
-    )
+    clock = frame.clock
+
+    def context() -> ssl.SSLContext:
+        return client_context(tls.ca_file, tls.cert_file, tls.key_file, clock.stamp, clock.lower_bound_utc_s)
+
+    uploads = Uploads(frame, putter(frame, context))
     return [
         Service("recorder", recorder.run, vital=True),
         Service("durability", recorder.follow),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from unitd.runtime.ipc import CoreLink
 from unitd.runtime.last_resort import LastResort
 from unitd.runtime.supervise import Service, supervise
 from unitd.runtime.watchdog import Watchdog, next_step, notify
+from unitd.store.last_seen import read_last_seen
 
 LOOP_BEAT_S = 1.0
 
@@ -38,6 +40,12 @@ def run_worker(who: Worker, config: Config, build: Callable[[Frame], list[Servic
     return asyncio.run(_run(who, config, build))
 
 
+def _recall(clock: SystemClock, state_dir: Path) -> None:
+    """On a thread of its own: a card that hangs holds up no worker's start."""
+    with contextlib.suppress(OSError):
+        clock.not_before(read_last_seen(state_dir))
+
+
 async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Service]]) -> int:
     next_step()  # all is imported and the configuration is read
     log = logs.setup(who, config.log.level)
@@ -45,6 +53,8 @@ async def _run(who: Worker, config: Config, build: Callable[[Frame], list[Servic
     watchdog = Watchdog(time.monotonic_ns)
     last_resort = LastResort(run_dir / f"{who}.stuck", log)
     clock = SystemClock(Path(config.clock.synchronized_file))
+    state_dir = Path(config.paths.state_dir)
+    threading.Thread(target=_recall, args=(clock, state_dir), name="last seen", daemon=True).start()
     frame = Frame(config, log, clock, CoreLink(run_dir, who, log), watchdog, last_resort)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

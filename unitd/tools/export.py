@@ -16,6 +16,8 @@ from typing import Any
 from unitd.config import Config
 from unitd.errors import StoreError
 from unitd.messages.media import CLOCK_RATE_HZ
+from unitd.model.clock import is_wrong, true_utc_us
+from unitd.store.clock_truth import read_truths
 from unitd.store.footage import Footage, find_footage
 from unitd.store.locks import Lock, read_locks
 from unitd.store.segment import SegmentHeader
@@ -176,15 +178,19 @@ class _Joiner:
 
 
 def _labels(config: Config, lock: Lock, camera: str, footage: list[Footage]) -> dict[str, str]:
-    """Title and facts as MP4 metadata. The start is taken from the segment whose clock was the best."""
+    """Title and facts as MP4 metadata. The start is what core found out of that boot's clock, else it is taken from the
+    segment whose clock was the best."""
     first = footage[0].header
     same_boot = [item.header for item in footage if item.header.boot == first.boot]
     best = max(same_boot, key=lambda header: _QUALITY[header.clock])
-    utc_us = best.utc_us - (best.mono_ns - first.mono_ns) // 1000
+    utc_us, clock = best.utc_us - (best.mono_ns - first.mono_ns) // 1000, str(best.clock)
+    truth_us = read_truths(Path(config.paths.state_dir)).get(first.boot)
+    if truth_us is not None and (clock == "unknown" or is_wrong(first.mono_ns, utc_us, truth_us)):
+        utc_us, clock = true_utc_us(first.mono_ns, truth_us), "corrected afterwards"
     start = datetime.datetime.fromtimestamp(utc_us / 1e6, datetime.UTC).isoformat(timespec="milliseconds")
     return {
         "title": f"{config.unit.id}, {config.site.name}: incident {lock.incident_id}, camera {camera}",
-        "comment": f"starts {start} (clock {best.clock}); {len(footage)} segments joined without transcoding; "
+        "comment": f"starts {start} (clock {clock}); {len(footage)} segments joined without transcoding; "
         f"gaps longer than {LONGEST_GAP_S:.0f} s shortened",
         "creation_time": start,
         "unit": config.unit.id,

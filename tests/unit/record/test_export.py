@@ -13,6 +13,8 @@ from tests.unit.record.test_muxer import pictures
 from unitd.config import CameraTable, Config, PathsTable
 from unitd.errors import StoreError
 from unitd.record.muxer import FragmentMuxer
+from unitd.store.chain import Chain
+from unitd.store.clock_truth import CHAIN_NAME
 from unitd.store.segment import SegmentHeader, header_box
 from unitd.tools.export import export, gather, write_clip
 
@@ -104,6 +106,25 @@ def test_a_reboot_inside_the_incident_joins_on(tmp_path: Path) -> None:
     assert rig.export() == 0
     assert pictures(rig.clip) == 4 * FPS
     assert rig.times() == sorted(rig.times())
+
+
+def test_the_clip_says_when_it_really_began_once_core_has_found_out(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    rig.segment(100, 2)
+    rig.lock(100.0, 102.0)
+
+    def label() -> str:
+        command = ["ffprobe", "-v", "error", "-show_entries", "format_tags=comment", "-of", "csv=p=0", str(rig.clip)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert rig.export() == 0
+    assert "starts 2027-01-15T08:00:00.000+00:00 (clock synced)" in label()
+    hour_before_us = 1_800_000_000_000_000 - 100_000_000 - 3_600_000_000
+    chain = Chain(tmp_path / "state" / CHAIN_NAME)
+    chain.append("clock", 1, true_offset_us=hour_before_us)
+    chain.append("clock", 2, true_offset_us=0)
+    assert rig.export() == 0
+    assert "starts 2027-01-15T07:00:00.000+00:00 (clock corrected afterwards)" in label()
 
 
 def test_the_torn_or_open_last_segment_gives_its_whole_fragments(tmp_path: Path) -> None:
