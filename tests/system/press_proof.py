@@ -38,7 +38,6 @@ class Finger:
     def __init__(self, bench: Bench, count: int, rng: random.Random) -> None:
         self._bench, self._count, self._rng = bench, count, rng
         self.touches: list[Touch] = []
-        self.blind_ms: list[float] = []
         self.core_kills_ns: list[int] = []
         self.kills: dict[str, int] = dict.fromkeys(bench.daemons, 0)
 
@@ -53,19 +52,17 @@ class Finger:
             await self._touch(Touch(number, way))
 
     async def kill(self, name: str) -> None:
-        """kill -9. Of core, how long nobody holds the button's line then is noted."""
+        """kill -9. Of core it waits until its successor holds the button's line."""
         daemon, gpio = self._bench.daemons[name], self._bench.gpio
         if not daemon.running:
             return
         self.kills[name] += 1
-        killed_ns = time.monotonic_ns()
         if name == "core":
-            self.core_kills_ns.append(killed_ns)
+            self.core_kills_ns.append(time.monotonic_ns())
         self._bench.kill(name)
         if name == "core":
             await self._core_dead()
             await until(lambda: gpio.held(BUTTON), 20, "core's successor holds the button", every_s=0.005)
-            self.blind_ms.append((time.monotonic_ns() - killed_ns) / 1e6)
 
     async def _core_dead(self) -> None:
         await until(lambda: not self._bench.gpio.held(BUTTON), 5, "core is dead", every_s=0.001)
@@ -212,7 +209,7 @@ async def prove(bench: Bench, latches: LatchWatch, seed: int, presses: int) -> R
     report = Report(seed, presses, kills=finger.kills, broken=breaker.broken)
     judge(report, finger.touches, finger.core_kills_ns, latches.seen, book(bench))
     report.light_ms = spread(light_ms(finger.touches, finger.core_kills_ns))
-    report.blind_ms = spread(finger.blind_ms)
+    report.blind_ms = spread(bench.gpio.blind_windows_ms(BUTTON))
     report.seconds = time.monotonic() - started_s
     return report
 
