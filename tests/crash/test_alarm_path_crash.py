@@ -26,7 +26,7 @@ KILLED = -1
 AFTERMATHS = (KILLED, 0, 1, 2) if os.environ.get("UNITD_TEST_LONG") else (KILLED, 0)
 """`make prove` adds power cuts that leave some or all of what was not synced."""
 OPERATIONS_OF_THE_STORY = 139
-OPERATIONS_OF_A_START = 114
+OPERATIONS_OF_A_START = 107
 
 
 async def story(core: CoreLife) -> None:

@@ -29,7 +29,7 @@ def test_core_starts_and_the_sound_alarms_are_served(tmp_path: Path, damage: byt
     sound = Entry("press-1", "incident-1", "panic", 1, 0, "unknown", 1)
     Outbox(state_dir / "outbox").put(sound)
     Latch(run_dir).set(Latched("press-3", "incident-3", 3, 0, "unknown", "boot"))
-    next_session(run_dir, state_dir)
+    next_session(run_dir, state_dir, "boot")
     files = ["run/latch/a.json", "run/core-state.json", "run/session.json", "state/boot.json", "state/core/state.json",
              "state/core/session.json", "state/outbox/press-2.json"]  # fmt: skip
     for name in files:

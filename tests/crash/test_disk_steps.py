@@ -168,8 +168,8 @@ PROCEDURES = [
         ["open .boot.lock", "read boot.json", *atomic("boot.json", "state"), "close .boot.lock"],
     ),
     Procedure(
-        "session", lambda base: next_session(base / "run", base / "state"),
-        lambda base: next_session(base / "run", base / "state"), session_known, 1, 2,
+        "session", lambda base: next_session(base / "run", base / "state", "a"),
+        lambda base: next_session(base / "run", base / "state", "a"), session_known, 1, 2,
         [
             "read session.json", "read session.json",
             *atomic("session.json", "run"), *atomic("session.json", "core"),

@@ -34,6 +34,7 @@ SDP = (
     b"sprop-parameter-sets=Z01AH+iAKALdgLUBAQFAAAD6QAA6mCE=,aO48gA==\r\na=control:trackID=1\r\n"
     b"m=audio 0 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=control:trackID=2\r\n"
 )
+UPLOAD = b"https://evidence.example/clips/8f14?case=7\n"
 DIGEST = b'Digest realm="camera", nonce="c0ffee", qop="auth", algorithm=SHA-256, opaque="x"'
 
 
@@ -141,6 +142,15 @@ def stored() -> dict[str, dict[str, bytes]]:
         "boot": {"boot": b'{"boot_id": "another-boot", "boot": 7}\n', "same": b'{"boot_id": "this-boot", "boot": 7}\n'},
         "session": {"session": b'{"session":41}'},
         "last-seen": {"seen": b'{"utc_s":1790000000}\n'},
+        "watched": {"stamp": struct.pack("=8sqqB23s", b"watched1", 900_000_000, 2, 0, b"cable cut")},
+        "clock-truth": {
+            "corrected": b'{"n":1,"prev":"0","kind":"clock","boot":3,"mono_ns":1,"true_offset_us":1790000000}\n'
+        },
+        "sms-ledger": {"sent": b'[["2f0c-1",17],["2f0c-2",null]]'},
+        "upload": {
+            "taken": UPLOAD + b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",
+            "busy": UPLOAD + b"HTTP/1.1 503 Later\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        },
         "locks": {
             "open": msgspec.json.encode(lock),
             "ended": msgspec.json.encode(lock | {"to_boot": 3, "to_mono_ns": 9}),

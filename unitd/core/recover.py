@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from unitd.core.disk_thread import DiskHungError
 from unitd.core.latch import Latched
 from unitd.core.machine import DiskWorker
-from unitd.core.session import next_session
+from unitd.core.session import next_session, unsaved_session
 from unitd.core.snapshot import Snapshot
 from unitd.errors import StoreError
 from unitd.model import events as ev
@@ -72,7 +72,7 @@ async def recover(
             log.error("boot counter not kept", error=str(error))
         for directory in (state_dir / "core", state_dir / "locks"):
             disk_calls.remove_unfinished(directory)
-        read.session = next_session(run_dir, state_dir)
+        read.session = next_session(run_dir, state_dir, this_boot_id)
         state = snapshot.load_durable()
         try:
             read.entries, read.quarantined, read.durable = Outbox(state_dir / "outbox").open()
@@ -96,7 +96,7 @@ async def recover(
             found, durable = await asyncio.shield(reading)
     except OSError as error:  # TimeoutError is one
         log.error("disk not ready at start, going on without it", error=repr(error))
-        found, durable = Recovered(session=next_session(run_dir, run_dir)), None
+        found, durable = Recovered(session=unsaved_session(run_dir, this_boot_id)), None
         found.late = reading
     volatile = snapshot.load_volatile()
     if found.boot == 0:

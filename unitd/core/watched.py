@@ -14,6 +14,9 @@ from typing import NamedTuple
 STAMP_EVERY_S = 0.1
 """How old the stamp may be when core dies: what the reported window may exceed the true one by."""
 
+MOST_STARTS = 1 << 62
+"""More is nonsense, and one more than the largest number of the layout could not be written."""
+
 _LAYOUT = struct.Struct("=8sqqB23s")
 _MAGIC = b"watched1"
 _WATCHED_AT = 8
@@ -75,6 +78,6 @@ def _mapped(path: Path) -> mmap.mmap:
 def _read(content: bytes, now_ns: int) -> Before | None:
     """None for a new file, one of another boot, or nonsense."""
     magic, watched_ns, starts, stuck, fault = _LAYOUT.unpack(content)
-    if magic != _MAGIC or not 0 < watched_ns <= now_ns or starts < 1:
+    if magic != _MAGIC or not 0 < watched_ns <= now_ns or not 1 <= starts < MOST_STARTS:
         return None
     return Before(watched_ns, starts, bool(stuck), fault.rstrip(b"\0").decode("ascii", "replace"))

@@ -20,7 +20,7 @@ from unitd.store import disk
 GENESIS = "0" * 64
 TAIL_BYTES = 256 * 1024
 LARGEST_N = 2**53
-"""No chain gets there; a number beyond it is damage, and beyond 2**64 could not be written again."""
+"""No chain gets there, and no reader of JSON need hold more; a number beyond it is damage."""
 
 Field = str | int | float | bool | None
 

@@ -14,15 +14,18 @@ import msgspec
 
 from tests.fuzz.target import Target, registry
 from unitd.core.latch import Latch
-from unitd.core.session import next_session
+from unitd.core.session import next_session, unsaved_session
 from unitd.core.snapshot import Snapshot
+from unitd.core.watched import WatchedStamp
 from unitd.errors import StoreError
+from unitd.field.sms import LEDGER, SmsSender
 from unitd.model import events as ev
 from unitd.model.incident import Settings
 from unitd.model.outputs import outputs
 from unitd.model.step import rebooted, step
 from unitd.store.boot import boot_of
 from unitd.store.chain import Chain, first_break
+from unitd.store.clock_truth import read_truths
 from unitd.store.footage import find_footage
 from unitd.store.last_seen import read_last_seen
 from unitd.store.locks import Lock, read_locks
@@ -91,8 +94,12 @@ def _boot(base: Path) -> None:
 
 
 def _session(base: Path) -> None:
-    first = next_session(base / "run", base / "state")
-    assert next_session(base / "run", base / "state") > first
+    """Whatever the counter says: no start gets a number twice, in this boot or the next."""
+    seen = [next_session(base / "run", base / "state", boot) for boot in ("a", "a", "b")]
+    seen.append(unsaved_session(base / "run", "b"))
+    seen.append(next_session(base / "run", base / "state", "b"))
+    assert len(set(seen)) == len(seen)
+    msgspec.json.encode(seen)
 
 
 def _locks(base: Path) -> None:
@@ -140,7 +147,37 @@ def _segment(base: Path) -> None:
     find_footage(base, lock)
 
 
+def _watched(base: Path) -> None:
+    """A successor reads its predecessor's word, leaves its own, and says again and again that it watches."""
+    for _ in range(2):
+        stamp = WatchedStamp(base, NOW_NS)
+        if stamp.before is not None:
+            msgspec.json.encode(stamp.before)
+        stamp.armed(NOW_NS, True, "cable cut: no edge")
+        stamp.watched(NOW_NS + 1)
+        stamp.close()
+    assert WatchedStamp(base, NOW_NS + 2).before is not None
+
+
+def _truths(base: Path) -> None:
+    found = read_truths(base)
+    msgspec.json.encode(found)
+    for truth_us in found.values():
+        msgspec.json.encode(NOW_NS // 1000 + truth_us)
+
+
+def _ledger(base: Path) -> None:
+    sender = SmsSender(MagicMock(), lambda *_: None, MagicMock(), base)
+    sender._write()
+    assert SmsSender(MagicMock(), lambda *_: None, MagicMock(), base)._queue.sent_ids == sender._queue.sent_ids
+
+
 TARGETS = registry(
+    Target("watched", _with_file("watched", _watched), (b"watched1", b"\xff\xff\xff\x7f"), 64, 0.3),
+    Target(
+        "clock-truth", _with_file("core.chain", _truths), (b'"true_offset_us"', b'"kind":"clock"', b"\n"), share=0.5
+    ),
+    Target("sms-ledger", _with_file(LEDGER, _ledger), (b'["id",7]', b"null"), share=0.3),
     Target("outbox", _with_file("p.json", _outbox), (b'"crc32"', b'"entry"'), share=0.5),
     Target("entry", _entry, (b'"press_id":"p"', b'"kind":"panic"', b'"boot"')),
     Target("latch", _with_file("latch/p.json", _latch), (b'"boot_id":"b"', b'"mono_ns"'), share=0.5),
