@@ -59,6 +59,11 @@ class Broker:
             self._process.send_signal(signal.SIGHUP)
 
     @property
+    def pid(self) -> int | None:
+        """Of the Mosquitto that was started last, while it runs."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
@@ -93,7 +98,8 @@ class Broker:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), 3.0)
+                async with asyncio.timeout(3.0):
+                    await self._process.wait()
         await self.kill()
 
     async def kill(self) -> None:

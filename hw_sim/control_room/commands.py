@@ -35,7 +35,7 @@ class Commander:
         reply_timeout_s: float = REPLY_TIMEOUT_S,
     ) -> None:
         self._publish, self._next_seq, self._reply_timeout_s = publish, next_seq, reply_timeout_s
-        self._waiting: dict[tuple[str, int, int], asyncio.Future[Reply]] = {}
+        self._waiting: dict[tuple[str, int, int], tuple[str, asyncio.Future[Reply]]] = {}
 
     async def send(
         self, unit: str, session: int, uptime_ms: int, uptime_known: bool, name: str, by: str, fields: dict[str, Any]
@@ -57,7 +57,8 @@ class Commander:
             return Outcome(result="invalid", reason=str(error))
         seq = await self._next_seq(unit, session)
         key = (unit, session, seq)
-        self._waiting[key] = reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = by, reply
         try:
             self._publish(unit, role_of(name), msgspec.json.encode(msgspec.structs.replace(command, seq=seq)))
             async with asyncio.timeout(self._reply_timeout_s):
@@ -69,8 +70,9 @@ class Commander:
         return Outcome(result=answer.result, reason=answer.reason, seq=seq)
 
     def replied(self, unit: str, reply: Reply) -> None:
-        future = self._waiting.get((unit, reply.session, reply.seq))
-        if future is not None and not future.done():
+        """Hand a reply to whom it is for; another control room's command may have had the same `seq`."""
+        by, future = self._waiting.get((unit, reply.session, reply.seq), ("", None))
+        if future is not None and not future.done() and reply.by in ("", by):
             future.set_result(reply)
 
 

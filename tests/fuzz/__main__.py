@@ -8,7 +8,7 @@ into tests/fuzz/corpus/<target>/, where every test run tries it again.
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import random
 import re
@@ -113,6 +113,15 @@ def _progress(log: Path) -> tuple[int, int]:
     return (int(pulses[-1][0]), int(pulses[-1][1])) if pulses else (0, 0)
 
 
+def _engine() -> str:
+    """The better one of those that work here."""
+    try:
+        importlib.import_module("atheris")
+    except ImportError:
+        return "plain"
+    return "guided"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="in all (default a million)")
@@ -120,7 +129,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--engine", choices=("guided", "plain"), help="default: guided where atheris is installed")
     arguments = parser.parse_args()
-    guided = arguments.engine or ("guided" if importlib.util.find_spec("atheris") else "plain")
+    guided = arguments.engine or _engine()
     targets = [ALL[name] for name in arguments.target or ALL]
     FOUND.mkdir(parents=True, exist_ok=True)
     print(f"{guided} engine, seed {arguments.seed}, {arguments.inputs} inputs", flush=True)
