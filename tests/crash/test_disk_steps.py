@@ -20,10 +20,12 @@ from unitd.core.latch import Latch, Latched
 from unitd.core.locks import LockDesk
 from unitd.core.session import next_session
 from unitd.core.snapshot import Snapshot
+from unitd.model.clock import BUILD_UTC_S
 from unitd.model.incident import State
 from unitd.store import disk
 from unitd.store.boot import current_boot
 from unitd.store.chain import Chain, first_break
+from unitd.store.last_seen import read_last_seen, write_last_seen
 from unitd.store.locks import read_locks
 from unitd.store.outbox import Entry, Outbox
 
@@ -180,6 +182,11 @@ PROCEDURES = [
             msgspec.json.encode(State(boot=1))),
         lambda base: snapshot(base)._write(msgspec.json.encode(State(boot=2))), state_on_disk, 1, 2,
         atomic("state.json", "core"),
+    ),
+    Procedure(
+        "last seen time", lambda base: write_last_seen(base / "state", BUILD_UTC_S + 1),
+        lambda base: write_last_seen(base / "state", BUILD_UTC_S + 2), lambda base: read_last_seen(base / "state"),
+        BUILD_UTC_S + 1, BUILD_UTC_S + 2, atomic("last-seen.json", "state"),
     ),
     Procedure(
         "chain, first lines", lambda base: None, lambda base: append(base, "one", "two"), chain_on_disk, [],
