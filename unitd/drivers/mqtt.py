@@ -6,6 +6,7 @@ is away: the alarm desk keeps what must be sent.
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import threading
@@ -21,11 +22,11 @@ from paho.mqtt.properties import Properties
 from unitd.config import BrokerTable
 from unitd.drivers.paho_direct import DirectClient
 from unitd.messages.control_room import MAX_PAYLOAD_BYTES
+from unitd.model.timetable import redial_s
 from unitd.ports import UplinkHandlers, Will
 
 INBOUND_PENDING = 200
 CONNECT_TIMEOUT_S = 5.0
-RECONNECT_S = (1, 10)
 HELD_S = 10.0
 """A shorter connection makes the next pause longer: two clients of one id would turn each other out each second."""
 AFRESH_AFTER_S = 2.0
@@ -117,7 +118,7 @@ class MqttUplink:
         client = DirectClient(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=self._protocol)
         client.tls_set_context(context)
         client.connect_timeout = CONNECT_TIMEOUT_S
-        client.reconnect_delay_set(*RECONNECT_S)
+        _redial(client, 0)
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.max_queued_messages_set(4 * MAX_INFLIGHT)
         client.on_socket_open = _no_delay
@@ -143,8 +144,7 @@ class MqttUplink:
         def on_disconnect(_c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
             nonlocal short
             short = short + 1 if time.monotonic() - up_s < HELD_S else 0
-            least, most = RECONNECT_S
-            client.reconnect_delay_set(min(least << min(max(short - 1, 0), 8), most), most)
+            _redial(client, short)
             hand_over(self._down, str(reason), True)
 
         def on_connect_fail(_c: Any, _u: Any) -> None:
@@ -217,6 +217,11 @@ class MqttUplink:
         self._protocol = four if self._protocol == five else five
         self._unanswered = 0
         self._restart.set()
+
+
+def _redial(client: paho.Client, short: int) -> None:
+    least_s, most_s = redial_s(short, random.random())  # noqa: S311 - it spreads units over time and guards nothing
+    client.reconnect_delay_set(least_s, most_s)  # type: ignore[arg-type]  # paho only doubles and compares them
 
 
 def _no_delay(_client: Any, _userdata: Any, opened: Any) -> None:
