@@ -4,8 +4,10 @@ One SQLite file, `synchronous=FULL`: when a call returns, the entry survives a p
 flush). All calls block on disk and must come from one thread; `Hub` keeps a thread for them.
 """
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -85,20 +87,16 @@ class Book:
         rows = self._db.execute("SELECT record FROM incidents ORDER BY utc_us").fetchall()
         return [msgspec.json.decode(row[0], type=Incident) for row in rows]
 
-    def write_alarm(self, alarm: Alarm, incident: Incident) -> bool:
-        """Store one press and its incident in one transaction; False when this press was here already."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            done = self._db.execute(
-                "INSERT OR IGNORE INTO alarms VALUES (?, ?, ?, ?)",
-                (alarm.press_id, alarm.incident_id, now_utc_us(), msgspec.json.encode(alarm)),
-            )
-            self._put(incident)
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-        return done.rowcount == 1
+    def write_alarms(self, entries: Sequence[tuple[Alarm, Incident]]) -> int:
+        """Store presses and their incidents in one transaction, all or none; how many were not here already."""
+        with self._transaction():
+            return sum(self._put_alarm(alarm, incident) for alarm, incident in entries)
+
+    def write_incidents(self, incidents: Sequence[Incident]) -> None:
+        """All or none."""
+        with self._transaction():
+            for incident in incidents:
+                self._put(incident)
 
     def write_incident(self, incident: Incident) -> None:
         self._put(incident)
@@ -113,6 +111,24 @@ class Book:
 
     def close(self) -> None:
         self._db.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _put_alarm(self, alarm: Alarm, incident: Incident) -> int:
+        done = self._db.execute(
+            "INSERT OR IGNORE INTO alarms VALUES (?, ?, ?, ?)",
+            (alarm.press_id, alarm.incident_id, now_utc_us(), msgspec.json.encode(alarm)),
+        )
+        self._put(incident)
+        return done.rowcount
 
     def _put(self, incident: Incident) -> None:
         self._db.execute(

@@ -2,13 +2,14 @@
 
 An alarm is answered by `down/received` only when it is on disk. Every unit that is online also gets an empty
 `received` when it is born and every KEEP_ALIVE_S, so that it knows that somebody hears it (its locator light).
-Everything runs on one loop; the book's disk calls run on one thread.
+Everything runs on one loop; the book's disk calls run on one thread. What has come in meanwhile is taken together, the
+alarms of it first and in one transaction: a storm of alarms costs a few flushes of the disk, not one for each.
 """
 
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +18,12 @@ import msgspec
 
 from hw_sim.control_room.book import Book, Incident, now_utc_us
 from hw_sim.control_room.commands import Commander, Outcome
-from hw_sim.control_room.mqtt import Message, Transport
+from hw_sim.control_room.mqtt import QUEUE_MESSAGES, Message, Transport
 from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, topic
 
 KEEP_ALIVE_S = 30.0
 RECEIVED_QOS = 1
+TAKEN_AT_ONCE = 256
 T = TypeVar("T")
 
 
@@ -53,12 +55,14 @@ class Hub:
         self._directory, self._transport, self._keep_alive_s = directory, transport, keep_alive_s
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="book")
         self._book: Book | None = None
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue(2000)
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
         self._tasks: list[asyncio.Task[None]] = []
         self._commander = Commander(
             lambda unit, role, payload: transport.publish(topic(unit, "down", role, "cmd"), payload, 1),
             self._next_seq,
         )
+        self._unsaved: dict[str, Incident] = {}
+        self._greeted: set[str] = set()
         self.units: dict[str, Unit] = {}
         self.incidents: dict[str, Incident] = {}
         self.events: list[tuple[str, Event]] = []
@@ -106,7 +110,8 @@ class Hub:
         elif outcome.result == "refused" and name == "close" and not _lists(known.state, incident):
             # The unit has no such incident (any more): an operator must still be able to end it here.
             _note(incident, name, by, fields)
-            await self._closed(incident)
+            self._closed(incident)
+            await self._flush()
             return msgspec.structs.replace(outcome, result="done")
         return outcome
 
@@ -120,6 +125,7 @@ class Hub:
     def _connection(self, connected: bool) -> None:
         self.connected = connected
         if connected:
+            self._greeted.clear()  # the broker may have died: who is not back yet hears us when he is
             self._tell_all()
         self.on_change()
 
@@ -131,23 +137,28 @@ class Hub:
 
     async def _read_inbox(self) -> None:
         while True:
-            message = await self._inbox.get()
-            try:
-                await self._take(message)
-            except (msgspec.DecodeError, ValueError):
-                self.malformed += 1
-            except (OSError, sqlite3.Error) as error:
-                print(f"control room: cannot store: {error}", flush=True)
+            batch = [await self._inbox.get()]
+            while len(batch) < TAKEN_AT_ONCE and not self._inbox.empty():
+                batch.append(self._inbox.get_nowait())
+            alarms = [each for each in batch if each.topic.endswith("/alarm")]
+            await self._guarded(self._alarms(alarms))
+            for message in batch:
+                if not message.topic.endswith("/alarm"):
+                    await self._guarded(self._take(message))
+            await self._guarded(self._flush())
             self.on_change()
 
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except (msgspec.DecodeError, ValueError):
+            self.malformed += 1
+        except (OSError, sqlite3.Error) as error:
+            print(f"control room: cannot store: {error}", flush=True)
+
     async def _take(self, message: Message) -> None:
-        parts = message.topic.split("/")
-        if len(parts) != 5 or parts[3] != "up":
-            raise ValueError(f"unexpected topic {message.topic!r}")
-        unit, what = parts[2], parts[4]
-        if what == "alarm":
-            await self._alarm(unit, msgspec.json.decode(message.payload, type=Alarm))
-        elif what == "state":
+        unit, what = _from(message)
+        if what == "state":
             await self._state(unit, msgspec.json.decode(message.payload, type=State), message.retained)
         elif what == "beat":
             beat = msgspec.json.decode(message.payload, type=Beat)
@@ -159,8 +170,28 @@ class Hub:
         elif what == "event":
             await self._event(unit, msgspec.json.decode(message.payload, type=Event))
 
-    async def _alarm(self, unit: str, alarm: Alarm) -> None:
-        incident = self.incidents.get(alarm.incident_id)
+    async def _alarms(self, messages: list[Message]) -> None:
+        """Take these into the book together, then answer each. A malformed one hinders no other."""
+        taken: list[tuple[str, Alarm]] = []
+        fresh: dict[str, Incident] = {}
+        for message in messages:
+            try:
+                unit, _ = _from(message)
+                alarm = msgspec.json.decode(message.payload, type=Alarm)
+            except (msgspec.DecodeError, ValueError):
+                self.malformed += 1
+                continue
+            fresh[alarm.incident_id] = self._of_alarm(unit, alarm, fresh.get(alarm.incident_id))
+            taken.append((unit, alarm))
+        if taken:
+            entries = [(alarm, fresh[alarm.incident_id]) for _unit, alarm in taken]
+            await self._on_disk(lambda: self._the_book().write_alarms(entries))
+            self.incidents.update(fresh)
+            for unit, alarm in taken:
+                self._say_received(unit, (alarm.press_id,))
+
+    def _of_alarm(self, unit: str, alarm: Alarm, incident: Incident | None) -> Incident:
+        incident = incident or self.incidents.get(alarm.incident_id)
         if incident is None:
             incident = Incident(
                 incident_id=alarm.incident_id,
@@ -176,9 +207,7 @@ class Hub:
         incident.site, incident.code, incident.origin = alarm.site, alarm.code, alarm.origin
         incident.asked, incident.isolated = alarm.asked, alarm.isolated
         incident.recent_incidents, incident.recent_hoaxes = alarm.recent_incidents, alarm.recent_hoaxes
-        await self._on_disk(lambda: self._the_book().write_alarm(alarm, incident))
-        self.incidents[incident.incident_id] = incident
-        self._say_received(unit, (alarm.press_id,))
+        return incident
 
     async def _state(self, name: str, state: State, retained: bool) -> None:
         known = self.units.get(name)
@@ -190,11 +219,12 @@ class Hub:
         known.state = state
         if state.online:
             known.heard(state.uptime_ms, fresh=not retained)
-            await self._reconcile(known)
-        if born:
+            self._reconcile(known)
+        if born or (state.online and name not in self._greeted):
+            self._greeted.add(name)
             self._say_received(name, ())
 
-    async def _reconcile(self, unit: Unit) -> None:
+    def _reconcile(self, unit: Unit) -> None:
         """Make our incidents agree with what the unit lists as open."""
         listed = {each.incident_id: each for each in unit.state.open_incidents}
         for each in listed.values():
@@ -205,11 +235,11 @@ class Hub:
                 incident.listed, incident.stage, incident.presses = True, each.stage, each.presses
                 incident.asked = each.asked
                 incident.closed_utc_us = 0 if incident.is_open else incident.closed_utc_us
-                await self.save(incident)
+                self._unsaved[incident.incident_id] = incident
         for incident in [i for i in self.incidents.values() if i.unit == unit.name and i.listed]:
             if incident.incident_id not in listed:
                 incident.listed = False
-                await self._closed(incident)
+                self._closed(incident)
 
     def _unheard_of(self, unit: Unit, each: OpenIncident) -> Incident:
         """An incident whose alarm is still on its way (or that was received by another system)."""
@@ -229,16 +259,23 @@ class Hub:
         incident = self.incidents.get(event.incident_id or "")
         if incident is not None and event.name == "incident_closed":
             incident.over = True
-            await self._closed(incident)
+            self._closed(incident)
         if incident is not None and event.name == "upload_done" and event.data.get("ok") is False:
             incident.clip.error = str(event.data.get("error") or "the unit gave no reason")
-            await self.save(incident)
+            self._unsaved[incident.incident_id] = incident
         self.on_event(unit, event)
 
-    async def _closed(self, incident: Incident) -> None:
+    def _closed(self, incident: Incident) -> None:
         incident.stage = "closed"
         incident.closed_utc_us = incident.closed_utc_us or now_utc_us()
-        await self.save(incident)
+        self._unsaved[incident.incident_id] = incident
+
+    async def _flush(self) -> None:
+        """Store what has changed since, in one transaction, and show it."""
+        if self._unsaved:
+            unsaved, self._unsaved = list(self._unsaved.values()), {}
+            await self._on_disk(lambda: self._the_book().write_incidents(unsaved))
+            self.on_change()
 
     # --- to the units -----------------------------------------------------------------------------------------------
 
@@ -271,6 +308,14 @@ class Hub:
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
+
+def _from(message: Message) -> tuple[str, str]:
+    """The unit and what it says. Raises ValueError when the topic is none of a unit's."""
+    parts = message.topic.split("/")
+    if len(parts) != 5 or parts[3] != "up":
+        raise ValueError(f"unexpected topic {message.topic!r}")
+    return parts[2], parts[4]
 
 
 def closes_in_s(unit: Unit, incident_id: str) -> float | None:

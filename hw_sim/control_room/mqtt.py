@@ -22,7 +22,8 @@ from hw_sim.control_room.tls import client_context
 from hw_sim.pki import Credentials
 from unitd.messages.control_room import PREFIX
 
-QUEUE_MESSAGES = 2000
+QUEUE_MESSAGES = 10_000
+"""A thousand units that are pressed within a second say some four thousand things meanwhile (docs/benchmarks.md)."""
 SESSION_EXPIRY_S = 24 * 3600
 KEEPALIVE_S = 10
 

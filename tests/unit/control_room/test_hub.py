@@ -4,13 +4,13 @@ import asyncio
 import sqlite3
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from hw_sim.control_room.book import Book
+from hw_sim.control_room.book import Book, Incident
 from hw_sim.control_room.hub import Hub
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Site, Stamp, State
@@ -98,7 +98,7 @@ def test_received_names_the_press_and_the_book_has_it_by_then(tmp_path: Path) ->
 
 def test_a_disk_that_refuses_means_no_received(tmp_path: Path) -> None:
     async def play(hub: Hub, transport: FakeTransport) -> None:
-        hub._the_book().write_alarm = _refuse  # type: ignore[method-assign]
+        hub._the_book().write_alarms = _refuse  # type: ignore[assignment]
         transport.say(UNIT, "alarm", alarm(str(uuid.uuid4())))
         transport.say(UNIT, "state", state())
         await true(lambda: UNIT in hub.units)
@@ -366,7 +366,44 @@ def test_a_retained_state_of_unknown_age_gets_a_generous_limit_until_the_next_be
 def test_the_book_refuses_half_a_press(tmp_path: Path) -> None:
     book = Book(tmp_path / "book.sqlite")
     with pytest.raises(AttributeError):
-        book.write_alarm(alarm(str(uuid.uuid4())), None)  # type: ignore[arg-type]
+        book.write_alarms([(alarm(str(uuid.uuid4())), None)])  # type: ignore[list-item]
     assert book.incidents() == []
     assert book._db.execute("SELECT count(*) FROM alarms").fetchone() == (0,)
     book.close()
+
+
+def test_alarms_that_come_together_are_stored_together_and_one_that_is_malformed_hinders_none(tmp_path: Path) -> None:
+    sizes: list[int] = []
+    incidents = [str(uuid.uuid4()) for _ in range(20)]
+
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        book = hub._the_book()
+        store = book.write_alarms
+
+        def counted(entries: Sequence[tuple[Alarm, Incident]]) -> int:
+            sizes.append(len(entries))
+            return store(entries)
+
+        book.write_alarms = counted  # type: ignore[method-assign]
+        transport.say(UNIT, "event", Event(name="pressed", at=stamp(), session=3, incident_id=incidents[0]))
+        for number, incident_id in enumerate(incidents):
+            transport.say(UNIT, "alarm", b"{}" if number == 7 else alarm(incident_id))
+        await true(lambda: len(transport.sent("down/received")) == 19)
+        assert hub.malformed == 1
+
+    with_hub(tmp_path, play)
+    assert sizes == [19]
+
+
+def test_after_the_broker_has_died_each_unit_that_returns_is_told_that_it_is_heard(tmp_path: Path) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        transport.say(UNIT, "state", state())
+        await true(lambda: len(transport.sent("down/received")) == 1)
+        transport.say(UNIT, "state", state())
+        transport.on_connection(False)
+        transport.on_connection(True)
+        await true(lambda: len(transport.sent("down/received")) == 2)  # to those that were there
+        transport.say(UNIT, "state", state())
+        await true(lambda: len(transport.sent("down/received")) == 3)
+
+    with_hub(tmp_path, play)
