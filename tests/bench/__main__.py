@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import call, cold_start, idle, machine, press_to_ack, record_cost
+from tests.bench import call, cold_start, idle, machine, press_to_ack, record_cost, storm
 from tests.bench.figures import Row, table
 from tests.bench.progress import Progress
 
@@ -28,6 +28,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "call": ("calls", call.measure),
     "record": ("record beside ffmpeg", record_cost.measure),
     "idle": ("an idle unit", idle.measure),
+    "storm": ("a thousand units at once", storm.measure),
 }
 PART_TIMEOUT_S = 180.0
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
