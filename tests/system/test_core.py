@@ -208,11 +208,11 @@ def test_commands_are_judged_and_answered(tmp_path: Path) -> None:
             w.command(wire.Accept, 5, incident_id=incident_id)
             assert (await reply_to(5, 2)).result == "done"
             w.command(wire.Answer, 4, incident_id=incident_id)
-            assert (await reply_to(4, 3)).reason == "replayed"
+            assert (await reply_to(4, 3)).code == "replayed"
             w.command(wire.Answer, 6, incident_id=incident_id, session=99)
             assert "session 99" in (await reply_to(6, 4)).reason
             w.command(wire.Answer, 7, incident_id=incident_id, not_after_uptime_ms=1)
-            assert (await reply_to(7, 5)).reason == "too late"
+            assert (await reply_to(7, 5)).code == "late"
             w.room.send("operator/cmd", b'{"cmd":"reboot","session":1,"seq":8,"by":"x","not_after_uptime_ms":1}')
             assert (await reply_to(8, 6)).reason.startswith("malformed")
             for rubbish in (b"", b"\xff\xfe", b"[" * 60_000, b"null", b"{}"):
@@ -289,7 +289,7 @@ def test_a_confirmed_press_that_was_never_tidied_up_is_not_a_call_of_nobody(tmp_
             await w.until("removed", lambda: not entry.exists())
             w.end(signal.SIGKILL)
             entry.write_bytes(kept)
-            raw = json.loads(kept)
+            raw = json.loads(kept)["entry"]
             latched = {key: raw[key] for key in ("press_id", "incident_id", "mono_ns", "utc_us", "clock")}
             latch = tmp_path / "run" / "latch" / f"{raw['press_id']}.json"
             latch.write_text(json.dumps({**latched, "boot_id": boot_id()}))
