@@ -11,6 +11,7 @@ from unitd.errors import DeviceError
 from unitd.messages.media import AccessUnit, Profile, StreamInfo
 from unitd.record.backlog import SessionUnit
 from unitd.runtime.logs import Logger
+from unitd.runtime.supervise import VitalServiceLostError
 
 STALLED_AFTER_S = 2.0
 LOST_AFTER_S = 3.0
@@ -51,7 +52,7 @@ OpenSource = Callable[[CameraTable, Profile], Source]
 Sink = Callable[[SessionUnit], None]
 
 
-class CameraHungError(Exception):
+class CameraHungError(VitalServiceLostError):
     """Too many reading threads hang in FFmpeg: only a new process can free them."""
 
 

@@ -15,7 +15,8 @@ VITAL_RESTARTS = 5
 
 
 class VitalServiceLostError(Exception):
-    """A vital service failed more often than its budget allows: the process ends and systemd starts it afresh."""
+    """A vital service failed more often than its budget allows, or says that only a new process helps: the process ends
+    and systemd starts it afresh."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ async def _keep(service: Service, log: Logger) -> None:
         try:
             await service.run()
             log.warning("service ended", service=service.name)
+        except VitalServiceLostError:
+            raise
         except Exception as error:
             log.error("service failed", service=service.name, error=repr(error), exc_info=True)
         failures = 1 if time.monotonic() - started > HEALTHY_AFTER_S else failures + 1

@@ -38,3 +38,16 @@ def test_a_vital_service_past_its_budget_ends_the_process() -> None:
 
     with patch.object(supervise.asyncio, "sleep", no_pause), pytest.raises(ExceptionGroup):
         asyncio.run(supervise.supervise([Service("time", fails, vital=True)], structlog.get_logger()))
+
+
+def test_a_service_that_only_a_new_process_helps_is_not_started_again() -> None:
+    starts = 0
+
+    async def hopeless() -> None:
+        nonlocal starts
+        starts += 1
+        raise supervise.VitalServiceLostError("every reading thread hangs")
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(supervise.supervise([Service("recorder", hopeless, vital=True)], structlog.get_logger()))
+    assert starts == 1
