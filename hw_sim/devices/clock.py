@@ -44,8 +44,8 @@ class WrongClock:
         }
 
     def step(self, by_s: float = 0.0, *, synced: bool = True) -> None:
-        """Set the clock to `by_s` beside the true time. `synced`: by the time service, which says so by its file; else by
-        somebody's hand, and the time service is not running any more."""
+        """Set the clock to `by_s` beside the true time. `synced`: by the time service, which says so by its file;
+        else by somebody's hand, and the time service is not running any more."""
         if not synced:
             self._flag.unlink(missing_ok=True)
         self._write(f"{by_s:+.3f}")
