@@ -5,7 +5,7 @@ A stamp of boot B at `mono_ns` should say `mono_ns // 1000 + truth` microseconds
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -14,6 +14,7 @@ from unitd.store.chain import TAIL_BYTES
 
 CHAIN_NAME = "core.chain"
 KIND = "clock"
+LARGEST = 1 << 62
 
 
 def truths_of(records: Iterable[Mapping[str, Any]]) -> dict[int, int]:
@@ -21,9 +22,14 @@ def truths_of(records: Iterable[Mapping[str, Any]]) -> dict[int, int]:
     found: dict[int, int] = {}
     for record in records:
         boot, truth_us = record.get("boot"), record.get("true_offset_us")
-        if record.get("kind") == KIND and isinstance(boot, int) and isinstance(truth_us, int) and boot > 0:
+        if record.get("kind") == KIND and _whole(boot) and _whole(truth_us) and boot > 0:
             found[boot] = truth_us
     return found
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    """A number that a stamp can have; JSON's `true` is an int to Python, and damage here."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def read_truths(state_dir: Path) -> dict[int, int]:
