@@ -6,13 +6,13 @@ from collections.abc import Callable
 from hw_sim.control_room.mqtt import Message
 from hw_sim.control_room.several_brokers import SeveralBrokers
 from tests.unit.control_room.fake_transport import FakeTransport
-from unitd.messages.control_room import Site, State
+from unitd.messages.control_room import State
 
 UNIT = "pole-0001"
 
 
 def state(online: bool) -> State:
-    return State(unit=UNIT, online=online, session=1, armed=online, clock="synced", uptime_ms=1, site=Site())
+    return State(unit=UNIT, online=online, session=1, armed=online, clock="synced", uptime_ms=1, site=None)
 
 
 def play(test: Callable[[SeveralBrokers, FakeTransport, FakeTransport, list[Message], list[bool]], None]) -> None:
