@@ -104,7 +104,9 @@ def run_guided(target: Target, inputs: int, seed: int, bar: tqdm) -> Result:  # 
     result = Result(target.name, int(units[1]) if units else done, time.monotonic() - started, _progress(log)[1])
     bar.update(inputs - shown)
     if process.returncode != 0 or units is None or result.inputs < inputs:
-        result.finding = text[-4000:].decode("utf-8", "replace")
+        result.finding = text[max(text.rfind(b"\n ==="), text.rfind(b"\n==="), len(text) - 4000) :].decode(
+            "utf-8", "replace"
+        )
     return result
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from unitd.errors import UNREADABLE, StoreError
 from unitd.store import disk
 
+LARGEST = 999_999_999
+"""Beyond it is damage: with more digits the names of segments would not be read as such, and never be evicted."""
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -68,7 +70,7 @@ def _parse(data: bytes | None) -> Boot | None:
         boot_id, number = raw["boot_id"], raw["boot"]
     except (*UNREADABLE, KeyError, TypeError):
         return None
-    if not isinstance(boot_id, str) or not isinstance(number, int) or number < 1:
+    if not isinstance(boot_id, str) or type(number) is not int or not 1 <= number <= LARGEST:
         return None
     return Boot(boot_id, number)
 

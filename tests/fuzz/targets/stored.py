@@ -30,7 +30,7 @@ from unitd.store.footage import find_footage
 from unitd.store.last_seen import read_last_seen
 from unitd.store.locks import Lock, read_locks
 from unitd.store.outbox import Entry, Outbox, unsealed
-from unitd.store.segment import measure, read_header
+from unitd.store.segment import SegmentKey, measure, read_header
 
 NOW_NS = 1_000_000_000
 SETTINGS = Settings()
@@ -91,6 +91,8 @@ def _boot(base: Path) -> None:
     assert boot.boot >= 1
     assert boot_of(base, "this-boot") == boot
     assert boot_of(base, "next-boot").boot > boot.boot
+    key = SegmentKey(boot.boot + 1, 1)
+    assert SegmentKey.parse(key.file_name) == key, "what this boot films would not be found"
 
 
 def _session(base: Path) -> None:

@@ -3,7 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from unitd.store.boot import Boot, current_boot
+from unitd.store.segment import SegmentKey
 
 
 def _kernel(tmp_path: Path, boot_id: str) -> Path:
@@ -34,3 +37,14 @@ def test_a_damaged_file_never_gives_a_number_used_before(tmp_path: Path) -> None
     after = current_boot(state, _kernel(tmp_path, "bbbb"))
     assert after.boot > 1_000_000
     assert current_boot(state, _kernel(tmp_path, "bbbb")) == after
+
+
+@pytest.mark.parametrize("number", ["99999999999", "true", "-1", "1.5", '"7"', "null"])
+def test_a_number_that_cannot_be_one_is_damage(tmp_path: Path, number: str) -> None:
+    """With eleven digits the boot's segments would not be read as segments: never exported, never evicted."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "boot.json").write_text(f'{{"boot_id": "aaaa", "boot": {number}}}')
+    after = current_boot(state, _kernel(tmp_path, "bbbb"))
+    assert 1_000_000 < after.boot < 100_000_000
+    assert SegmentKey.parse(SegmentKey(after.boot, 1).file_name) == SegmentKey(after.boot, 1)
