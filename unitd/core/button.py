@@ -22,7 +22,7 @@ from unitd.ports import Button, Clock
 
 EDGES_PENDING = 1000
 LATE_S = 0.1
-"""How long an edge may be under way from the kernel to the press thread: assumed, far beyond the interpreter's own 5 ms."""
+"""How long an edge may be under way from the kernel to the press thread; assumed, far beyond the interpreter's 5 ms."""
 LATE_LOOK_S = 0.002
 COMPARE_EVERY_S = 1.0
 
@@ -282,19 +282,19 @@ class PressWatch:
             self.dropped_edges += 1
 
     def _run(self) -> None:
-        compared_ns, told = time.monotonic_ns(), (self.stuck, self.fault)
+        compared_ns, told, late = time.monotonic_ns(), (self.stuck, self.fault), False
         while True:
             now_ns = time.monotonic_ns()
             due_ns = self._judge.due_ns()
             wait_s = STAMP_EVERY_S if due_ns is None else max(0.0, min((due_ns - now_ns) / 1e9, STAMP_EVERY_S))
-            late = due_ns is not None and self._edge_under_way(now_ns - due_ns)
             if late:
-                wait_s = LATE_LOOK_S
+                wait_s, late = LATE_LOOK_S, False
             try:
                 at_ns, closed, line = self._edges.get(timeout=wait_s) if wait_s > 0 else self._edges.get_nowait()
                 self._judge.take(at_ns, closed, line)
             except queue.Empty:
                 now_ns = time.monotonic_ns()
+                late = due_ns is not None and self._edge_under_way(now_ns - due_ns)
                 if not late:
                     self._judge.turn(now_ns)
                 if due_ns is None and now_ns - compared_ns >= COMPARE_EVERY_S * 1e9:
@@ -308,9 +308,8 @@ class PressWatch:
                 self._stamp.watched(self._alive_ns)
 
     def _edge_under_way(self, overdue_ns: int) -> bool:
-        """The filter wants to decide, but a contact is not as its last edge left it: on a busy machine the next edge may
-        be read too late. Its own time decides then, or a spark would become a press; one that was lost is not awaited
-        for ever."""
+        """The filter wants to decide, but a contact is not as its last edge left it: on a busy machine the next edge
+        may come late. Its own time decides then, or a spark would become a press. One that was lost is not awaited."""
         if not 0 <= overdue_ns < LATE_S * 1e9:
             return False
         with contextlib.suppress(Exception):  # a pin that cannot be read now
