@@ -26,6 +26,8 @@ STARTED_NS = 4 * SECOND_NS
 """A core that is older has read its disk, or goes on without it (3 s)."""
 AFTER_CLOSE_NS = 32 * SECOND_NS
 """Post-roll (30 s): so long after an operator's close the place may stay lit."""
+DISK_AGAIN_NS = 15 * SECOND_NS
+"""After a disk has healed, so long until everything that it refused is on it."""
 SILENT_NS = 91 * SECOND_NS
 PERSISTED_NS = 500 * MS_NS
 """On a sound disk and a core that runs, a press is durable by then."""
@@ -43,6 +45,10 @@ class Checker:
         self._press_touch: dict[str, Touch] = {}
         self._boot = 0
         self._boot_ns = 0
+        self._boots: list[tuple[int, int, int]] = []
+        """Of each boot: when its clock was 0, when it began and when its power went."""
+        self._cut_ns = 0
+        self._relit: list[Incident] = []
         self._edge_ns = -(10**12)
         self._closed = False
         self._life_ns = 0
@@ -75,9 +81,15 @@ class Checker:
 
     def booted(self, boot: int, booted_ns: int) -> None:
         self._boot, self._boot_ns = boot, booted_ns
+        if self._boots:
+            self._boots[-1] = (*self._boots[-1][:2], self._cut_ns)
+        self._boots.append((booted_ns, self.now_ns, 10**18))
         self._heard_ns = None
 
     def life_began(self) -> None:
+        for incident in self._relit:  # it was closing when the power went: the post-roll begins again
+            incident.closed_ns = self.now_ns + STARTED_NS
+        self._relit = []
         self._alive, self._hung, self._life_ns = True, False, self.now_ns
         self.counts["starts of core"] += 1
 
@@ -116,25 +128,23 @@ class Checker:
 
     def power_cut(self) -> None:
         """The tmpfs goes. Only what was durable, or is held elsewhere, must come back."""
-        now_ns = self.now_ns
-        sound_ns = max(self._sound_since_ns(), self.day.last_disk_trouble_ns())
+        now_ns = self._cut_ns = self.now_ns
+        sound_ns = max(self._sound_since_ns(), self.day.last_disk_trouble_ns() + DISK_AGAIN_NS)
         durable = self._durable_instants()
         for touch in self.touches:
             if touch.boot != self._boot or not touch.felt or touch.lost or not self._held_by_nobody(touch):
                 continue
-            if any(touch.covers(each) for each in durable):
+            if any(touch.covers(each + self._boot_ns) for each in durable):
                 continue
             if now_ns - max(touch.began_ns, sound_ns) < PERSISTED_NS or self._beyond_kept(touch):
                 touch.lost = "power cut before it was durable"
             else:
                 self.finding("a press was not durable in time", f"touch {touch.number}")
-        for touch in self.touches:
-            if touch.boot == self._boot and touch.ended_ns is None:
-                touch.ended_ns = now_ns
-                self._edge_ns = -(10**12)
         for incident in self.incidents.values():
             if now_ns - max(self._last_word_ns(incident), sound_ns) < 2 * SECOND_NS:
                 incident.doubtful = True
+            if incident.closed_ns is not None and now_ns - incident.closed_ns < AFTER_CLOSE_NS:
+                self._relit.append(incident)
             incident.delivered_ns = incident.answered_ns = None
         self._heard_ns = None
 
@@ -148,7 +158,7 @@ class Checker:
             if path.startswith(head) and path.endswith(".json") and "/." not in path:
                 data = self.day.medium.durably(path)
                 if data:
-                    found.append(int(msgspec.json.decode(data)["mono_ns"]))
+                    found.append(int(msgspec.json.decode(data)["entry"]["mono_ns"]))
         return found
 
     def _sound_since_ns(self) -> int:
@@ -170,7 +180,7 @@ class Checker:
         touch = self._touch()
         if closed:
             if touch is None:
-                touch = Touch(len(self.touches), now_ns, self._boot_ns, self._boot)
+                touch = Touch(len(self.touches), now_ns, self._boot)
                 self.touches.append(touch)
                 self._open_touches.append(touch)
                 self.counts["touches"] += 1
@@ -276,10 +286,16 @@ class Checker:
             incident = self.incidents[alarm.incident_id] = Incident(alarm.incident_id, alarm.kind, began_ns)
             self.counts["incidents"] += 1
         incident.presses.add(alarm.press_id)
+        incident.active_ns = self.now_ns
 
     def _cause(self, alarm: wire.Alarm) -> Touch | None:
         mono_ns = alarm.pressed.mono_ns
-        return next((each for each in reversed(self.touches) if each.covers(mono_ns)), None)
+        for booted_ns, from_ns, until_ns in reversed(self._boots):
+            if from_ns <= mono_ns + booted_ns <= until_ns:
+                for touch in reversed(self.touches):
+                    if touch.covers(mono_ns + booted_ns):
+                        return touch
+        return None
 
     def _reply(self, reply: wire.Reply) -> None:
         key = (reply.session, reply.seq)
@@ -365,6 +381,7 @@ class Checker:
     def _lit_by(self) -> tuple[list[Incident], bool]:
         """Incidents that may light the place now, and whether a touch is not yet known to belong to one."""
         now_ns = self.now_ns
+        self._limits()
         may = [
             each
             for each in self.incidents.values()
@@ -384,6 +401,16 @@ class Checker:
             making = True
         self._open_touches = left
         return may, making
+
+    def _limits(self) -> None:
+        """An incident may be closed by its configured limit, so long after the last press or step. Presses that only
+        count are not known to belong to it, so that its end is not known to the second."""
+        limit_s = self.day.config.incident.close_after_s
+        if limit_s is None:
+            return
+        for incident in self.incidents.values():
+            if incident.closed_ns is None and self.now_ns - incident.active_ns > (limit_s - 2) * SECOND_NS:
+                incident.doubtful = True
 
     def _serving(self, may: list[Incident]) -> list[Incident]:
         """Of those the ones that the lamps may speak of: a person who waits comes before everything else."""
@@ -409,7 +436,7 @@ class Checker:
 
     def _truly_received(self, may: list[Incident], words: str) -> None:
         if not any(each.held_ns is not None for each in self._serving(may)):
-            self.finding(words, ", ".join(each.incident_id for each in may))
+            self.finding(words, ", ".join(map(str, may)))
 
     def _truly_armed(self) -> None:
         if self._heard_ns is None or self.now_ns - self._heard_ns > SILENT_NS:
@@ -434,7 +461,7 @@ class Checker:
                 self.finding("'still trying' too early", str(oldest_ns))
         if words == "calling" and not may and not making:
             self.finding("the caller is told 'calling' though nobody called", "")
-        if words == "ended" and not any(each.close_sent for each in may):
+        if words == "ended" and not any(each.close_sent or each.doubtful for each in may):
             self.finding("the caller is told that the call has ended though nobody ended it", "")
 
     # --- what must be shown ---
@@ -453,11 +480,11 @@ class Checker:
             each
             for each in self.touches[-100:]
             if each.felt and not each.lost and now_ns - each.began_ns > SETTLED_NS and each.incident_id is None
-            and each in self._open_touches
+            and each in self._open_touches and not self._beyond_kept(each)
         ]  # fmt: skip
         open_panics = [each for each in may if each.kind == "panic" and each.surely_open and each.held_ns is not None]
         if (waiting or open_panics) and lamps["yellow"] == "off":
-            self.finding("a caller is left in the dark", f"{[t.number for t in waiting]} {open_panics}")
+            self.finding("a caller is left in the dark", f"touches {[t.number for t in waiting][:5]} {open_panics[:1]}")
         if not may and not making:
             if lamps["yellow"] != "off" or lamps["green"] != "off":
                 self.finding("lamps are lit though nobody called", str(lamps))

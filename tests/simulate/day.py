@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -81,6 +82,7 @@ class Day:
             paths=configuration.PathsTable(state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"),
             clock=configuration.ClockTable(synchronized_file=pole.SYNCHRONIZED),
             brokers=brokers,
+            incident=configuration.IncidentTable(close_after_s=self.chance.choice((None, None, 14_400.0))),
         )
 
     def _rooms(self) -> list[ControlRoom]:
@@ -214,6 +216,8 @@ def run_day(seed: int, length_s: float = DAY_S, show: Callable[[str], None] | No
             day.run()
         except Livelock as error:
             day.checker.finding("core never comes to rest", str(error))
+        except Exception:  # a seed that the simulation itself cannot bear is told by its number, too
+            day.checker.finding("the simulation failed", traceback.format_exc())
     return Outcome(
         seed, day.checker.findings, day.trace.digest, time.process_time() - started, length_s, day.checker.counts,
         day.trace.last,

@@ -11,7 +11,7 @@ GLITCH_NS = 5_000_000
 
 @dataclass
 class Touch:
-    """One finger (or spark) on the button. Instants are of the day; `boot_ns` is when that boot's clock was 0.
+    """One finger (or spark) on the button. Instants are of the day, not of a boot.
 
     `felt`: it was closed for SURE_NS in one go while core watched it, so it may not be lost. `answers` counts the
     alarms that it may rightly have: one, and one more for each core that began to watch while it was closed.
@@ -19,7 +19,6 @@ class Touch:
 
     number: int
     began_ns: int
-    boot_ns: int
     boot: int
     ended_ns: int | None = None
     run_from_ns: int | None = None
@@ -33,9 +32,8 @@ class Touch:
     lost: str = ""
     latch_refused: bool = False
 
-    def covers(self, mono_ns: int) -> bool:
-        """Whether an alarm with that instant may stem from it."""
-        at_ns = mono_ns + self.boot_ns
+    def covers(self, at_ns: int) -> bool:
+        """Whether an alarm of that instant may stem from it."""
         return self.began_ns <= at_ns and (self.ended_ns is None or at_ns <= self.ended_ns)
 
     @property
@@ -59,6 +57,11 @@ class Incident:
     closed_ns: int | None = None
     doubtful: bool = False
     presses: set[str] = field(default_factory=set)
+    active_ns: int = 0
+    """The last press, or step of an operator, that may put off its closing limit."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.incident_id} of {self.began_ns} ({len(self.presses)} presses)"
 
     @property
     def surely_open(self) -> bool:

@@ -42,7 +42,7 @@ class Log:
 
     def warning(self, event: str, **fields: Any) -> None:
         if not self._life.dead:
-            self._day.trace.say("core", event, fields.get("error", ""))
+            self._day.trace.say("core", event)
 
     error = warning
 

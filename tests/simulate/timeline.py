@@ -250,7 +250,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 if turns > LIVELOCK:
                     raise Livelock(f"never at rest: {handle.callback!r}")
                 if not handle.gone:
-                    handle.context.run(handle.callback, *handle.args)
+                    try:
+                        handle.context.run(handle.callback, *handle.args)
+                    except Exception as error:
+                        self.call_exception_handler({"message": "a callback raised", "exception": error})
+                    except BaseException:
+                        if not self.dead:  # else it died within
+                            raise
         finally:
             self._running = False
             asyncio._set_running_loop(before)
