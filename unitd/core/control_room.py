@@ -8,6 +8,7 @@ import msgspec
 
 from unitd.config import BrokerTable, Config
 from unitd.core.commands import CommandDesk
+from unitd.core.fitting import event_payload, state_payload
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.hysteresis import LinkFault
@@ -181,13 +182,13 @@ class ControlRoomDesk:
         self._hub_heard()
 
     def _publish_state(self, link: Uplink, state: wire.State) -> bool:
-        return link.publish(wire.topic(self._unit, "up", "state"), msgspec.json.encode(state), qos=1, retain=True)
+        return link.publish(wire.topic(self._unit, "up", "state"), state_payload(state), qos=1, retain=True)
 
     def _flush_events(self) -> None:
         """Each event goes to every connected broker that has room; while none has, it waits."""
         topic = wire.topic(self._unit, "up", "event")
         while self._events:
-            payload = msgspec.json.encode(self._events[0])
+            payload = event_payload(self._events[0])
             if not any([link.publish(topic, payload, qos=1) for link in self.uplinks]):
                 return
             self._events.popleft()

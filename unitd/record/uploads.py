@@ -28,6 +28,8 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 BESIDE_CALL_BYTES_S = 60_000
 REMEMBERED = 128
+LONGEST_ERROR = 300
+"""A server's reason may be 64 kB; the control room is told its beginning."""
 
 Put = Callable[[UploadWanted, Path, Callable[[], int | None]], Sent]
 
@@ -164,7 +166,7 @@ class Uploads:
             ok=outcome.ok,
             bytes=outcome.bytes,
             sha256=outcome.sha256,
-            error=outcome.error,
+            error=outcome.error[:LONGEST_ERROR],
         )
 
     def _clear(self) -> None:

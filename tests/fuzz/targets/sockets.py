@@ -12,13 +12,16 @@ import msgspec
 
 from tests.fuzz.target import Target, registry
 from unitd.call.record_feed import record_units
+from unitd.core.fitting import event_payload, state_payload
 from unitd.core.workers import WorkerDesk
 from unitd.errors import DeviceError, WireError
+from unitd.messages import control_room as up
 from unitd.messages import media
 from unitd.messages import workers as wire
 from unitd.record.server import MediaServer
 from unitd.runtime.ipc import CoreLink
 
+AT = up.Stamp(utc_us=0, clock="unknown", mono_ns=1)
 STATUS = wire.Status(unit="pole-0001", session=1, armed=True, uptime_s=1.0, clock="synced", control_room_heard=True)
 LOOP = asyncio.new_event_loop()
 
@@ -64,14 +67,17 @@ def worker(data: bytes) -> None:
     events: list[wire.Event] = []
 
     def event(_name: wire.Worker, message: wire.Event) -> None:
-        msgspec.json.encode(message)
         events.append(message)
+        told = up.Event(name=message.name, at=AT, session=1, incident_id=message.incident_id, data=dict(message.data))
+        assert len(event_payload(told)) <= up.MAX_PAYLOAD_BYTES
 
     desk = WorkerDesk(Path("/nowhere"), 1, MagicMock(), _log(), event, lambda: STATUS)
 
     async def run() -> None:
         await desk._serve(_reader(data, wire.MAX_LINE_BYTES), _Writer())  # type: ignore[arg-type]
-        msgspec.json.encode((desk.faults(), desk.facts(), desk.alive()))
+        faults = tuple(up.FaultReport(code=each.code, subject=each.subject, text=each.text) for each in desk.faults())
+        state = up.State(unit="u", online=True, session=1, faults=faults, facts=desk.facts())
+        assert len(state_payload(state)) <= up.MAX_PAYLOAD_BYTES
 
     LOOP.run_until_complete(run())
     assert len(events) <= data.count(b"\n") + 1
