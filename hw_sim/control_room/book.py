@@ -34,7 +34,7 @@ class Clip(msgspec.Struct, kw_only=True):
 
 class Incident(msgspec.Struct, kw_only=True):
     """One incident as the control room knows it. `received_utc_us` is this computer's clock, which is kept right;
-    `pressed_utc_us` is the unit's, as good as `clock` says."""
+    `pressed_utc_us` is the unit's, as good as `clock` says, or what it was corrected to."""
 
     incident_id: str
     unit: str
@@ -44,6 +44,7 @@ class Incident(msgspec.Struct, kw_only=True):
     site: Site | None = None
     clock: ClockQuality = "unknown"
     pressed_utc_us: int = 0
+    pressed_mono_ns: int = 0
     presses: int = 1
     origin: Origin = "press"
     isolated: bool = False

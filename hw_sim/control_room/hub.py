@@ -199,10 +199,13 @@ class Hub:
                 kind=alarm.kind,
                 received_utc_us=now_utc_us(),
                 pressed_utc_us=alarm.pressed.utc_us,
+                pressed_mono_ns=alarm.pressed.mono_ns,
                 clock=alarm.pressed.clock,
                 code=alarm.code,
                 site=alarm.site,
             )
+        if alarm.corrected is not None and alarm.corrected.mono_ns == incident.pressed_mono_ns:
+            incident.pressed_utc_us, incident.clock = alarm.corrected.utc_us, alarm.corrected.clock
         incident.presses = max(incident.presses, alarm.presses)
         incident.site, incident.code, incident.origin = alarm.site, alarm.code, alarm.origin
         incident.asked, incident.isolated = alarm.asked, alarm.isolated
@@ -249,6 +252,7 @@ class Hub:
             kind=each.kind,
             received_utc_us=now_utc_us(),
             pressed_utc_us=each.raised.utc_us,
+            pressed_mono_ns=each.raised.mono_ns,
             clock=each.raised.clock,
             site=unit.state.site,
         )
@@ -257,6 +261,8 @@ class Hub:
     async def _event(self, unit: str, event: Event) -> None:
         self.events = [*self.events[-199:], (unit, event)]
         incident = self.incidents.get(event.incident_id or "")
+        if incident is not None and event.name == "stamp_corrected":
+            self._corrected(incident, event)
         if incident is not None and event.name == "incident_closed":
             incident.over = True
             self._closed(incident)
@@ -264,6 +270,13 @@ class Hub:
             incident.clip.error = str(event.data.get("error") or "the unit gave no reason")
             self._unsaved[incident.incident_id] = incident
         self.on_event(unit, event)
+
+    def _corrected(self, incident: Incident, event: Event) -> None:
+        """The unit has found out when a press really was; that of the incident's first is shown."""
+        utc_us = event.data.get("utc_us")
+        if event.data.get("mono_ns") == incident.pressed_mono_ns and isinstance(utc_us, int):
+            incident.pressed_utc_us, incident.clock = utc_us, "held"
+            self._unsaved[incident.incident_id] = incident
 
     def _closed(self, incident: Incident) -> None:
         incident.stage = "closed"

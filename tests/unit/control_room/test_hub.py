@@ -13,7 +13,7 @@ import pytest
 from hw_sim.control_room.book import Book, Incident
 from hw_sim.control_room.hub import Hub
 from tests.unit.control_room.fake_transport import FakeTransport
-from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Site, Stamp, State
+from unitd.messages.control_room import Alarm, Beat, Event, Fact, OpenIncident, Site, Stamp, State
 
 UNIT = "pole-0001"
 SITE = Site(name="Market Square")
@@ -94,6 +94,30 @@ def test_received_names_the_press_and_the_book_has_it_by_then(tmp_path: Path) ->
 
     with_hub(tmp_path, play)
     assert stored_at_publish == [1]
+
+
+@pytest.mark.parametrize("way", ["event", "alarm"])
+def test_a_press_of_1970_is_shown_at_its_true_time_once_the_unit_knows(tmp_path: Path, way: str) -> None:
+    async def play(hub: Hub, transport: FakeTransport) -> None:
+        incident_id = str(uuid.uuid4())
+        in_1970 = Stamp(utc_us=61_000_000, clock="unknown", mono_ns=5_000_000_000)
+        first = msgspec.structs.replace(alarm(incident_id), pressed=in_1970)
+        transport.say(UNIT, "alarm", first)
+        await true(lambda: incident_id in hub.incidents)
+        incident = hub.incidents[incident_id]
+        assert (incident.pressed_utc_us, incident.clock) == (61_000_000, "unknown")
+        if way == "alarm":
+            true_time = msgspec.structs.replace(stamp(), clock="held")
+            transport.say(UNIT, "alarm", msgspec.structs.replace(first, corrected=true_time, attempt=2))
+        else:
+            for mono_ns, utc_us in ((6_000_000_000, 5), (5_000_000_000, stamp().utc_us)):  # another press's, its own
+                data: dict[str, Fact] = {"press": first.press_id, "utc_us": utc_us, "mono_ns": mono_ns, "boot": 1}
+                event = Event(name="stamp_corrected", at=stamp(), session=3, incident_id=incident_id, data=data)
+                transport.say(UNIT, "event", event)
+        await true(lambda: hub.incidents[incident_id].clock == "held")
+        assert hub.incidents[incident_id].pressed_utc_us == stamp().utc_us
+
+    with_hub(tmp_path, play)
 
 
 def test_a_disk_that_refuses_means_no_received(tmp_path: Path) -> None:
