@@ -22,7 +22,6 @@ from hw_sim.control_room.mqtt import QUEUE_MESSAGES, Message, Transport
 from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, topic
 
 KEEP_ALIVE_S = 30.0
-RECEIVED_QOS = 1
 TAKEN_AT_ONCE = 256
 T = TypeVar("T")
 
@@ -307,7 +306,8 @@ class Hub:
 
     def _say_received(self, unit: str, press_ids: tuple[str, ...]) -> None:
         payload = msgspec.json.encode(Received(press_ids=press_ids))
-        self._transport.publish(topic(unit, "down", "received"), payload, RECEIVED_QOS)
+        # a sign of life is said again in KEEP_ALIVE_S; its acknowledgements would cost the unit 0.1 MB a day
+        self._transport.publish(topic(unit, "down", "received"), payload, qos=1 if press_ids else 0)
 
     # --- disk -------------------------------------------------------------------------------------------------------
 

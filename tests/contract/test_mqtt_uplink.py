@@ -1,14 +1,15 @@
 """The uplink against brokers that misbehave, on the wire over mutual TLS."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hw_sim.pki import Pki
-from unitd.config import BrokerTable
-from unitd.drivers.mqtt import ORDINARY_UNACKED, MqttUplink
+from unitd.config import BrokerTable, HeartbeatTable
+from unitd.drivers.mqtt import DEAD_WAY_MS, ORDINARY_UNACKED, MqttUplink
 from unitd.drivers.tls import client_context
 from unitd.messages.control_room import Stamp
 from unitd.ports import UplinkHandlers, Will
@@ -251,5 +252,24 @@ def test_what_the_kernel_does_not_take_follows_in_order(tmp_path: Path) -> None:
             at = got.find(body, at)
             assert at >= 0
             at += len(body)
+
+    asyncio.run(far.run(test))
+
+
+def test_a_way_that_swallows_what_is_sent_is_given_up_by_the_kernel(tmp_path: Path) -> None:
+    """Neither a ping nor the keep-alive finds it soon enough: TCP itself is told how long it may wait."""
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        assert uplink._client is not None
+        opened = uplink._client.socket()
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == DEAD_WAY_MS
+        assert DEAD_WAY_MS / 1000 + HeartbeatTable().period_s < HeartbeatTable().silent_after_s
 
     asyncio.run(far.run(test))
