@@ -17,7 +17,7 @@ from tests.bench.progress import Progress
 from tests.system.core_alone import BUTTON, World, world
 
 STARTS = 9
-CEILING_S = 1.0
+CEILING_S = 0.5
 READY_WITHIN_S = 15.0
 
 

@@ -1,9 +1,10 @@
-"""A way to a TCP port that counts what a client sends on it, as a mobile network would bill it: at IP level."""
+"""A way to a TCP port that counts what passes on it both ways, as a mobile network would bill it: at IP level."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import struct
 from typing import NamedTuple
@@ -11,12 +12,12 @@ from typing import NamedTuple
 HEADER_BYTES = 20 + 20 + 12
 """IPv4 and TCP with the timestamp option, which Linux uses on every segment."""
 _INFO_BYTES = 144
-_BYTES_RECEIVED_AT, _SEGMENTS_IN_AT = 128, 140
+_BYTES_ACKED_AT, _BYTES_RECEIVED_AT, _SEGMENTS_OUT_AT, _SEGMENTS_IN_AT = 120, 128, 136, 140
 """Offsets in Linux's struct tcp_info (include/uapi/linux/tcp.h; stable, new fields are only appended)."""
 
 
 class Sent(NamedTuple):
-    """What clients have sent: segments (bare acknowledgements too) and the bytes of the stream in them."""
+    """What one side has sent: segments (bare acknowledgements too) and the bytes of the stream in them."""
 
     segments: int
     stream_bytes: int
@@ -28,12 +29,27 @@ class Sent(NamedTuple):
     def since(self, earlier: Sent) -> Sent:
         return Sent(self.segments - earlier.segments, self.stream_bytes - earlier.stream_bytes)
 
+    def and_(self, other: Sent) -> Sent:
+        return Sent(self.segments + other.segments, self.stream_bytes + other.stream_bytes)
+
+
+NOTHING = Sent(0, 0)
+
 
 def received_on(channel: socket.socket) -> Sent:
     """What has come in on a connected socket, told by the kernel."""
+    return _told(channel, _SEGMENTS_IN_AT, _BYTES_RECEIVED_AT)
+
+
+def sent_on(channel: socket.socket) -> Sent:
+    """What has gone out on a connected socket and was acknowledged, told by the kernel."""
+    return _told(channel, _SEGMENTS_OUT_AT, _BYTES_ACKED_AT)
+
+
+def _told(channel: socket.socket, segments_at: int, bytes_at: int) -> Sent:
     info = channel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
-    (stream_bytes,) = struct.unpack_from("=Q", info, _BYTES_RECEIVED_AT)
-    (segments,) = struct.unpack_from("=I", info, _SEGMENTS_IN_AT)
+    (stream_bytes,) = struct.unpack_from("=Q", info, bytes_at)
+    (segments,) = struct.unpack_from("=I", info, segments_at)
     return Sent(segments, stream_bytes)
 
 
@@ -42,7 +58,7 @@ class TcpCounter:
 
     def __init__(self, port: int) -> None:
         self._target = port
-        self._gone = Sent(0, 0)
+        self._gone, self._gone_back = NOTHING, NOTHING
         self._near: set[socket.socket] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -59,8 +75,11 @@ class TcpCounter:
 
     def sent(self) -> Sent:
         """By all clients so far."""
-        every = [self._gone, *(received_on(each) for each in self._near)]
-        return Sent(sum(each.segments for each in every), sum(each.stream_bytes for each in every))
+        return functools.reduce(Sent.and_, (received_on(each) for each in self._near), self._gone)
+
+    def sent_back(self) -> Sent:
+        """To all clients so far."""
+        return functools.reduce(Sent.and_, (sent_on(each) for each in self._near), self._gone_back)
 
     @property
     def open(self) -> int:
@@ -88,8 +107,8 @@ class TcpCounter:
         finally:
             self._near.discard(near)
             with contextlib.suppress(OSError):
-                gone = received_on(near)
-                self._gone = Sent(self._gone.segments + gone.segments, self._gone.stream_bytes + gone.stream_bytes)
+                self._gone = self._gone.and_(received_on(near))
+                self._gone_back = self._gone_back.and_(sent_on(near))
             for end in (writer, far_writer):
                 if end is not None:
                     end.transport.abort()
