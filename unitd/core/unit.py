@@ -36,6 +36,7 @@ class Unit:
         self._on_asked: list[Callable[[Incident], None]] = []
         self._wake = asyncio.Event()
         self._saving: set[asyncio.Task[None]] = set()
+        self._stepped_ns = 0
 
     def first_with(self, send: Callable[[Outputs], bool]) -> None:
         """Call this with the outputs before the reconcilers. When it says True, an alarm has just left: everything else
@@ -71,6 +72,7 @@ class Unit:
         now_ns = self._clock.mono_ns()
         before = self.state
         after = self.state = step(before, event, now_ns, self.settings)
+        self._stepped_ns = now_ns
         changed = after is not before and after != before
         levels = outputs(after, now_ns, self.settings)
         if self._sends(levels):
@@ -118,9 +120,9 @@ class Unit:
         """Let time pass: tick when time alone changes something, and beat at least every `longest_s`."""
         longest_ns = int(longest_s * 1e9)
         while True:
-            now_ns = self._clock.mono_ns()
-            next_ns = next_change_ns(self.state, now_ns, self.settings)
-            wait_ns = longest_ns if next_ns is None else min(next_ns - now_ns, longest_ns)
+            # counted from the last step: what fell due since then, while the loop was busy, has not been done yet
+            next_ns = next_change_ns(self.state, self._stepped_ns, self.settings)
+            wait_ns = longest_ns if next_ns is None else min(max(0, next_ns - self._clock.mono_ns()), longest_ns)
             self._wake.clear()
             woken = await set_within(self._wake, wait_ns / 1e9)
             if not woken and next_ns is not None and self._clock.mono_ns() >= next_ns:

@@ -10,7 +10,7 @@ from unitd.core.unit import AFTER_SEND_S, Unit
 from unitd.messages.control_room import Stamp
 from unitd.model import events as ev
 from unitd.model.incident import Settings
-from unitd.model.outputs import Outputs
+from unitd.model.outputs import TONE_NS, Outputs
 
 
 class Clock:
@@ -141,5 +141,28 @@ def test_a_first_output_that_fails_leaves_the_others_their_turn(tmp_path: Path) 
         bench.press(1)
         assert bench.did == ["lamps 1", "told 1"]
         assert bench.log.failures == ["output failed"]
+
+    run(story)
+
+
+def test_what_falls_due_while_the_loop_is_busy_is_done_at_once(tmp_path: Path) -> None:
+    class Busy(Clock):
+        now_ns = 1_000_000_000
+
+        def mono_ns(self) -> int:
+            return self.now_ns
+
+    async def story() -> None:
+        clock, silent = Busy(), asyncio.Event()
+        snapshot = Snapshot(tmp_path, tmp_path, Disk(), Log())  # type: ignore[arg-type]
+        unit = Unit(Settings(), snapshot, clock, Log())  # type: ignore[arg-type]
+        unit.reconcile_with(lambda levels: None if levels.sounder else silent.set())
+        unit.apply(ev.Pressed("press", "incident", clock.now_ns, 0, "unknown"))
+        clock.now_ns += TONE_NS + 1  # nobody has looked yet when the tone is to end
+        silent.clear()
+        passing = asyncio.create_task(unit.run(lambda: None, 3600.0))
+        async with asyncio.timeout(5):
+            await silent.wait()
+        passing.cancel()
 
     run(story)
