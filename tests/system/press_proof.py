@@ -29,6 +29,7 @@ WAYS: dict[Way, int] = {"short": 45, "killed before": 20, "killed under it": 20,
 """How a press goes, and how often in a hundred."""
 BETWEEN_S = (0.8, 1.6)
 """The sounder answers a press for 0.7 s; the next one is heard anew."""
+ANSWER_S = 2.0
 SETTLE_S = 90.0
 
 
@@ -93,7 +94,14 @@ class Finger:
         touch.release_ns = self._bench.release()
         if killing is not None:
             await killing
-        touch.answered_ns = min((c.mono_ns for c in gpio.history(SOUNDER, touch.edge_ns) if c.value), default=None)
+
+        def answered_ns() -> int | None:
+            return min((each.mono_ns for each in gpio.history(SOUNDER, touch.edge_ns) if each.value), default=None)
+
+        if touch.up and touch.quiet:
+            with contextlib.suppress(TimeoutError):  # one that comes late is seen as late
+                await until(lambda: answered_ns() is not None, ANSWER_S, "an answer", every_s=0.005)
+        touch.answered_ns = answered_ns()
 
 
 class Breaker:
