@@ -14,7 +14,7 @@ ODD = st.one_of(
 
 
 def messages(kind: Any, fixed: dict[str, Any] | None = None) -> st.SearchStrategy[bytes]:
-    """JSON of `kind` (a struct or a union of structs); `fixed` gives fields that stay as they are."""
+    """JSON of `kind` (a struct or a union of structs); `fixed` gives fields their value or strategy."""
     return st.builds(
         _encoded, _of(kinds.type_info(kind), fixed or {}), st.one_of(st.none(), ODD), st.randoms(use_true_random=False)
     )
@@ -26,6 +26,10 @@ def _encoded(message: dict[str, Any], odd: Any, chance: Any) -> bytes:
     return msgspec.json.encode(message)
 
 
+def _fixed(value: Any) -> st.SearchStrategy[Any]:
+    return value if isinstance(value, st.SearchStrategy) else st.just(value)
+
+
 def _of(kind: kinds.Type, fixed: dict[str, Any]) -> st.SearchStrategy[Any]:
     match kind:
         case kinds.UnionType(types=types):
@@ -34,7 +38,7 @@ def _of(kind: kinds.Type, fixed: dict[str, Any]) -> st.SearchStrategy[Any]:
             needed = {tag_field: st.just(tag)} if tag_field else {}
             optional = {}
             for field in fields:
-                value = st.just(fixed[field.name]) if field.name in fixed else _of(field.type, {})
+                value = _fixed(fixed[field.name]) if field.name in fixed else _of(field.type, {})
                 (needed if field.required else optional)[field.encode_name] = value
             return st.fixed_dictionaries(needed, optional=optional)
         case kinds.IntType(ge=low, le=high):

@@ -16,7 +16,7 @@ from unitd.model.incident import State
 from unitd.store.locks import Lock
 from unitd.store.outbox import Entry
 
-COMMAND = {"session": 7, "not_after_uptime_ms": 10_000, "incident_id": INCIDENT}
+COMMAND = {"session": 7, "seq": st.integers(0, 20), "not_after_uptime_ms": 10_000, "incident_id": INCIDENT}
 
 
 def _lines(*strategies: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
