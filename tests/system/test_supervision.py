@@ -88,6 +88,26 @@ async def hung_loop(_tmp_path: Path) -> None:
         await until(lambda: not list(latches.glob("*.json")), 5.0, "the latch is cleared")
 
 
+async def hung_press_thread(_tmp_path: Path) -> None:
+    """The loop runs and systemd would be fed; the thread that judges presses stands still. Core says so itself."""
+    async with Bench(options()) as bench:
+        await bench.wait_ready()
+        assert bench.room is not None
+        hub, core, gpio = bench.room.hub, bench.daemons["core"], bench.gpio
+        bench.kill("core", signal.SIGUSR2)
+        hung_s = time.monotonic()
+        said = "watchdog withheld"
+        await until(lambda: any(each.event == said for each in bench.tail.entries), FOUND_WITHIN_S, said)
+        edge_ns = bench.press(150)
+        lit_ns = await asyncio.to_thread(gpio.wait_output, SOUNDER, True, 5.0, edge_ns)
+        assert lit_ns - edge_ns < FIRST_ANSWER_MS * MS + SLACK_S * 1e9
+        back_ns = await core.wait_ready(FOUND_WITHIN_S + SLACK_S, since_start=1)
+        assert time.monotonic() - hung_s < FOUND_WITHIN_S
+        assert core.last_status == -signal.SIGABRT
+        await until(lambda: len(hub.incidents) == 1, 5.0, "the alarm in the control room", every_s=0.002)
+        assert time.monotonic_ns() - back_ns < (SENT_WITHIN_S + SLACK_S) * 1e9
+
+
 async def hung_disk(_tmp_path: Path) -> None:
     """A pipe that nobody writes to in the place of the boot counter: whoever reads it waits for ever."""
     bench = Bench(options())
@@ -148,6 +168,7 @@ CASES: dict[str, Callable[[Path], Awaitable[None]]] = {
     "hung in an import": lambda path: hung_start(path, "unitd.core.app"),
     "hung in opening the pins": lambda path: hung_start(path, "hw_sim.devices.gpio"),
     "blocked loop": hung_loop,
+    "hung press thread": hung_press_thread,
     "hung disk": hung_disk,
     "hung serial thread": hung_serial,
 }
