@@ -181,7 +181,7 @@ PROCEDURES = [
         "state on disk", lambda base: snapshot(base).load_durable() or snapshot(base)._write(
             msgspec.json.encode(State(boot=1))),
         lambda base: snapshot(base)._write(msgspec.json.encode(State(boot=2))), state_on_disk, 1, 2,
-        atomic("state.json", "core"),
+        ["read state.json", *atomic("state.json", "core")],
     ),
     Procedure(
         "last seen time", lambda base: write_last_seen(base / "state", BUILD_UTC_S + 1),

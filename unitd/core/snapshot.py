@@ -31,6 +31,8 @@ class Snapshot:
         self._writing = False
         self._refused: State | None = None
         self._owes = asyncio.Event()
+        self._found = False
+        self._before: State | None = None
 
     async def run(self) -> None:
         """Offer the state again to a disk that refused it, for ever."""
@@ -38,7 +40,8 @@ class Snapshot:
             await self._owes.wait()
             await asyncio.sleep(AGAIN_S)
             self._owes.clear()
-            if self.disk_failed and self._refused is not None:
+            # one that is being written now is newer, and is owed again if it is refused too
+            if self.disk_failed and not self._writing and self._refused is not None:
                 await self.save_durable(self._refused)
 
     def load_volatile(self) -> State | None:
@@ -46,17 +49,24 @@ class Snapshot:
         return _decode(self._volatile)
 
     def load_durable(self) -> State | None:
-        """What was last on disk, or None; blocks on the disk."""
-        with contextlib.suppress(OSError):
-            disk.make_dirs(self._durable.parent)
-        return _decode(self._durable)
+        """What a predecessor left on the disk, or None, also once ours lies over it; blocks on the disk."""
+        if not self._found:
+            with contextlib.suppress(OSError):
+                disk.make_dirs(self._durable.parent)
+            self._before, self._found = _decode(self._durable), True
+        return self._before
 
     def save_volatile(self, state: State) -> None:
-        """Replace the tmpfs copy; a failure is ignored here (the disk has a copy of each transition)."""
+        """Replace the tmpfs copy. What cannot be replaced is removed: a successor would believe it before the disk's
+        copy, which has each transition."""
         temporary = self._volatile.with_suffix(".tmp")
-        with contextlib.suppress(OSError):
+        try:
             temporary.write_bytes(msgspec.json.encode(state))
             temporary.replace(self._volatile)
+        except OSError:
+            for stale in (self._volatile, temporary):
+                with contextlib.suppress(OSError):
+                    stale.unlink()
 
     async def save_durable(self, state: State) -> None:
         """Bring the disk to the latest state; calls that overlap are merged. Never raises: `disk_failed` says it."""
@@ -81,6 +91,7 @@ class Snapshot:
             self._writing = False
 
     def _write(self, data: bytes) -> None:
+        self.load_durable()  # a disk that was late has not been read yet: not to be lost under ours
         disk.make_dirs(self._durable.parent)
         disk.atomic_write(self._durable, data)
 
