@@ -52,6 +52,8 @@ class CommandDesk:
         self._replies: OrderedDict[tuple[str, int], tuple[bytes, wire.Reply]] = OrderedDict()
         self._highest: dict[str, int] = {}
         self.malformed = 0
+        self.fresh = 0
+        """New commands of this session that came in time: each is a sign of life. An old one proves nothing of now."""
 
     def take(self, role: str, payload: bytes, room: str = "") -> wire.Reply:
         """Judge and carry out one command that came from `room`'s broker; never raises, whatever the bytes."""
@@ -81,6 +83,7 @@ class CommandDesk:
             )
         self._highest[role] = command.seq
         code, reason = self._objection(command, room)
+        self.fresh += code != "late"
         reply = self._reply(role, command, code, reason)
         self._replies[role, command.seq] = digest, reply
         while len(self._replies) > KEPT_REPLIES:

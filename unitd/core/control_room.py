@@ -155,11 +155,13 @@ class ControlRoomDesk:
         if kind == "received":
             self._received(payload)
         elif kind in ("operator/cmd", "maintainer/cmd"):
+            fresh = self._commands.fresh
             reply = self._commands.take(kind.split("/")[0], payload, self._rooms.get(name, ""))
             if reply is not None:
                 self._log.info("command", role=kind, seq=reply.seq, result=reply.result, reason=reply.reason)
                 for link in self.uplinks:
                     link.publish(wire.topic(self._unit, "up", "reply"), msgspec.json.encode(reply), qos=1)
+            if self._commands.fresh != fresh:  # a repeated or late one does not keep the locator lit
                 self._apply(ev.Heard())
         else:
             self.malformed += 1

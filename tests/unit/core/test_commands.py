@@ -66,6 +66,16 @@ def test_refused_with_a_reason_and_without_effect(command: wire.Command, reason:
     assert unit.taken == []
 
 
+def test_only_a_new_command_in_time_is_a_sign_of_life() -> None:
+    unit = Unit()
+    unit.send(accept(seq=5))
+    assert unit.desk.fresh == 1
+    for old in (accept(seq=5), accept(seq=4), accept(session=6), accept(seq=6, until_ms=999)):
+        unit.send(old)
+    unit.desk.take("operator", b"{")
+    assert unit.desk.fresh == 1
+
+
 def test_an_old_seq_is_a_replay() -> None:
     unit = Unit()
     unit.send(accept(seq=5))
