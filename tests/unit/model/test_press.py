@@ -68,3 +68,29 @@ def test_ten_quick_presses_are_ten() -> None:
 
 def test_a_level_told_twice_is_no_edge() -> None:
     assert len(presses([(0, True), (5 * MS, True), (40 * MS, False)], 10**12)) == 1
+
+
+@given(st.lists(st.integers(5 * MS, 20 * MS - 1), min_size=1, max_size=30))
+def test_between_a_spark_and_a_press_either_will_do_but_never_twice(closures_ns: list[int]) -> None:
+    durations = [each for closure in closures_ns for each in (closure, 50 * MS)]
+    assert len(presses(train(durations[:-1]), 10**13)) <= len(closures_ns)
+
+
+@given(st.lists(st.tuples(st.integers(-(10**10), 10**10), st.booleans(), st.booleans()), max_size=60))
+def test_times_in_any_order_raise_nothing_and_the_next_press_fires(
+    steps: list[tuple[int, bool, bool]],
+) -> None:
+    state = press.Filter()
+    for at_ns, closed, as_time in steps:
+        state, _ = press.on_time(state, at_ns) if as_time else press.on_edge(state, closed, at_ns)
+    state, _ = press.on_edge(state, False, 10**11)
+    state, _ = press.on_time(state, 2 * 10**11)
+    assert press.deadline_ns(state) is None
+    state, _ = press.on_edge(state, True, 3 * 10**11)
+    _, accepted = press.on_time(state, 3 * 10**11 + press.ACCEPT_NS)
+    assert accepted == press.Accepted(3 * 10**11, 3 * 10**11 + press.ACCEPT_NS)
+
+
+@given(st.integers(0, 10**12), st.lists(st.booleans(), min_size=1, max_size=20))
+def test_edges_of_one_and_the_same_time_are_no_press(at_ns: int, levels: list[bool]) -> None:
+    assert presses([(at_ns, level) for level in levels] + [(at_ns, False)], at_ns + 10**10) == []
