@@ -80,7 +80,7 @@ def bench(tmp_path: Path) -> Any:
     """As much of a bench as faults and the page look at: a pole with nothing but its link."""
     parts = dict.fromkeys(("camera", "modem", "broker", "disk", "sound", "horn"))
     tail = LogTail({"core": tmp_path / "core.jsonl"})
-    options = SimpleNamespace(processes=("core",))
+    options = SimpleNamespace(processes=("core",), contact="no")
     made = SimpleNamespace(**parts, link=Link(), options=options, tail=tail, unit_id="pole-1", daemons={})
     made.faults = Faults(made)
     return made
@@ -96,7 +96,7 @@ def test_faults_say_what_is_not_there_and_refuse_nonsense(tmp_path: Path) -> Non
         for name, value, said in [
             ("disk", "full", "limited size"),
             ("link", "gone", "it can be cut, slow, off"),
-            ("lnk", "cut", "there are camera, link"),
+            ("lnk", "cut", "there are button, camera, link"),
         ]:
             with pytest.raises(ValueError, match=said):
                 await faults.set(name, value)
