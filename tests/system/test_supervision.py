@@ -21,6 +21,8 @@ HANGS = Path(__file__).parent / "hangs"
 BUTTON, YELLOW, SOUNDER = PINS["button"], PINS["yellow"], PINS["sounder"]
 FOUND_WITHIN_S = 15.0
 SENT_WITHIN_S = 1.0
+PICTURE_S = 2.0
+"""Until a camera that has just been opened gives the picture that the thread hangs over."""
 SLACK_S = 0.5
 """For a busy machine, on top of what is required."""
 FIRST_ANSWER_MS = 200
@@ -133,6 +135,23 @@ async def hung_disk(_tmp_path: Path) -> None:
         assert bench.daemons["core"].starts == 1
 
 
+async def hung_segment_writer(_tmp_path: Path) -> None:
+    """The thread that writes footage waits for the disk for ever: a new process, and no third one in ten minutes."""
+    wanted = dataclasses.replace(options(), processes=("record",), control_room=False, camera=True)
+    bench = Bench(wanted)
+    bench.state_dir.mkdir(parents=True)
+    os.mkfifo(bench.state_dir / "boot.json")
+    async with bench:
+        record = bench.daemons["record"]
+        await record.wait_ready(10)
+        ready_s = time.monotonic()
+        await record.wait_ready(FOUND_WITHIN_S + PICTURE_S, since_start=1)
+        assert time.monotonic() - ready_s < FOUND_WITHIN_S + PICTURE_S
+        assert record.last_status == -signal.SIGABRT
+        assert "writer.py" in record.error_file.read_text()
+        assert (bench.run_dir / "record.stuck").exists()
+
+
 async def hung_serial(tmp_path: Path) -> None:
     """The thread that reads the modem stands still, in a driver that ignores its time-out; a new one takes over."""
     once = tmp_path / "serial"
@@ -171,6 +190,7 @@ CASES: dict[str, Callable[[Path], Awaitable[None]]] = {
     "hung press thread": hung_press_thread,
     "hung disk": hung_disk,
     "hung serial thread": hung_serial,
+    "hung segment writer": hung_segment_writer,
 }
 
 
