@@ -103,6 +103,11 @@ class ClockDesk:
         while len(self._recent) > RECENT_PRESSES:
             del self._recent[next(iter(self._recent))]
 
+    @property
+    def truth_us(self) -> int | None:
+        """UTC minus CLOCK_MONOTONIC in this boot, once it has been found."""
+        return self._truths.get(self.boot)
+
     def corrected(self, press: Press, incident: Incident) -> Stamp | None:
         """What the stamp of a press should have said, when that is known now and was not said then."""
         truth_us = self._truths.get(boot_of(press, incident))

@@ -15,7 +15,7 @@ from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.duty import DutyDesk
 from unitd.core.health import HealthDesk
-from unitd.core.latch import Latch
+from unitd.core.latch import Latch, Latched
 from unitd.core.locks import LockDesk
 from unitd.core.machine import Early, Machine, Watch
 from unitd.core.panel import Panel, lamp_pins
@@ -136,6 +136,12 @@ class Core:
         self.unit.apply(event)
         self.unit.afterwards(lambda: self._served(felt))
 
+    def _rehearse(self, latched: Latched) -> None:
+        """While the glitch filter waits (8 ms), go through what the press will bring about, up to the alarm's bytes,
+        and throw it away: the way is warm when it counts, and faster than cold (docs/benchmarks.md)."""
+        event = ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
+        self._alarms.rehearse(self.unit.rehearse(event))
+
     def _served(self, felt: Felt) -> None:
         """An accepted press has had its effects: the panel follows the state alone now, and the press is told of."""
         latched = felt.latched
@@ -193,7 +199,7 @@ class Core:
             self._control_room.event, self._not_before,
         )  # fmt: skip
         self._alarms.correct_with(self._times.corrected)
-        self._duty = DutyDesk(c, self._clock, lambda: unit.state, unit.apply)
+        self._duty = DutyDesk(c, self._clock, lambda: self._times.truth_us, lambda: unit.state, unit.apply)
         self._locks = LockDesk(
             self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
         )
@@ -224,6 +230,7 @@ class Core:
         watch = self._watch
         unit.apply(ev.ButtonState(watch is not None, watch is not None and watch.stuck, watch.fault if watch else ""))
         self._ready = True
+        self._latch.on_set = lambda latched: self._from_thread(self._rehearse, latched)
         self._restarted()
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)

@@ -11,15 +11,18 @@ from unitd.model.hours import DAY_MIN, Span, parse_hours, within
 from unitd.model.incident import TEST_HOURS, State
 from unitd.ports import Clock
 
-STEP_US = 1_000_000
-"""A clock that is slewed moves less than this between two looks; what moves more was set."""
-
 
 class DutyDesk:
-    """Lives on the loop; applies an event only when something has changed."""
+    """Lives on the loop; applies an event only when something has changed. `truth_us()` is UTC minus CLOCK_MONOTONIC as
+    the clock's desk has found it in this boot, None while it has not."""
 
     def __init__(
-        self, config: Config, clock: Clock, state: Callable[[], State], apply: Callable[[ev.Event], None]
+        self,
+        config: Config,
+        clock: Clock,
+        truth_us: Callable[[], int | None],
+        state: Callable[[], State],
+        apply: Callable[[ev.Event], None],
     ) -> None:
         hours = {each.name: each.hours for each in config.control_rooms}
         hours |= {each.name: each.hours for each in config.duty_numbers}
@@ -29,6 +32,7 @@ class DutyDesk:
         }
         self._zone = zoneinfo.ZoneInfo(config.site.timezone)
         self._clock = clock
+        self._truth_us = truth_us
         self._state = state
         self._apply = apply
 
@@ -40,12 +44,10 @@ class DutyDesk:
 
     def look(self) -> None:
         """Bring the state to what the clock says now."""
-        stamp, state = self._clock.stamp(), self._state()
-        known = stamp.clock != "unknown"
-        offset_us = stamp.utc_us - stamp.mono_ns // 1000
-        if known and (state.utc_offset_us is None or abs(offset_us - state.utc_offset_us) > STEP_US):
-            self._apply(ev.ClockKnown(offset_us))
-        on_duty = self._on_duty(stamp.utc_us) if known else None
+        truth_us, state = self._truth_us(), self._state()
+        if truth_us is not None and truth_us != state.utc_offset_us:
+            self._apply(ev.ClockKnown(truth_us))
+        on_duty = None if truth_us is None else self._on_duty(self._clock.mono_ns() // 1000 + truth_us)
         if on_duty != state.on_duty:
             self._apply(ev.DutyKnown(on_duty))
 
