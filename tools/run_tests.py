@@ -31,11 +31,11 @@ LANES = (("unit", "crash", "contract", "browser"), ("system",))
 """Suites of one lane run one after the other, quick ones first, so that a mistake shows early; both take as long."""
 POLITE = ("unit", "crash")
 """They compute and hold no deadlines: what runs in the other lane against real time goes first."""
-NICENESS = 10
+NICENESS = 5
 GRACE_S = 5.0
 LOOK_EVERY_S = 0.5
 SECOND_TRIES = 3
-"""Up to this many failures of real-time tests may be a shared machine's pause; more are not."""
+"""Up to this many failures may be a pause of a shared machine, on which another lane runs too; more are not."""
 # Programs that tests start; a missing one is named at once and not as fifty odd failures.
 PROGRAMS = (
     "git",
@@ -183,7 +183,7 @@ def read_results(path: Path, tally: Tally) -> None:
 
 
 def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) -> None:
-    """Run the suites; a few tests of real time that failed get a second try, alone, each told by name."""
+    """Run the suites; a few tests that failed get a second try, alone, each told by name."""
     if long or extra:
         named = any((ROOT / argument.partition("::")[0]).exists() for argument in extra)
         runs = [Run("all", [*extra, *(f"tests/{suite}" for suite in ([] if named else suites))], long)]
@@ -192,7 +192,7 @@ def run_pytest(tally: Tally, suites: list[str], long: bool, extra: list[str]) ->
         runs = [Run(suite, [f"tests/{suite}"], long) for suite in suites]
         run_in_lanes(runs)
     failed = [name for run in runs for name in run.tally.failed]
-    if not long and failed and len(failed) <= SECOND_TRIES and all(map(_in_real_time, failed)):
+    if not long and failed and len(failed) <= SECOND_TRIES and all(each.startswith("tests.") for each in failed):
         print(f"again, alone: {', '.join(failed)}", flush=True)
         for run in runs:
             run.second_try()
@@ -214,11 +214,6 @@ def run_in_lanes(runs: list[Run]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def _in_real_time(name: str) -> bool:
-    """Whether a failed test runs real processes against real deadlines, which a pause of a shared machine can break."""
-    return name.startswith(("tests.contract.", "tests.system.", "tests.browser."))
 
 
 class Run:
