@@ -210,6 +210,22 @@ class AlarmDesk:
         waiting.attempt += 1
         waiting.sent_ns = now_ns
         waiting.next_ns = now_ns + resend_after_ns(waiting.attempt)
+        payload = self._payload(waiting)
+        sent = [
+            uplink.publish(topic(self._unit_id, "up", "alarm"), payload, qos=1, token=waiting.press.press_id)
+            for uplink in self._uplinks
+        ]
+        if any(sent) and waiting.attempt == 1:
+            waiting.published_ns = self._clock.mono_ns()
+        return any(sent)
+
+    def rehearse(self, levels: Outputs) -> None:
+        """Make the bytes of the alarms that these would send, and forget them."""
+        for incident, press in levels.alarms:
+            if press.press_id not in self._waiting:
+                self._payload(_Waiting(incident, press, attempt=1))
+
+    def _payload(self, waiting: _Waiting) -> bytes:
         press, incident = waiting.press, waiting.incident
         alarm = Alarm(
             press_id=press.press_id,
@@ -230,14 +246,7 @@ class AlarmDesk:
             recent_hoaxes=incident.recent_hoaxes,
             isolated=self._isolated,
         )
-        payload = msgspec.json.encode(alarm)
-        sent = [
-            uplink.publish(topic(self._unit_id, "up", "alarm"), payload, qos=1, token=press.press_id)
-            for uplink in self._uplinks
-        ]
-        if any(sent) and waiting.attempt == 1:
-            waiting.published_ns = self._clock.mono_ns()
-        return any(sent)
+        return msgspec.json.encode(alarm)
 
     def _persist(self, waiting: _Waiting) -> None:
         if waiting.durable:
@@ -257,6 +266,8 @@ class AlarmDesk:
             press.clock,
             press.boot or incident.boot,
         )
+        # from here on it may be there, whatever is raised: a sync can fail, or a call be given up, after the rename
+        self._on_disk.add(press.press_id)
         try:
             await self._disk.run(lambda: self._outbox.put(entry))
         except OSError as error:
@@ -269,7 +280,6 @@ class AlarmDesk:
             waiting.persisting = False
         self._disk_refused = False
         waiting.durable = True
-        self._on_disk.add(press.press_id)
         self._latch.clear(press.press_id)
         chain(self._log, "persisted", incident.incident_id, self._clock.mono_ns())
         if press.press_id not in self._waiting:  # received while the disk was busy with it

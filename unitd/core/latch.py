@@ -7,6 +7,7 @@ power cut ends the press together with the machine.
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -42,6 +43,8 @@ class Latch:
         """Files of a dead core that said nothing: half-written, or damaged. Removed."""
         self.refused = False
         """The last latch could not be written, or the directory cannot be made."""
+        self.on_set: Callable[[Latched], None] = lambda _latched: None
+        """Called on the thread of `set`, when a press is in the making and what can be kept of it is kept."""
 
     def counts(self) -> dict[str, int]:
         """What went wrong since this core started, by name."""
@@ -53,6 +56,10 @@ class Latch:
 
     def set(self, latched: Latched) -> None:
         """Write the latch; takes some tens of microseconds."""
+        self._write(latched)
+        self.on_set(latched)
+
+    def _write(self, latched: Latched) -> None:
         if self._held >= MAX_LATCHES:
             self.beyond += 1
             return

@@ -81,6 +81,11 @@ class Unit:
         else:
             self._rest(before, after, levels, changed, now_ns)
 
+    def rehearse(self, event: ev.Event) -> Outputs:
+        """What `apply` would bring about, without doing it. Pure."""
+        now_ns = self._clock.mono_ns()
+        return outputs(step(self.state, event, now_ns, self.settings), now_ns, self.settings)
+
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call this when the event applied last has had all its effects: now, unless an alarm has just left."""
         if self._left_over:

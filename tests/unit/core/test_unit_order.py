@@ -166,3 +166,15 @@ def test_what_falls_due_while_the_loop_is_busy_is_done_at_once(tmp_path: Path) -
         passing.cancel()
 
     run(story)
+
+
+def test_a_rehearsal_brings_nothing_about(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        before = bench.unit.state
+        levels = bench.unit.rehearse(ev.Pressed("press-1", "incident", 1, 0, "unknown"))
+        assert [press.press_id for _, press in levels.alarms] == ["press-1"]
+        assert bench.unit.state is before
+        assert bench.did == []
+
+    run(story)
