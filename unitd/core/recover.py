@@ -101,19 +101,17 @@ async def recover(
     volatile = snapshot.load_volatile()
     if found.boot == 0:
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
-    # tmpfs is written at every step and cannot be of another boot: it is never behind the disk
-    state = volatile or durable or State()
     found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]
-    found.state = rebooted(state, found.boot, 0 if volatile else clock.mono_ns())
-    known = {press.press_id for incident in found.state.incidents for press in incident.presses}
+    found.state = _of_this_boot(volatile, durable, found.boot, clock.mono_ns())
+    known, ended = _known(found.state)
     for name in found.quarantined:
         log.error("unreadable outbox entry put aside", file=name)
     for entry in found.entries:
-        if entry.press_id not in known:
+        if entry.press_id not in known and entry.incident_id not in ended:
             known.add(entry.press_id)
             found.presses.append(_event_of(entry))
     for latched in left:
-        if latched.press_id not in known:
+        if latched.press_id not in known and latched.incident_id not in ended:
             known.add(latched.press_id)
             found.presses.append(
                 ev.Pressed(latched.press_id, latched.incident_id, latched.mono_ns, latched.utc_us, latched.clock)
@@ -124,23 +122,78 @@ async def recover(
 def merged(state: State, late: Recovered, durable: State | None, now_ns: int) -> tuple[State, list[ev.Event]]:
     """The running state with what a late disk held, and the presses that are then still to be served; pure.
 
-    What was given boot 0 for want of the counter gets its number: a lock of boot 0 would cover no footage.
+    A state that has a boot's number comes from a core that had seen the disk: what the disk still held of it was older.
     """
-    boot = late.boot or state.boot
-    old = rebooted(durable, boot, now_ns) if durable is not None else State(boot=boot)
-    ours = {each.incident_id for each in state.incidents}
-    incidents = tuple(each if each.boot else replace(each, boot=boot) for each in state.incidents)
-    locks = tuple(
-        replace(each, from_boot=each.from_boot or boot, to_boot=each.to_boot or boot) for each in state.closed_locks
-    )
-    state = replace(
+    boot = late.boot or state.boot or (durable.boot + 1 if durable is not None else 0)
+    if durable is not None and state.boot == 0:
+        state = _joined(_numbered(state, boot), rebooted(durable, boot, now_ns))
+    else:
+        state = _numbered(state, boot)
+    known, ended = _known(state)
+    entries = [each for each in late.entries if each.press_id not in known and each.incident_id not in ended]
+    return state, [_event_of(each) for each in entries]
+
+
+def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_ns: int) -> State:
+    """The state that a starting core goes on from. tmpfs is written at every step and cannot be of another boot: it is
+    never behind the disk, unless who wrote it (boot 0) had not seen the disk."""
+    if volatile is None:
+        return rebooted(durable or State(), boot, now_ns)
+    if volatile.boot == 0 and durable is not None:
+        return _joined(_numbered(volatile, boot), rebooted(durable, boot, now_ns))
+    return _numbered(volatile, boot)
+
+
+def _numbered(state: State, boot: int) -> State:
+    """The same boot by its right number, which was not known: its instants hold, and a lock of boot 0 would cover
+    no footage."""
+    if state.boot == boot:
+        return state
+    was = state.boot
+    return replace(
         state,
         boot=boot,
-        incidents=(*(each for each in old.incidents if each.incident_id not in ours), *incidents),
-        closed_locks=(*old.closed_locks, *locks),
+        incidents=tuple(
+            replace(
+                each,
+                boot=boot if each.boot == was else each.boot,
+                presses=tuple(replace(press, boot=boot) if press.boot == was else press for press in each.presses),
+            )
+            for each in state.incidents
+        ),
+        closed_locks=tuple(
+            replace(
+                each,
+                from_boot=boot if each.from_boot == was else each.from_boot,
+                to_boot=boot if each.to_boot == was else each.to_boot,
+            )
+            for each in state.closed_locks
+        ),
+        past=tuple(replace(each, boot=boot) if each.boot == was else each for each in state.past),
     )
+
+
+def _joined(state: State, old: State) -> State:
+    """`state` with all that lasts of `old`, which was on the disk before it."""
+    ours = {each.incident_id for each in state.incidents}
+    return replace(
+        state,
+        incidents=(*(each for each in old.incidents if each.incident_id not in ours), *state.incidents),
+        closed_locks=(*old.closed_locks, *state.closed_locks),
+        past=(*(each for each in old.past if each.incident_id not in ours), *state.past),
+        uploads=(*old.uploads, *state.uploads),
+        suppressed=old.suppressed + state.suppressed,
+        tested_utc_us=old.tested_utc_us if state.tested_utc_us is None else state.tested_utc_us,
+        test_unanswered=old.test_unanswered or state.test_unanswered,
+    )
+
+
+def _known(state: State) -> tuple[set[str], set[str]]:
+    """The presses that the state holds, and the incidents that have ended with every alarm received: what outbox or
+    latch still hold of these was to be removed, and is no new call."""
     known = {press.press_id for incident in state.incidents for press in incident.presses}
-    return state, [_event_of(entry) for entry in late.entries if entry.press_id not in known]
+    waiting = {each.incident_id for each in state.incidents}
+    return known, {each.incident_id for each in state.past if each.outcome is not None} - waiting
 
 
 def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:

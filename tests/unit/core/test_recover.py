@@ -1,0 +1,84 @@
+"""What a starting core makes of its predecessors' states: no incident is lost, none comes back from the dead."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from tests.crash.core_life import CoreLife
+from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle, pressed
+from unitd.core.recover import Recovered, merged
+from unitd.model import events as ev
+from unitd.model.incident import Past, Settings, State
+from unitd.model.step import step
+from unitd.store.outbox import Entry, Outbox
+
+DAY = 86_400 * S
+SETTINGS = Settings(close_after_ns=14_400 * S)
+ENTRY = Entry(PRESS, INCIDENT, "panic", 1, 0, "unknown", 7)
+
+
+def begun(state: State, boot: int, at_ns: int) -> State:
+    """`state` of `boot` with a press at `at_ns` that was answered."""
+    state = step(replace(state, boot=boot), pressed(SECOND, OTHER, at_ns), at_ns, SETTINGS)
+    state = step(state, ev.AlarmReceived((SECOND,)), at_ns, SETTINGS)
+    return step(state, ev.Answered(OTHER, "Ann"), at_ns, SETTINGS)
+
+
+def recovered(base: Path, volatile: State | None, durable: State | None) -> Recovered:
+    for place, state in (("run/core-state.json", volatile), ("state/core/state.json", durable)):
+        if state is not None:
+            (base / place).parent.mkdir(parents=True, exist_ok=True)
+            (base / place).write_bytes(msgspec.json.encode(state))
+    (base / "state").mkdir(exist_ok=True)
+    (base / "state" / "boot.json").write_text('{"boot_id": "boot-7", "boot": 7}')
+    core = CoreLife(base, "boot-7")
+    core.clock.now_ns = 3 * DAY + 60 * S
+    return asyncio.run(core.recovered())
+
+
+def test_a_boot_that_gets_its_number_late_keeps_its_instants(tmp_path: Path) -> None:
+    now_ns = 3 * DAY
+    found = recovered(tmp_path, begun(State(), 0, now_ns), None)
+    incident = found.state.incidents[0]
+    assert (incident.boot, incident.presses[0].boot, incident.raised_mono_ns) == (7, 7, now_ns)
+    assert step(found.state, ev.Tick(), now_ns + 60 * S, SETTINGS).incidents[0].stage == "answered"
+
+
+def test_incidents_of_before_a_power_cut_outlive_a_core_that_never_saw_the_disk(tmp_path: Path) -> None:
+    found = recovered(tmp_path, begun(State(), 0, 3 * DAY), replace(at("answered"), boot=6))
+    assert [each.incident_id for each in found.state.incidents] == [INCIDENT, OTHER]
+    assert found.state.boot == 7
+
+
+def test_a_late_disk_does_not_bring_back_what_was_closed_in_this_boot() -> None:
+    late = Recovered(boot=7)
+    state, presses = merged(replace(idle(), boot=7), late, replace(at("answered"), boot=7), 3 * DAY)
+    assert (state.incidents, presses) == ((), [])
+
+
+def test_a_late_disk_brings_all_that_lasts() -> None:
+    old = replace(step(at("answered"), ev.UploadOrdered("u", INCIDENT, "https://x/", "t", None), 9 * S, SETTINGS),
+                  boot=6, tested_utc_us=5, test_unanswered=True, suppressed=2)  # fmt: skip
+    state, _ = merged(begun(State(suppressed=1), 0, 3 * DAY), Recovered(boot=7), old, 3 * DAY)
+    assert [each.incident_id for each in state.incidents] == [INCIDENT, OTHER]
+    assert [each.boot for each in state.incidents] == [0, 7]
+    assert [each.incident_id for each in state.past] == [INCIDENT, OTHER]
+    assert (state.tested_utc_us, state.test_unanswered, state.suppressed) == (5, True, 3)
+    assert [each.upload_id for each in state.uploads] == ["u"]
+
+
+def test_an_entry_that_could_not_be_removed_is_no_new_call(tmp_path: Path) -> None:
+    Outbox(tmp_path / "state" / "outbox").put(ENTRY)
+    ended = State(boot=7, past=(Past(INCIDENT, 7, 1, 0, "unknown", "genuine"),))
+    found = recovered(tmp_path, ended, None)
+    assert (found.presses, found.found) == ([], [PRESS])
+    assert merged(ended, Recovered(boot=7, entries=[ENTRY]), None, 1)[1] == []
+
+
+def test_an_incident_that_was_closed_and_not_received_still_is_an_alarm(tmp_path: Path) -> None:
+    Outbox(tmp_path / "state" / "outbox").put(ENTRY)
+    closed = step(step(at("sent"), ev.Closed(INCIDENT, "Ann", "hoax"), 3 * S, SETTINGS), ev.Tick(), DAY, SETTINGS)
+    found = recovered(tmp_path, replace(closed, boot=7), None)
+    assert [press.received for each in found.state.incidents for press in each.presses] == [False]
