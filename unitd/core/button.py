@@ -20,6 +20,8 @@ from unitd.model import contact, press
 from unitd.model.contact import Kind, Line
 from unitd.ports import Button, Clock
 
+OUT_OF_THE_WAY_S = 0.001
+"""The press thread rests so long after a press: the loop, which sends the alarm now, has the interpreter to itself."""
 EDGES_PENDING = 1000
 LATE_S = 0.1
 """How long an edge may be under way from the kernel to the press thread; assumed, far beyond the interpreter's 5 ms."""
@@ -215,8 +217,13 @@ class PressWatch:
         self._unbroken = unbroken
         before = stamp.before if stamp is not None else None
         known = "" if before is None else "button_stuck" if before.stuck else before.fault
+
+        def pressed(felt: Felt) -> None:
+            on_press(felt)
+            time.sleep(OUT_OF_THE_WAY_S)
+
         self._judge = PressJudge(
-            panel, latch, clock, boot_id, stuck_after_s, on_press, on_stuck, new_id, kind=kind, before=known
+            panel, latch, clock, boot_id, stuck_after_s, pressed, on_stuck, new_id, kind=kind, before=known
         )
         self._edges: queue.Queue[tuple[int, bool, Line]] = queue.Queue(EDGES_PENDING)
         self._alive_ns = time.monotonic_ns()
