@@ -266,10 +266,11 @@ class Core:
                 self._log.error("disk not read", error=repr(error))
             else:
                 self._log.warning("disk ready late", boot=late.boot, entries=len(late.entries))
+                recovered.quarantined += late.quarantined  # the health desk reports from this list
                 held = [each.press_id for each in late.entries]
                 self._alarms.held(held, late.durable)
                 state, presses = merged(self.unit.state, late, durable, self._clock.mono_ns())
-                self.unit.restore(state)
+                self.unit.take_over(state)
                 for press in presses:
                     self.unit.apply(press)
                 self._alarms.settle(held)

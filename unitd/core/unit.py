@@ -63,6 +63,12 @@ class Unit:
         self.state = state
         self.apply(ev.Tick())
 
+    def take_over(self, state: State) -> None:
+        """Go on from the state joined with what a late disk held. No event brought that, so it is saved here."""
+        self.restore(state)
+        self._snapshot.save_volatile(self.state)
+        self._save_durable()
+
     def apply(self, event: ev.Event) -> None:
         """Take one event: step, send, reconcile, snapshot; only then tell of stages.
 
@@ -153,9 +159,12 @@ class Unit:
                 for tell in self._on_stage:
                     tell(msgspec.structs.replace(known[incident_id], stage="closed"))
         if _lasting(after) != _lasting(before):
-            task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))
-            self._saving.add(task)
-            task.add_done_callback(self._saving.discard)
+            self._save_durable()
+
+    def _save_durable(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
 
 
 def _lasting(state: State) -> State:

@@ -9,7 +9,7 @@ from unitd.core.snapshot import Snapshot
 from unitd.core.unit import AFTER_SEND_S, Unit
 from unitd.messages.control_room import Stamp
 from unitd.model import events as ev
-from unitd.model.incident import Settings
+from unitd.model.incident import Settings, State
 from unitd.model.outputs import TONE_NS, Outputs
 
 
@@ -176,5 +176,17 @@ def test_a_rehearsal_brings_nothing_about(tmp_path: Path) -> None:
         assert [press.press_id for _, press in levels.alarms] == ["press-1"]
         assert bench.unit.state is before
         assert bench.did == []
+
+    run(story)
+
+
+def test_what_a_late_disk_brought_is_saved_with_what_came_meanwhile(tmp_path: Path) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        bench.unit.take_over(State(suppressed=3))
+        snapshot = Snapshot(tmp_path, tmp_path, Disk(), Log())  # type: ignore[arg-type]
+        assert snapshot.load_volatile() == State(suppressed=3)
+        await asyncio.gather(*bench.unit._saving)
+        assert snapshot.load_durable() == State(suppressed=3)
 
     run(story)
