@@ -109,6 +109,20 @@ def test_a_preferred_room_that_does_not_answer_leaves_the_call_where_it_can_be()
     asyncio.run(run())
 
 
+def test_a_room_that_is_preferred_while_another_is_dialled_gets_the_call() -> None:
+    async def run() -> None:
+        async with linked() as (link, owner, _, __):
+
+            async def meanwhile(_: EndpointTable) -> None:
+                link.prefer(("police", "council"))
+
+            link._trust = meanwhile
+            await until(lambda: link.up == "police", "the one that is wanted by then")
+            assert owner.told == ["up police"]
+
+    asyncio.run(run())
+
+
 def test_names_that_are_not_known_change_nothing() -> None:
     async def run() -> None:
         async with linked() as (link, _, rooms, __):

@@ -93,7 +93,10 @@ class EndpointLink:
         """Dial the endpoints in their order, for ever; each loss starts again with the first."""
         pause_s = FIRST_PAUSE_S
         while True:
-            for endpoint in self._endpoints:
+            wanted = self._endpoints
+            for endpoint in wanted:
+                if self._endpoints is not wanted:  # others are wanted since
+                    break
                 started_s = time.monotonic()
                 if await self._try(endpoint):
                     pause_s = FIRST_PAUSE_S if time.monotonic() - started_s > SILENT_AFTER_S else pause_s
@@ -105,6 +108,7 @@ class EndpointLink:
         """Dial one endpoint and stay with it until it is lost; whether it answered at all."""
         self.attempts += 1
         reason = ""
+        wanted = self._endpoints
         try:
             async with websockets.connect(
                 endpoint.url,
@@ -117,6 +121,8 @@ class EndpointLink:
                 compression=None,
                 proxy=None,
             ) as socket:
+                if self._endpoints is not wanted and self._endpoints[0].name != endpoint.name:
+                    return True  # another is wanted since: it would stay here and never move
                 reason = await self._stay(socket, endpoint.name)
         except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
             if self.up is None:
