@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from unitd.config import BrokerTable, Config
+from unitd.config import BrokerTable, Config, ControlRoomTable
 from unitd.core.commands import CommandDesk
 from unitd.core.fitting import event_payload, state_payload
 from unitd.messages import control_room as wire
@@ -59,7 +59,7 @@ class ControlRoomDesk:
         self._alarm_acked = alarm_acked
         self._broker_connected = broker_connected
         self._hub_heard = hub_heard
-        self._rooms = {broker: room.name for room in reversed(config.control_rooms) for broker in room.brokers}
+        self._rooms = rooms_of(config.control_rooms)
         self._beat_s = config.heartbeat.period_s
         self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
         self._told: wire.State | None = None
@@ -227,6 +227,15 @@ class ControlRoomDesk:
             for link in self.uplinks:
                 link.publish(wire.topic(self._unit, "up", "beat"), msgspec.json.encode(beat), qos=0)
             await asyncio.sleep(self._beat_s)
+
+
+def rooms_of(rooms: tuple[ControlRoomTable, ...]) -> dict[str, str]:
+    """Whose word a broker brings; "" where several rooms share it, as nobody can tell then. Pure."""
+    owners: dict[str, set[str]] = {}
+    for room in rooms:
+        for broker in room.brokers:
+            owners.setdefault(broker, set()).add(room.name)
+    return {broker: "" if len(names) > 1 else min(names) for broker, names in owners.items()}
 
 
 def _urgent(state: wire.State) -> object:

@@ -113,7 +113,7 @@ class Incident(msgspec.Struct, frozen=True):
     recent_hoaxes: int = 0
     extended_mono_ns: int = 0
     taken_by: str = ""
-    """The control room that accepted or answered last: the call goes there."""
+    """The control room that answered last, or before that accepted last, if it is known: the call goes there."""
 
     @property
     def open(self) -> bool:

@@ -21,7 +21,7 @@ def lamps(state: State, now_ns: int, settings: Settings) -> Lamps:
         return Lamps("off", "off", "steady" if lit else "off")
     if incident.stage == "answered":
         return Lamps("steady", "steady", "steady")
-    return Lamps("steady" if incident.reached("received") else "flashing", "off", "steady")
+    return Lamps("steady" if incident.received_mono_ns is not None else "flashing", "off", "steady")
 
 
 def control_room_heard(state: State, now_ns: int, settings: Settings) -> bool:

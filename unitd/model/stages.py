@@ -17,7 +17,7 @@ def further(incident: Incident, stage: Stage, now_ns: int) -> Incident:
     if STAGES.index(stage) <= STAGES.index(incident.stage):
         return incident
     received_ns = incident.received_mono_ns
-    if received_ns is None and STAGES.index(stage) >= STAGES.index("received"):
+    if received_ns is None and stage in ("received", "accepted", "answered"):  # a limit closes what nobody received
         received_ns = now_ns
     return msgspec.structs.replace(incident, stage=stage, stage_mono_ns=now_ns, received_mono_ns=received_ns)
 

@@ -48,15 +48,16 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.Heard():
             state = msgspec.structs.replace(state, heard_mono_ns=now_ns)
         case ev.Accepted(incident_id, by, room):
-            state = _advance(state, incident_id, "accepted", now_ns, accepted_by=by, taken_by=room)
+            state = _advance(state, incident_id, "accepted", now_ns, room, accepted_by=by)
         case ev.Answered(incident_id, by, room):
-            state = _advance(state, incident_id, "answered", now_ns, answered_by=by, taken_by=room)
+            state = _advance(state, incident_id, "answered", now_ns, room, answered_by=by)
         case ev.Closed():
             incident = state.incident(event.incident_id)
             if incident is not None and incident.active:
                 if incident.origin == "periodic":
                     state = msgspec.structs.replace(state, test_unanswered=False)
-                state = closing(state, incident, now_ns, by=event.by, outcome=event.outcome, note=event.note)
+                known = further(incident, "received", now_ns)  # by who closes it, if by nobody else
+                state = closing(state, known, now_ns, by=event.by, outcome=event.outcome, note=event.note)
         case ev.Extended(incident_id, _, for_ns):
             until_ns = now_ns + min(for_ns, LONGEST_EXTENSION_NS)
             state = _change(state, incident_id, extended_mono_ns=until_ns)
@@ -106,6 +107,8 @@ def refusal(state: State, event: ev.Event) -> str | None:
                 return "no such open incident"
             if not incident.active:
                 return f"the incident is {incident.stage} already"
+            if isinstance(event, ev.Extended) and incident.origin == "periodic":
+                return "a periodic test ends by itself"
         case ev.IsolationEnded() if state.isolation is None:
             return "the unit is not isolated"
         case ev.Raised() if _too_many(state, event):
@@ -189,10 +192,13 @@ def _mark(state: State, press_ids: tuple[str, ...], now_ns: int, stage: Stage) -
     return state
 
 
-def _advance(state: State, incident_id: str, stage: Stage, now_ns: int, **who: str) -> State:
+def _advance(state: State, incident_id: str, stage: Stage, now_ns: int, room: str, **who: str) -> State:
+    """An operator of `room` has gone so far; the call goes there, but not away from somebody who talks already."""
     incident = state.incident(incident_id)
     if incident is None or not incident.active:
         return state
+    if room and not (stage == "accepted" and incident.stage == "answered"):
+        who["taken_by"] = room
     if incident.origin == "periodic":
         state = msgspec.structs.replace(state, test_unanswered=False)
     return put(state, further(msgspec.structs.replace(incident, **who), stage, now_ns))

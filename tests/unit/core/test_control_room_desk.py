@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from unitd.config import BrokerTable, Config
-from unitd.core.control_room import EVENT_PACE, EVENTS_KEPT, ControlRoomDesk
+from unitd.config import BrokerTable, Config, ControlRoomTable
+from unitd.core.control_room import EVENT_PACE, EVENTS_KEPT, ControlRoomDesk, rooms_of
 from unitd.messages import control_room as wire
 from unitd.model.hysteresis import BACK_AFTER_NS, LOST_AFTER_NS
 from unitd.ports import UplinkHandlers, Will
@@ -139,3 +139,9 @@ def test_faults_that_come_and_go_are_told_at_a_pace_and_incidents_at_once() -> N
         telling.cancel()
 
     asyncio.run(run())
+
+
+def test_a_broker_that_rooms_share_speaks_for_none_of_them() -> None:
+    council = ControlRoomTable(name="council", brokers=("town", "both"))
+    police = ControlRoomTable(name="police", brokers=("force", "both"))
+    assert rooms_of((council, police)) == {"town": "council", "force": "police", "both": ""}

@@ -1,6 +1,7 @@
 """The lamp table and the microphone gate of the protocol, row by row and over every state."""
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.model.worlds import INCIDENT, PRESS, SETTINGS, S, at, every_state, idle, pressed
 from unitd.model import events as ev
@@ -30,6 +31,15 @@ def test_lamp_table(stage: str, shown: tuple[str, str, str], words: str | None) 
     now = NOW if stage != "closed" else 60 * S
     assert lamps(state, now, SETTINGS) == shown
     assert outputs(state, now, SETTINGS).prompt == words
+
+
+def test_a_limit_that_closes_what_nobody_received_says_so() -> None:
+    limited = replace(SETTINGS, close_after_ns=100 * S)
+    state = step(at("sent"), ev.Tick(), 200 * S, limited)
+    assert [each.stage for each in state.incidents] == ["closing"]
+    assert lamps(state, 200 * S, limited).yellow == "flashing"
+    state = step(at("sent"), ev.Closed(INCIDENT, "Ann", "genuine"), 9 * S, limited)
+    assert lamps(state, 9 * S, limited).yellow == "steady"
 
 
 def test_idle_locator_is_lit_only_while_armed_and_heard() -> None:

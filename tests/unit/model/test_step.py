@@ -1,5 +1,7 @@
 """The policy of an incident, from every state."""
 
+import dataclasses
+
 import pytest
 
 from tests.unit.model.worlds import (
@@ -146,6 +148,18 @@ def test_refusals_say_why() -> None:
     assert refusal(idle(), ev.Answered(INCIDENT, "Ann")) == "no such open incident"
     assert refusal(at("closing"), ev.Answered(INCIDENT, "Ann")) == "the incident is closing already"
     assert refusal(at("raised"), ev.Answered(INCIDENT, "Ann")) is None
+    test = step(idle(), dataclasses.replace(raised("test"), origin="periodic"), 0, SETTINGS)
+    assert refusal(test, ev.Extended(INCIDENT, "Ann", S)) == "a periodic test ends by itself"
+
+
+def test_a_call_goes_to_the_room_that_has_taken_it_and_not_away_from_who_talks() -> None:
+    state = step(at("received"), ev.Accepted(INCIDENT, "Ann", "council"), 9 * S, SETTINGS)
+    state = step(state, ev.Answered(INCIDENT, "Ann", ""), 9 * S, SETTINGS)  # by a broker that belongs to nobody
+    assert only(state).taken_by == "council"
+    state = step(state, ev.Accepted(INCIDENT, "Bob", "police"), 9 * S, SETTINGS)
+    assert (only(state).accepted_by, only(state).taken_by) == ("Bob", "council")
+    state = step(state, ev.Answered(INCIDENT, "Bob", "police"), 9 * S, SETTINGS)
+    assert only(state).taken_by == "police"
 
 
 def test_a_reboot_keeps_the_incident_and_forgets_the_instants() -> None:
