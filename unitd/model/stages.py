@@ -14,12 +14,11 @@ def put(state: State, incident: Incident) -> State:
 
 def further(incident: Incident, stage: Stage, now_ns: int) -> Incident:
     """The incident at `stage`, unless it is there or beyond."""
+    if incident.received_mono_ns is None and stage in ("received", "accepted", "answered"):
+        incident = msgspec.structs.replace(incident, received_mono_ns=now_ns)  # also after a limit has closed it
     if STAGES.index(stage) <= STAGES.index(incident.stage):
         return incident
-    received_ns = incident.received_mono_ns
-    if received_ns is None and stage in ("received", "accepted", "answered"):  # a limit closes what nobody received
-        received_ns = now_ns
-    return msgspec.structs.replace(incident, stage=stage, stage_mono_ns=now_ns, received_mono_ns=received_ns)
+    return msgspec.structs.replace(incident, stage=stage, stage_mono_ns=now_ns)
 
 
 def closing(state: State, incident: Incident, now_ns: int, *, by: str, outcome: Outcome, note: str) -> State:

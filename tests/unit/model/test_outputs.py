@@ -38,6 +38,8 @@ def test_a_limit_that_closes_what_nobody_received_says_so() -> None:
     state = step(at("sent"), ev.Tick(), 200 * S, limited)
     assert [each.stage for each in state.incidents] == ["closing"]
     assert lamps(state, 200 * S, limited).yellow == "flashing"
+    state = step(state, ev.AlarmReceived((PRESS,)), 201 * S, limited)
+    assert lamps(state, 201 * S, limited).yellow == "steady"
     state = step(at("sent"), ev.Closed(INCIDENT, "Ann", "genuine"), 9 * S, limited)
     assert lamps(state, 9 * S, limited).yellow == "steady"
 
