@@ -265,6 +265,7 @@ class AlarmDesk:
             press.utc_us,
             press.clock,
             press.boot or incident.boot,
+            incident.origin,
         )
         # from here on it may be there, whatever is raised: a sync can fail, or a call be given up, after the rename
         self._on_disk.add(press.press_id)

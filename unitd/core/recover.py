@@ -200,5 +200,12 @@ def _event_of(entry: Entry) -> ev.Pressed | ev.Raised:
     if entry.kind == "panic":
         return ev.Pressed(entry.press_id, entry.incident_id, entry.mono_ns, entry.utc_us, entry.clock, entry.boot)
     return ev.Raised(
-        entry.press_id, entry.incident_id, entry.kind, entry.mono_ns, entry.utc_us, entry.clock, entry.boot
+        entry.press_id,
+        entry.incident_id,
+        entry.kind,
+        entry.mono_ns,
+        entry.utc_us,
+        entry.clock,
+        entry.boot,
+        entry.origin,
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from unitd.errors import UNREADABLE
-from unitd.model.incident import Kind
+from unitd.model.incident import Kind, Origin
 from unitd.store import disk
 
 
@@ -27,6 +27,7 @@ class Entry(msgspec.Struct, frozen=True):
     utc_us: int
     clock: str
     boot: int
+    origin: Origin = "command"
 
 
 class _Sealed(msgspec.Struct, frozen=True):

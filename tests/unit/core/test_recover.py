@@ -82,3 +82,21 @@ def test_an_incident_that_was_closed_and_not_received_still_is_an_alarm(tmp_path
     closed = step(step(at("sent"), ev.Closed(INCIDENT, "Ann", "hoax"), 3 * S, SETTINGS), ev.Tick(), DAY, SETTINGS)
     found = recovered(tmp_path, replace(closed, boot=7), None)
     assert [press.received for each in found.state.incidents for press in each.presses] == [False]
+
+
+def test_a_periodic_test_that_the_outbox_alone_remembers_ends_by_itself(tmp_path: Path) -> None:
+    async def first_life() -> None:
+        core = CoreLife(tmp_path, "boot-7")
+        await core.start()
+        core.unit.apply(ev.Raised(PRESS, INCIDENT, "test", 1, 0, "unknown", origin="periodic"))
+        await core.settled()
+        await core.end()
+
+    asyncio.run(first_life())
+    (tmp_path / "run" / "core-state.json").unlink()
+    (tmp_path / "state" / "core" / "state.json").unlink()
+    found = recovered(tmp_path, None, None)
+    state = step(found.state, found.presses[0], 3 * DAY, SETTINGS)
+    assert [each.origin for each in state.incidents] == ["periodic"]
+    state = step(state, ev.Tick(), 3 * DAY + SETTINGS.test_answer_within_ns, SETTINGS)
+    assert [each.stage for each in state.incidents] == ["closing"]
