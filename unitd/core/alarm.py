@@ -211,13 +211,17 @@ class AlarmDesk:
         waiting.sent_ns = now_ns
         waiting.next_ns = now_ns + resend_after_ns(waiting.attempt)
         payload = self._payload(waiting)
-        sent = [
-            uplink.publish(topic(self._unit_id, "up", "alarm"), payload, qos=1, token=waiting.press.press_id)
-            for uplink in self._uplinks
-        ]
+        sent = [self._publish(uplink, payload, waiting.press.press_id) for uplink in self._uplinks]
         if any(sent) and waiting.attempt == 1:
             waiting.published_ns = self._clock.mono_ns()
         return any(sent)
+
+    def _publish(self, uplink: Uplink, payload: bytes, press_id: str) -> bool:
+        try:
+            return uplink.publish(topic(self._unit_id, "up", "alarm"), payload, qos=1, token=press_id)
+        except Exception:  # noqa: BLE001 - one client that fails must not keep the alarm from the other brokers
+            self._log.exception("alarm not handed over", broker=uplink.name)
+            return False
 
     def rehearse(self, levels: Outputs) -> None:
         """Make the bytes of the alarms that these would send, and forget them."""
