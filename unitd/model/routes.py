@@ -30,7 +30,7 @@ def next_rung_ns(incident: Incident, routes: Routes) -> int | None:
     if not incident.unanswered:
         return None
     instants = []
-    if len(incident.asked) < len(routes.rooms):
+    if _not_asked(incident, routes):
         instants.append(_ask_due_ns(incident, routes))
     if routes.numbers and incident.kind in URGENT:
         instants.append(_sms_due_ns(incident, routes))
@@ -54,7 +54,7 @@ def _climb(incident: Incident, on_duty: tuple[str, ...] | None, now_ns: int, rou
         return msgspec.structs.replace(incident, sms=()) if incident.sms else incident
     if incident.sms and incident.reached("received") and not incident.sms[0].received:
         incident = msgspec.structs.replace(incident, sms=())  # it said "not received", which is no longer so
-    while len(incident.asked) < len(routes.rooms) and now_ns >= _ask_due_ns(incident, routes):
+    while _not_asked(incident, routes) and now_ns >= _ask_due_ns(incident, routes):
         rung_ns = _ask_due_ns(incident, routes)
         asked = (*incident.asked, _next_room(incident, on_duty, routes))
         incident = msgspec.structs.replace(incident, asked=asked, asked_mono_ns=rung_ns)
@@ -86,8 +86,13 @@ def _sms_due_ns(incident: Incident, routes: Routes) -> int:
     return incident.sms_mono_ns + min(pause_ns, routes.sms_longest_pause_ns)
 
 
+def _not_asked(incident: Incident, routes: Routes) -> list[str]:
+    """By name, not by number: rooms may have been renamed while core was restarted."""
+    return [room for room in routes.rooms if room not in incident.asked]
+
+
 def _next_room(incident: Incident, on_duty: tuple[str, ...] | None, routes: Routes) -> str:
-    left = [room for room in routes.rooms if room not in incident.asked]
+    left = _not_asked(incident, routes)
     return next((room for room in left if on_duty is None or room in on_duty), left[0])
 
 

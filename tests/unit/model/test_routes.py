@@ -50,6 +50,13 @@ class Life:
         return [goal.number for _, goal in goals]
 
 
+def test_rooms_that_were_renamed_meanwhile_are_asked_too() -> None:
+    before = Life().apply(PRESS).until(30)
+    renamed = Settings(routes=msgspec.structs.replace(ROUTES, rooms=("county", "force")))
+    after = Life(renamed, before.state).until(90)
+    assert after.incident.asked[3:] == ("county", "force")
+
+
 def test_unreceived_asks_one_room_after_the_other() -> None:
     life = Life().apply(PRESS)
     assert life.incident.asked == ("council",)
