@@ -32,7 +32,11 @@ SILENT_NS = 91 * SECOND_NS
 PERSISTED_NS = 500 * MS_NS
 """On a sound disk and a core that runs, a press is durable by then."""
 MICROPHONE_IN = ("panic", "voice", "test")
+TEST_NS = 1000 * SECOND_NS
+"""A periodic test has ended by itself (answer_within_s and post-roll)."""
 MOST_KEPT = 64
+MOST_IN_MEMORY = 520
+"""The largest bound that the product sets itself is 500 (calls that wait for the disk)."""
 
 
 class Checker:
@@ -63,7 +67,7 @@ class Checker:
         self._open_touches: list[Touch] = []
         self._desired: worker_wire.Desired | None = None
         self._desired_ns = 0
-        self._sounder_ns = 0
+        self._sounder_ns = self._looks = 0
         self._final = False
         self._unheld: list[Touch] = []
 
@@ -134,9 +138,9 @@ class Checker:
         for touch in self.touches:
             if touch.boot != self._boot or not touch.felt or touch.lost or not self._held_by_nobody(touch):
                 continue
-            if any(touch.covers(each + self._boot_ns) for each in durable):
+            if any(touch.covers(each + self._boot_ns) for each in durable) or self._beyond_kept(touch):
                 continue
-            if now_ns - max(touch.began_ns, sound_ns) < PERSISTED_NS or self._beyond_kept(touch):
+            if now_ns - max(touch.began_ns, sound_ns) < PERSISTED_NS:
                 touch.lost = "power cut before it was durable"
             else:
                 self.finding("a press was not durable in time", f"touch {touch.number}")
@@ -276,7 +280,9 @@ class Checker:
             began_ns = touch.began_ns
         elif alarm.kind == "test":
             self._test_alarms.add(alarm.press_id)
-            if len(self._test_alarms) > self._tests_allowed:
+            every_s = self.day.config.test_alarm.every_s
+            periodic = 0 if every_s is None else 1 + self._boot + self.now_ns // int(every_s * 1e9)
+            if len(self._test_alarms) > self._tests_allowed + periodic:
                 self.finding("a test alarm that nobody ordered", alarm.press_id)
             began_ns = self.now_ns
         else:
@@ -286,7 +292,7 @@ class Checker:
             incident = self.incidents[alarm.incident_id] = Incident(alarm.incident_id, alarm.kind, began_ns)
             self.counts["incidents"] += 1
         incident.presses.add(alarm.press_id)
-        incident.active_ns = self.now_ns
+        incident.active_ns = max(incident.active_ns, began_ns)
 
     def _cause(self, alarm: wire.Alarm) -> Touch | None:
         mono_ns = alarm.pressed.mono_ns
@@ -300,6 +306,8 @@ class Checker:
     def _reply(self, reply: wire.Reply) -> None:
         key = (reply.session, reply.seq)
         answer = (reply.result, reply.reason)
+        if key not in self._replies and key in self._orders and reply.code != "late":
+            self._heard_ns = self.now_ns
         known = self._replies.setdefault(key, answer)
         if known != answer and known[0] == "done" and reply.seq >= 0:
             self.finding("one command answered in two ways", f"{key}: {known} then {answer}")
@@ -428,6 +436,8 @@ class Checker:
             self.finding("yellow is lit though nobody called", level)
         elif lamp == "yellow" and level == "steady":
             self._truly_received(may, "yellow is steady though no control room has it")
+        elif lamp == "yellow":
+            self._not_back(may, making)
         elif lamp == "green":
             if not any(each.answer_sent for each in self._serving(may)):
                 self.finding("green is lit though nobody answered", level)
@@ -437,6 +447,15 @@ class Checker:
     def _truly_received(self, may: list[Incident], words: str) -> None:
         if not any(each.held_ns is not None for each in self._serving(may)):
             self.finding(words, ", ".join(map(str, may)))
+
+    def _not_back(self, may: list[Incident], making: bool) -> None:
+        """What a caller was shown once is not taken back: not even by a core that starts again."""
+        waiting = [each for each in may if each.kind == "panic" and each.surely_open]
+        disk_ns = self.day.last_disk_trouble_ns()
+        if making or len(waiting) != 1 or waiting[0].delivered_ns is None or self.now_ns - disk_ns < DISK_AGAIN_NS:
+            return
+        if self.now_ns - waiting[0].delivered_ns > SETTLED_NS:
+            self.finding("yellow flashes though the unit was told that the alarm is held", str(waiting[0]))
 
     def _truly_armed(self) -> None:
         if self._heard_ns is None or self.now_ns - self._heard_ns > SILENT_NS:
@@ -469,7 +488,8 @@ class Checker:
     def look(self) -> None:
         """Now and then, when nothing has changed for a moment: what is so must be shown."""
         now_ns, pole = self.now_ns, self.day.pole
-        if self._alive and not self._hung:
+        self._looks += 1
+        if self._looks % 32 == 0 and self._alive and not self._hung:
             self.bounds()
         well = self._alive and not self._hung and now_ns - self._life_ns > STARTED_NS
         if not well or now_ns - self.day.last_disk_trouble_ns() < 10 * SECOND_NS or self.day.medium.tmpfs_refuses:
@@ -486,6 +506,8 @@ class Checker:
         if (waiting or open_panics) and lamps["yellow"] == "off":
             self.finding("a caller is left in the dark", f"touches {[t.number for t in waiting][:5]} {open_panics[:1]}")
         if not may and not making:
+            if self._desired is not None and self._desired.call is not None and self.day.helpers.call.connected:
+                self.finding("a call is wanted though nobody called", self._desired.call.incident_id)
             if lamps["yellow"] != "off" or lamps["green"] != "off":
                 self.finding("lamps are lit though nobody called", str(lamps))
             self._idle(lamps["locator"])
@@ -512,7 +534,7 @@ class Checker:
             self.finding("received, and yellow is not steady", incident.incident_id)
         if answered and lamps["green"] != "steady":
             self.finding("answered, and green is not lit", incident.incident_id)
-        if self._desired is not None and now_ns - self._desired_ns > SETTLED_NS and not incident.answer_sent:
+        if self._desired is not None and self.day.helpers.call.connected and now_ns - self._desired_ns > SETTLED_NS and not incident.answer_sent:
             waited_ns = now_ns - max(incident.began_ns, self._boot_ns)
             words = self._desired.sound.prompt
             if waited_ns > 70 * SECOND_NS and words != "still_trying" and now_ns - self._boot_ns > 75 * SECOND_NS:
@@ -526,7 +548,7 @@ class Checker:
         if life is None or life.core is None:
             return
         for name, size in sizes(life.core).items():
-            if size > 1200:
+            if size > MOST_IN_MEMORY:
                 self.finding("a queue is not bounded", f"{name} holds {size}")
         if len(medium.names) > 1500:
             self.finding("files pile up", str(len(medium.names)))
@@ -553,14 +575,13 @@ class Checker:
             elif self._held_by_nobody(touch):
                 self.finding("a press was lost", f"touch {touch.number} of boot {touch.boot} at {touch.began_ns}")
         lamps = day.pole.lamps
+        self._left_over()
+        if any(each.kind == "test" and self.now_ns - each.began_ns < TEST_NS for each in self.incidents.values()):
+            return  # a periodic test is under way
         if lamps["yellow"] != "off" or lamps["green"] != "off" or lamps["sounder"] != "off":
             self.finding("lamps are lit at the end", str(lamps))
         if lamps["locator"] == "off":
             self.finding("the locator is dark at the end", str(lamps))
-        for directory in (f"{ROOT}/state/outbox", f"{VOLATILE}/latch"):
-            left = [name for name in medium.files(directory) if name.endswith(".json")]
-            if left:
-                self.finding("something is left behind", f"{directory}: {left[:4]}")
         for broker in day.network.brokers.values():
             if broker.retained is None:
                 self.finding("no retained state at the end", broker.name)
@@ -571,10 +592,17 @@ class Checker:
                              f"{[each.incident_id for each in state.open_incidents]}")  # fmt: skip
         for incident in self.incidents.values():
             lock = medium.files(f"{ROOT}/state/locks").get(f"{incident.incident_id}.json")
-            if incident.kind == "panic" and lock is None:
-                self.finding("no lock was written for an incident", incident.incident_id)
+            if incident.kind == "panic" and lock is None and not incident.doubtful:
+                self.finding("no lock was written for an incident", str(incident))
             elif lock is not None and msgspec.json.decode(lock)["to_mono_ns"] is None:
                 self.finding("an incident's lock was never completed", incident.incident_id)
+
+
+    def _left_over(self) -> None:
+        for directory in (f"{ROOT}/state/outbox", f"{VOLATILE}/latch"):
+            left = [name for name in self.day.medium.files(directory) if name.endswith(".json")]
+            if left:
+                self.finding("something is left behind", f"{directory}: {left[:4]}")
 
 
 def sizes(root: Any) -> dict[str, int]:

@@ -82,12 +82,13 @@ class Day:
             paths=configuration.PathsTable(state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"),
             clock=configuration.ClockTable(synchronized_file=pole.SYNCHRONIZED),
             brokers=brokers,
+            test_alarm=configuration.TestAlarmTable(every_s=self.chance.choice((None, None, 21_600.0)), hours=()),
             incident=configuration.IncidentTable(close_after_s=self.chance.choice((None, None, 14_400.0))),
         )
 
     def _rooms(self) -> list[ControlRoom]:
         """One control room at every broker, or one at each."""
-        every_s = self.chance.choice((30.0, 60.0, 80.0))
+        every_s = self.chance.choice((40.0, 60.0, 80.0, 80.0))
         brokers = list(self.network.brokers.values())
         if len(brokers) > 1 and self.chance.random() < 0.5:
             return [ControlRoom(self, f"room-{each.name}", [each], every_s) for each in brokers]
@@ -158,6 +159,8 @@ class Day:
         self.busy = busy
         if busy:
             self._look()
+        else:
+            self.pole.rest()
 
     def _look(self) -> None:
         self.checker.look()

@@ -62,6 +62,10 @@ class Helper:
         self._rest = b""
         self._try()
 
+    @property
+    def connected(self) -> bool:
+        return self._protocol is not None
+
     def _try(self) -> None:
         day = self.day
         if self.up and self._protocol is None:

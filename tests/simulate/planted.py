@@ -1,14 +1,234 @@
-"""Faults planted into the product, to see that the simulation finds them."""
+"""Faults planted into the product, to see that the simulation finds them: a judge that finds nothing proves nothing.
+
+Each plant changes one behaviour as a mistake in the code would, for the time of a `with`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
 
-PLANTS: dict[str, Callable[[contextlib.ExitStack], None]] = {}
+import msgspec
+
+from unitd.core import alarm, commands, latch, recover, unit
+from unitd.model import events as ev
+from unitd.model import lamps, outputs, press, step
+from unitd.store import outbox
+
+Stack = contextlib.ExitStack
+
+
+def _put(stack: Stack, owner: Any, name: str, value: Any) -> None:
+    stack.enter_context(mock.patch.object(owner, name, value))
+
+
+def _nothing(*_: Any, **__: Any) -> None: ...
+
+
+def drop_the_resend(stack: Stack) -> None:
+    """Sent once for each connection, and never again."""
+    _put(stack, alarm, "resend_after_ns", lambda _attempt: 10**16)
+    _put(stack, alarm.AlarmDesk, "hub_heard", _nothing)
+
+
+def forget_the_latch(stack: Stack) -> None:
+    """The latch is cleared as soon as it is written."""
+    real = latch.Latch.set
+
+    def set_and_clear(self: Any, latched: Any) -> None:
+        real(self, latched)
+        self.clear(latched.press_id)
+
+    _put(stack, latch.Latch, "set", set_and_clear)
+
+
+def ignore_the_latch_at_start(stack: Stack) -> None:
+    _put(stack, latch.Latch, "pending", lambda _self, _boot: [])
+
+
+def believe_the_broker(stack: Stack) -> None:
+    """A broker's acknowledgement counts as the control room's."""
+
+    def acked(self: Any, broker: str, press_id: str, at_ns: int) -> None:
+        self._apply(ev.AlarmReceived((press_id,)))
+
+    _put(stack, alarm.AlarmDesk, "acked", acked)
+
+
+def steady_when_sent(stack: Stack) -> None:
+    real = lamps.lamps
+
+    def shown(state: Any, now_ns: int, settings: Any) -> Any:
+        found = real(state, now_ns, settings)
+        sent = state.served is not None and state.served.stage == "sent"
+        return found._replace(yellow="steady") if sent else found
+
+    _put(stack, outputs, "lamps", shown)
+
+
+def green_when_accepted(stack: Stack) -> None:
+    real = lamps.lamps
+
+    def shown(state: Any, now_ns: int, settings: Any) -> Any:
+        found = real(state, now_ns, settings)
+        accepted = state.served is not None and state.served.stage in ("received", "accepted")
+        return found._replace(green="steady") if accepted else found
+
+    _put(stack, outputs, "lamps", shown)
+
+
+def grow_without_bound(stack: Stack) -> None:
+    """Every event is kept for ever."""
+    real = unit.Unit.apply
+
+    def apply(self: Any, event: Any) -> None:
+        self.__dict__.setdefault("_history", []).append(event)
+        real(self, event)
+
+    _put(stack, unit.Unit, "apply", apply)
+
+
+def forget_received_at_restart(stack: Stack) -> None:
+    real = recover.rebooted
+
+    def restored(state: Any, *more: Any) -> Any:
+        state = real(state, *more)
+        incidents = tuple(
+            msgspec.structs.replace(
+                each,
+                stage="raised" if each.active else each.stage,
+                presses=tuple(msgspec.structs.replace(one, received=False) for one in each.presses),
+            )
+            for each in state.incidents
+        )
+        return msgspec.structs.replace(state, incidents=incidents)
+
+    _put(stack, recover, "rebooted", restored)
+
+
+def leave_the_microphone_open(stack: Stack) -> None:
+    """The call of the last incident is wanted for ever."""
+    real, last = outputs.outputs, [None]
+
+    def wanted(state: Any, now_ns: int, settings: Any) -> Any:
+        found = real(state, now_ns, settings)
+        last[0] = found.call or last[0]
+        return found._replace(call=last[0])
+
+    _put(stack, unit, "outputs", wanted)
+
+
+def locator_without_control_room(stack: Stack) -> None:
+    _put(stack, lamps, "control_room_heard", lambda *_: True)
+
+
+def sparks_are_presses(stack: Stack) -> None:
+    _put(stack, press, "ACCEPT_NS", 1_000_000)
+
+
+def mint_anew_at_restart(stack: Stack) -> None:
+    """A latched press gets a second id."""
+    real, count = latch.Latch.pending, [0]
+
+    def pending(self: Any, boot_id: str) -> Any:
+        found = []
+        for each in real(self, boot_id):
+            count[0] += 1
+            found.append(msgspec.structs.replace(each, press_id=f"{count[0]:08x}{each.press_id[8:]}"))
+        return found
+
+    _put(stack, latch.Latch, "pending", pending)
+
+
+def obey_replays(stack: Stack) -> None:
+    """A repeated command is carried out again."""
+    real = commands.CommandDesk.take
+
+    def take(self: Any, *command: Any) -> Any:
+        self._replies.clear()
+        self._highest.clear()
+        return real(self, *command)
+
+    _put(stack, commands.CommandDesk, "take", take)
+
+
+def never_persist(stack: Stack) -> None:
+    _put(stack, outbox.Outbox, "put", _nothing)
+
+
+def persist_without_sync(stack: Stack) -> None:
+    from unitd.store import disk
+
+    _put(stack, disk, "sync_dir", _nothing)
+
+
+def never_remove(stack: Stack) -> None:
+    _put(stack, outbox.Outbox, "remove", _nothing)
+
+
+def still_trying_is_not_said(stack: Stack) -> None:
+    real = outputs.outputs
+
+    def silent(state: Any, now_ns: int, settings: Any) -> Any:
+        return real(state, now_ns, msgspec.structs.replace(settings, still_trying_after_ns=10**16))
+
+    _put(stack, unit, "outputs", silent)
+
+
+def disk_first(stack: Stack) -> None:
+    """An alarm is sent only when it is on the disk: a disk that hangs holds it up."""
+    real = alarm.AlarmDesk._send
+
+    def send(self: Any, waiting: Any, now_ns: int, *more: Any) -> Any:
+        if waiting.durable:
+            return real(self, waiting, now_ns, *more)
+        waiting.next_ns = now_ns + 60_000_000_000
+        return None
+
+    _put(stack, alarm.AlarmDesk, "_send", send)
+
+
+def later_presses_join_the_closed(stack: Stack) -> None:
+    """A press during the post-roll is lost in the incident that is closing."""
+    real = step.step
+
+    def joined(state: Any, event: Any, now_ns: int, settings: Any) -> Any:
+        if isinstance(event, ev.Pressed) and any(each.stage == "closing" for each in state.incidents):
+            return state
+        return real(state, event, now_ns, settings)
+
+    _put(stack, unit, "step", joined)
+
+
+PLANTS: dict[str, Callable[[Stack], None]] = {
+    each.__name__: each
+    for each in (
+        drop_the_resend,
+        forget_the_latch,
+        ignore_the_latch_at_start,
+        believe_the_broker,
+        steady_when_sent,
+        green_when_accepted,
+        grow_without_bound,
+        forget_received_at_restart,
+        leave_the_microphone_open,
+        locator_without_control_room,
+        sparks_are_presses,
+        mint_anew_at_restart,
+        obey_replays,
+        never_persist,
+        persist_without_sync,
+        never_remove,
+        still_trying_is_not_said,
+        disk_first,
+        later_presses_join_the_closed,
+    )
+}
 
 
 @contextlib.contextmanager
 def planted(name: str | None) -> Iterator[None]:
-    """Within, the product has this fault."""
+    """Within, the product has this fault. Raises KeyError for one that is not known."""
     with contextlib.ExitStack() as stack:
         if name is not None:
             PLANTS[name](stack)

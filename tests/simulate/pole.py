@@ -311,6 +311,11 @@ class Pole:
         life.loop.call_soon(life.stop.set)
         self.day.timeline.after(5.0, lambda: None if life.dead else self.kill("it did not stop"))
 
+    def rest(self) -> None:
+        """The hours that follow are quiet: a core at the field's pace makes room for one that may sleep longer."""
+        if self.life is not None and self.life.pace is BUSY:
+            self.terminate()
+
     def hang(self) -> None:
         """A blocking call on the loop that never comes back; the watchdog ends it."""
         if self.life is not None and not self.life.dead:

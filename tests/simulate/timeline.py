@@ -21,13 +21,10 @@ LIVELOCK = 50_000
 class Entry:
     """Something due at an instant; `cancel` forgets it."""
 
-    __slots__ = ("at_ns", "call", "order")
+    __slots__ = ("call",)
 
-    def __init__(self, at_ns: int, order: int, call: Callable[[], object] | None) -> None:
-        self.at_ns, self.order, self.call = at_ns, order, call
-
-    def __lt__(self, other: "Entry") -> bool:
-        return self.at_ns < other.at_ns or (self.at_ns == other.at_ns and self.order < other.order)
+    def __init__(self, call: Callable[[], object] | None) -> None:
+        self.call = call
 
     def cancel(self) -> None:
         self.call = None
@@ -36,14 +33,14 @@ class Entry:
 class Timeline:
     def __init__(self) -> None:
         self.now_ns = 0
-        self._heap: list[Entry] = []
+        self._heap: list[tuple[int, int, Entry]] = []
         self._order = 0
 
     def at(self, at_ns: int, call: Callable[[], object]) -> Entry:
         """Call it at `at_ns`, now at the earliest."""
         self._order += 1
-        entry = Entry(max(at_ns, self.now_ns), self._order, call)
-        heapq.heappush(self._heap, entry)
+        entry = Entry(call)
+        heapq.heappush(self._heap, (at_ns if at_ns > self.now_ns else self.now_ns, self._order, entry))
         return entry
 
     def after(self, delay_s: float, call: Callable[[], object]) -> Entry:
@@ -52,12 +49,12 @@ class Timeline:
     def run_until(self, end_ns: int) -> None:
         """Run everything due until `end_ns`, which is then the time."""
         heap = self._heap
-        while heap and heap[0].at_ns <= end_ns:
-            entry = heapq.heappop(heap)
+        while heap and heap[0][0] <= end_ns:
+            at_ns, _, entry = heapq.heappop(heap)
             call = entry.call
             if call is not None:
                 entry.call = None
-                self.now_ns = entry.at_ns
+                self.now_ns = at_ns
                 call()
         self.now_ns = end_ns
 
