@@ -9,6 +9,7 @@ def settings_of(config: Config) -> Settings:
     """What `step` and `outputs` need to know of the configuration."""
     incident, dome, test = config.incident, config.dome, config.test_alarm
     return Settings(
+        alone=not config.brokers,
         pre_roll_ns=_ns(incident.pre_roll_s),
         post_roll_ns=_ns(incident.post_roll_s),
         still_trying_after_ns=_ns(incident.still_trying_after_s),

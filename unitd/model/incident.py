@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True):
     test_answer_within_ns: int = 900_000_000_000
     test_hours: bool = False
     """Tests are made only while `TEST_HOURS` is on duty, as far as the time of day is known."""
+    alone: bool = False
+    """The unit has no broker: nobody will ever say `received`, and a closed incident waits for no word."""
     pre_roll_ns: int = 60_000_000_000
     post_roll_ns: int = 30_000_000_000
     still_trying_after_ns: int = 60_000_000_000

@@ -60,7 +60,8 @@ def _ended(state: State, incident: Incident, now_ns: int, settings: Settings) ->
 
 
 def _left(state: State, now_ns: int, settings: Settings) -> State:
-    """Closing becomes closed after the post-roll; a closed incident leaves once all its alarms were received."""
+    """Closing becomes closed after the post-roll; a closed incident leaves once all its alarms were received,
+    where there is anybody to receive them."""
     kept: list[Incident] = []
     for incident in state.incidents:
         if incident.stage == "closing" and now_ns - incident.stage_mono_ns >= settings.post_roll_ns:
@@ -68,7 +69,7 @@ def _left(state: State, now_ns: int, settings: Settings) -> State:
             incident = msgspec.structs.replace(incident, stage="closed", stage_mono_ns=end_ns)
             lock = lock_of(incident, settings, state.boot)
             state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
-        if incident.open or not all(press.received for press in incident.presses):
+        if incident.open or not (settings.alone or all(press.received for press in incident.presses)):
             kept.append(incident)
     if len(kept) != len(state.incidents) or any(a is not b for a, b in zip(kept, state.incidents, strict=True)):
         state = msgspec.structs.replace(state, incidents=tuple(kept))

@@ -18,6 +18,8 @@ from tests.unit.model.worlds import (
     pressed,
     raised,
 )
+from unitd.config import Config
+from unitd.core.settings import settings_of
 from unitd.model import events as ev
 from unitd.model.incident import PRECEDENCE, STAGES, Incident, State
 from unitd.model.outputs import next_change_ns, outputs
@@ -25,6 +27,7 @@ from unitd.model.step import KEPT_PRESSES, rebooted, refusal, step
 
 EVERY = list(every_state())
 NOW = 100 * S
+DAY = 86_400 * S
 
 
 def only(state: State) -> Incident:
@@ -124,6 +127,17 @@ def test_a_closed_incident_stays_until_its_alarm_is_received() -> None:
     assert len(outputs(state, 100 * S, SETTINGS).alarms) == 1
     state = step(state, ev.AlarmReceived((PRESS,)), 101 * S, SETTINGS)
     assert state.incidents == ()
+
+
+def test_a_unit_that_stands_alone_does_not_keep_its_calls_for_ever() -> None:
+    alone = settings_of(Config(schema=1))
+    state = State()
+    for number in range(100):
+        state = step(state, pressed(f"p{number}", f"i{number}", number * DAY), number * DAY, alone)
+        state = step(state, ev.Tick(), number * DAY + DAY // 2, alone)
+        state = step(state, ev.Tick(), number * DAY + DAY // 2 + 60 * S, alone)
+        assert state.incidents == ()
+    assert len(outputs(state, 100 * DAY, alone).locks) == 100
 
 
 def test_the_lock_runs_from_pre_roll_to_post_roll() -> None:
