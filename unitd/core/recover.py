@@ -136,12 +136,13 @@ def merged(state: State, late: Recovered, durable: State | None, now_ns: int) ->
 
 def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_ns: int) -> State:
     """The state that a starting core goes on from. tmpfs is written at every step and cannot be of another boot: it is
-    never behind the disk, unless who wrote it (boot 0) had not seen the disk."""
+    never behind the disk, unless who wrote it (boot 0) had not seen the disk. One with another number is of a `run_dir`
+    that is no tmpfs."""
     if volatile is None:
         return rebooted(durable or State(), boot, now_ns)
     if volatile.boot == 0 and durable is not None:
         return _joined(_numbered(volatile, boot), rebooted(durable, boot, now_ns))
-    return _numbered(volatile, boot)
+    return rebooted(volatile, boot, now_ns) if volatile.boot else _numbered(volatile, boot)
 
 
 def _numbered(state: State, boot: int) -> State:

@@ -52,6 +52,12 @@ def test_incidents_of_before_a_power_cut_outlive_a_core_that_never_saw_the_disk(
     assert found.state.boot == 7
 
 
+def test_the_state_of_another_boot_keeps_its_number_where_run_dir_is_no_tmpfs(tmp_path: Path) -> None:
+    found = recovered(tmp_path, begun(State(), 6, 9 * DAY), None)
+    incident = found.state.incidents[0]
+    assert (incident.boot, incident.raised_mono_ns, incident.since_mono_ns) == (6, 9 * DAY, 3 * DAY + 60 * S)
+
+
 def test_a_late_disk_does_not_bring_back_what_was_closed_in_this_boot() -> None:
     late = Recovered(boot=7)
     state, presses = merged(replace(idle(), boot=7), late, replace(at("answered"), boot=7), 3 * DAY)
