@@ -46,14 +46,14 @@ class Snapshot:
 
     def load_volatile(self) -> State | None:
         """What a predecessor of this boot left, or None. Does not touch the disk."""
-        return _decode(self._volatile)
+        return self._decode(self._volatile)
 
     def load_durable(self) -> State | None:
         """What a predecessor left on the disk, or None, also once ours lies over it; blocks on the disk."""
         if not self._found:
             with contextlib.suppress(OSError):
                 disk.make_dirs(self._durable.parent)
-            self._before, self._found = _decode(self._durable), True
+            self._before, self._found = self._decode(self._durable), True
         return self._before
 
     def save_volatile(self, state: State) -> None:
@@ -95,9 +95,11 @@ class Snapshot:
         disk.make_dirs(self._durable.parent)
         disk.atomic_write(self._durable, data)
 
-
-def _decode(file: Path) -> State | None:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=State)
-    except (OSError, *UNREADABLE):
-        return None
+    def _decode(self, file: Path) -> State | None:
+        try:
+            return msgspec.json.decode(file.read_bytes(), type=State)
+        except FileNotFoundError:
+            return None
+        except (OSError, *UNREADABLE) as error:  # incidents that were received may be forgotten with it
+            self._log.error("state cannot be read, going on without it", file=str(file), error=str(error))
+            return None

@@ -13,7 +13,11 @@ from unitd.model.incident import State
 
 
 class Log:
-    def error(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def error(self, event: str, **_: Any) -> None:
+        self.errors.append(event)
 
 
 class Disk:
@@ -61,6 +65,17 @@ def test_what_the_disk_refused_does_not_come_over_a_newer_state(
 
     asyncio.run(story())
     assert made(tmp_path, None).load_durable() == State(suppressed=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b'{"incidents": [{}]}', b'{"isolation": "x"}'])
+def test_a_state_that_cannot_be_read_is_told_of(tmp_path: Path, damage: bytes) -> None:
+    log = Log()
+    snapshot = Snapshot(tmp_path, tmp_path, None, log)  # type: ignore[arg-type]
+    assert snapshot.load_volatile() is None
+    assert log.errors == [], "there is none"
+    (tmp_path / "core-state.json").write_bytes(damage)
+    assert snapshot.load_volatile() is None
+    assert len(log.errors) == 1
 
 
 def test_a_tmpfs_that_refuses_leaves_no_old_state_to_believe(tmp_path: Path) -> None:
