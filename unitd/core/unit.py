@@ -147,19 +147,23 @@ class Unit:
             old = known.get(incident.incident_id)
             if old is None or old.stage != incident.stage:
                 chain(self._log, incident.stage, incident.incident_id, now_ns)
-                for tell in self._on_stage:
-                    tell(incident)
+                self._tell(self._on_stage, incident)
             if incident.asked != (old.asked if old is not None else ()):
-                for tell in self._on_asked:
-                    tell(incident)
+                self._tell(self._on_asked, incident)
         gone = set(known) - {each.incident_id for each in after.incidents}
         for incident_id in gone:
             if known[incident_id].open:
                 chain(self._log, "closed", incident_id, now_ns)
-                for tell in self._on_stage:
-                    tell(msgspec.structs.replace(known[incident_id], stage="closed"))
+                self._tell(self._on_stage, msgspec.structs.replace(known[incident_id], stage="closed"))
         if _lasting(after) != _lasting(before):
             self._save_durable()
+
+    def _tell(self, calls: list[Callable[[Incident], None]], incident: Incident) -> None:
+        for call in calls:
+            try:
+                call(incident)
+            except Exception:  # noqa: BLE001 - or the state would not be saved, and the tone of a press go on for ever
+                self._log.exception("stage not told", stage=incident.stage)
 
     def _save_durable(self) -> None:
         task = asyncio.get_running_loop().create_task(self._snapshot.save_durable(self.state))

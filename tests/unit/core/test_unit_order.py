@@ -9,7 +9,7 @@ from unitd.core.snapshot import Snapshot
 from unitd.core.unit import AFTER_SEND_S, Unit
 from unitd.messages.control_room import Stamp
 from unitd.model import events as ev
-from unitd.model.incident import Settings, State
+from unitd.model.incident import Incident, Settings, State
 from unitd.model.outputs import TONE_NS, Outputs
 
 
@@ -141,6 +141,22 @@ def test_a_first_output_that_fails_leaves_the_others_their_turn(tmp_path: Path) 
         bench.press(1)
         assert bench.did == ["lamps 1", "told 1"]
         assert bench.log.failures == ["output failed"]
+
+    run(story)
+
+
+def test_a_stage_that_cannot_be_told_stops_nothing(tmp_path: Path) -> None:
+    def fails(_incident: Incident) -> None:
+        raise OSError("broken")
+
+    async def story() -> None:
+        bench = Bench(tmp_path, connected=False)
+        bench.unit.on_stage(fails)
+        bench.press(1)
+        assert bench.did == ["sent", "lamps 1", "told 1"]
+        assert bench.log.failures == ["stage not told"]
+        await asyncio.gather(*bench.unit._saving)
+        assert (tmp_path / "core" / "state.json").exists()
 
     run(story)
 
