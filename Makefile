@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help setup setup-test sim run test check format generate bench fuzz prove install clean
+.PHONY: simulate help setup setup-test sim run test check format generate bench fuzz prove install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench: setup-test ## one table of figures, also in build/bench.json
 
 fuzz: setup-test ## changed inputs for every parser of outside bytes: make fuzz INPUTS=1000000 [ONLY=command] [SEED=1]
 	@exec $(BIN)/python3 -m tests.fuzz --inputs $(or $(INPUTS),1000000) $(addprefix --target ,$(ONLY)) $(addprefix --seed ,$(SEED))
+
+simulate: setup-test ## random pole-days in virtual time, with faults: make simulate SEEDS=100 SEED_START=1
+	@exec $(BIN)/python3 -m tests.simulate --seeds $(or $(SEEDS),100) --start $(or $(SEED_START),1)
 
 prove: setup-test ## the long proofs (more examples, more kill points, every scenario)
 	@exec $(BIN)/python3 tools/run_tests.py --long

@@ -26,10 +26,10 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 BUILD = ROOT / "build"
-SUITES = ("unit", "contract", "crash", "system", "browser")
-LANES = (("unit", "crash", "contract", "browser"), ("system",))
+SUITES = ("unit", "contract", "crash", "simulate", "system", "browser")
+LANES = (("unit", "crash", "simulate", "contract", "browser"), ("system",))
 """Suites of one lane run one after the other, quick ones first, so that a mistake shows early; both take as long."""
-POLITE = ("unit", "crash")
+POLITE = ("unit", "crash", "simulate")
 """They compute and hold no deadlines: what runs in the other lane against real time goes first."""
 NICENESS = 5
 GRACE_S = 5.0

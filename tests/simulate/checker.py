@@ -125,6 +125,8 @@ class Checker:
             self._close_run(touch, now_ns)
             touch.watched_from_ns = None
         for incident in self.incidents.values():
+            if refused and now_ns - self.day.last_disk_trouble_ns() < 60 * SECOND_NS:  # neither took the last word
+                incident.doubtful = incident.closed_ns is None or now_ns - incident.closed_ns < 600 * SECOND_NS
             if refused or (incident.delivered_ns is not None and now_ns - incident.delivered_ns < 100 * MS_NS):
                 incident.delivered_ns = None
                 incident.answered_ns = None
@@ -277,7 +279,7 @@ class Checker:
                 self.finding("a spark raised an alarm", f"touch {touch.number}, {touch.longest_ns} ns")
             self._press_touch[alarm.press_id] = touch
             touch.incident_id = alarm.incident_id
-            began_ns = touch.began_ns
+            began_ns = self._instant_ns(alarm.pressed.mono_ns, touch)
         elif alarm.kind == "test":
             self._test_alarms.add(alarm.press_id)
             every_s = self.day.config.test_alarm.every_s
@@ -302,6 +304,17 @@ class Checker:
                     if touch.covers(mono_ns + booted_ns):
                         return touch
         return None
+
+    def _instant_ns(self, mono_ns: int, touch: Touch) -> int:
+        """When in the day the unit says the press was: a finger that leans through a restart is felt anew."""
+        return next(
+            (
+                mono_ns + booted_ns
+                for booted_ns, from_ns, until_ns in reversed(self._boots)
+                if from_ns <= mono_ns + booted_ns <= until_ns and touch.covers(mono_ns + booted_ns)
+            ),
+            touch.began_ns,
+        )
 
     def _reply(self, reply: wire.Reply) -> None:
         key = (reply.session, reply.seq)
@@ -395,7 +408,7 @@ class Checker:
             for each in self.incidents.values()
             if each.doubtful or each.closed_ns is None or now_ns - each.closed_ns < AFTER_CLOSE_NS
         ]
-        making = False
+        making = self._closed and (not self._watching or now_ns - self._watch_ns < 2 * SECOND_NS)
         left = []
         for touch in self._open_touches:
             if touch.incident_id is not None:
@@ -452,6 +465,7 @@ class Checker:
         """What a caller was shown once is not taken back: not even by a core that starts again."""
         waiting = [each for each in may if each.kind == "panic" and each.surely_open]
         disk_ns = self.day.last_disk_trouble_ns()
+        making = making or self._closed or self.now_ns - self._edge_ns < SECOND_NS
         if making or len(waiting) != 1 or waiting[0].delivered_ns is None or self.now_ns - disk_ns < DISK_AGAIN_NS:
             return
         if self.now_ns - waiting[0].delivered_ns > SETTLED_NS:
@@ -534,7 +548,12 @@ class Checker:
             self.finding("received, and yellow is not steady", incident.incident_id)
         if answered and lamps["green"] != "steady":
             self.finding("answered, and green is not lit", incident.incident_id)
-        if self._desired is not None and self.day.helpers.call.connected and now_ns - self._desired_ns > SETTLED_NS and not incident.answer_sent:
+        if (
+            self._desired is not None
+            and self.day.helpers.call.connected
+            and now_ns - self._desired_ns > SETTLED_NS
+            and not incident.answer_sent
+        ):
             waited_ns = now_ns - max(incident.began_ns, self._boot_ns)
             words = self._desired.sound.prompt
             if waited_ns > 70 * SECOND_NS and words != "still_trying" and now_ns - self._boot_ns > 75 * SECOND_NS:
@@ -596,7 +615,6 @@ class Checker:
                 self.finding("no lock was written for an incident", str(incident))
             elif lock is not None and msgspec.json.decode(lock)["to_mono_ns"] is None:
                 self.finding("an incident's lock was never completed", incident.incident_id)
-
 
     def _left_over(self) -> None:
         for directory in (f"{ROOT}/state/outbox", f"{VOLATILE}/latch"):

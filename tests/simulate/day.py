@@ -79,7 +79,9 @@ class Day:
         return configuration.Config(
             schema=1,
             unit=configuration.UnitTable(id=UNIT),
-            paths=configuration.PathsTable(state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"),
+            paths=configuration.PathsTable(
+                state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"
+            ),
             clock=configuration.ClockTable(synchronized_file=pole.SYNCHRONIZED),
             brokers=brokers,
             test_alarm=configuration.TestAlarmTable(every_s=self.chance.choice((None, None, 21_600.0)), hours=()),

@@ -84,7 +84,9 @@ class Faults:
     def _some_s(self, short: float = 2, long: float = 240) -> float:
         """Mostly short, sometimes long."""
         chance = self.day.chance
-        return chance.uniform(short, long) if chance.random() < 0.3 else chance.uniform(short, short + (long - short) / 8)
+        return (
+            chance.uniform(short, long) if chance.random() < 0.3 else chance.uniform(short, short + (long - short) / 8)
+        )
 
     # --- the network ---
 
@@ -247,7 +249,8 @@ class Faults:
             )
             broker = self._a_broker()
             self.day.timeline.after(
-                chance.uniform(0, 5), lambda b=broker, t=topic, p=payload: b.say(self.day.topic(t), p)  # type: ignore[misc]
+                chance.uniform(0, 5),
+                lambda b=broker, t=topic, p=payload: b.say(self.day.topic(t), p),  # type: ignore[misc]
             )
         self._for(6, lambda: None)
 

@@ -19,7 +19,9 @@ SOCKET = VOLATILE + "/core.sock"
 class _Pipe(asyncio.Transport):
     """The server's end of a unix socket whose other end is an object of the simulation."""
 
-    def __init__(self, day: "Day", protocol: Any, on_data: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, day: "Day", protocol: Any, on_data: Callable[[bytes], None], on_lost: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._day, self._protocol, self._on_data, self._on_lost = day, protocol, on_data, on_lost
         self._closing = False

@@ -119,7 +119,9 @@ class Medium:
         if now == was:
             return was
         grown = len(now) - len(was) if now.startswith(was) else 0
-        torn = now[: len(was) + self.chance.randrange(grown + 1)] if grown else now[: self.chance.randrange(len(now) + 1)]
+        torn = (
+            now[: len(was) + self.chance.randrange(grown + 1)] if grown else now[: self.chance.randrange(len(now) + 1)]
+        )
         return self.chance.choice((was, now, torn, was + bytes(max(0, grown))))
 
     def put(self, path: str) -> None:
@@ -142,14 +144,14 @@ class Medium:
 
     # --- one operation ---
 
-    def _step(self, path: str, changes: bool, write: bool = False) -> bool:
+    def _step(self, path: str, changes: bool, write: bool = False, frees: bool = False) -> bool:
         """Whether a death comes half-way through (a write). Raises OSError or Dead."""
         if self.dead:
             raise Dead
         self.operations += 1
         if changes:
             code = self.tmpfs_refuses if path.startswith(VOLATILE) else self.refuses
-            if code:
+            if code and not (frees and code == errno.ENOSPC):
                 raise OSError(code, os.strerror(code), path)
         if self.dies_in:
             self.dies_in -= 1
@@ -238,7 +240,7 @@ class Medium:
         if path not in self.names:
             self._step(path, False)
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        self._step(path, True)
+        self._step(path, True, frees=True)
         self._changed(_Change(path, gone=True))
 
     def do_mkdir(self, path: str) -> None:
@@ -361,7 +363,9 @@ def installed(current: Callable[[], Medium]) -> Iterator[None]:
 
     def scan(path: str) -> Any:
         medium = current()
-        found = [_Found(name, f"{path}/{name}", medium.names[f"{path}/{name}"] is None) for name in medium.do_list(path)]
+        found = [
+            _Found(name, f"{path}/{name}", medium.names[f"{path}/{name}"] is None) for name in medium.do_list(path)
+        ]
         return _Scan(found)
 
     def rename(path: str, target: Any, **_: Any) -> None:

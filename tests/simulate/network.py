@@ -172,9 +172,7 @@ class SimUplink:
             connection.send("up", lambda: connection.broker.lost(connection))
             connection.broker.silent(connection)
 
-    def _transmit(
-        self, connection: Connection, mid: int, topic: str, payload: bytes, retain: bool, qos: int
-    ) -> None:
+    def _transmit(self, connection: Connection, mid: int, topic: str, payload: bytes, retain: bool, qos: int) -> None:
         def arrive() -> None:
             connection.broker.take(topic, payload, retain, qos)
             if qos > 0 and mid:
@@ -268,7 +266,9 @@ class Broker:
         if will is not None and self.up:
             self.take("up/state", will.payload, True, 1)
         uplink = connection.uplink
-        connection.send("down", lambda: uplink.broken("connection closed") if uplink._connection is connection else None)
+        connection.send(
+            "down", lambda: uplink.broken("connection closed") if uplink._connection is connection else None
+        )
 
     def silent(self, connection: Connection) -> None:
         """Nothing more comes from that unit: after one and a half keep-alives the broker gives it up."""

@@ -323,7 +323,9 @@ class Pole:
             self.day.checker.loop_hangs()
             self.life.loop.hang()
             life = self.life
-            self.day.timeline.after(self.day.chance.uniform(4, 10), lambda: self.kill("watchdog") if life is self.life else None)
+            self.day.timeline.after(
+                self.day.chance.uniform(4, 10), lambda: self.kill("watchdog") if life is self.life else None
+            )
 
     def life_ended(self, why: str) -> None:
         self._end_life()
@@ -387,7 +389,9 @@ class Pole:
             self.day.checker.finding("the watchdog starved a core that was not hung", f"{age_ns / 1e9:.1f} s")
             self.kill("watchdog")
             return
-        self.day.timeline.after((limit_ns - age_ns) / 1e9, lambda: self._look_at_watchdog() if life is self.life else None)
+        self.day.timeline.after(
+            (limit_ns - age_ns) / 1e9, lambda: self._look_at_watchdog() if life is self.life else None
+        )
 
     def gap(self) -> Gap | None:
         """What core's `watched` file would tell a successor in this boot."""
