@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from unitd.config_words import seen
 from unitd.model.hours import parse_hours
-from unitd.model.sms import NUMBER_REMEDY, normal_number
+from unitd.model.sms import normal_number, number_remedy
 
 if TYPE_CHECKING:
     from unitd.config import Config
@@ -51,7 +51,7 @@ def _button(c: "Config") -> Iterator[Finding]:
     if chip != "auto" and not chip.startswith("/dev/"):
         yield "button.chip", seen(chip), 'write "auto", or a path such as /dev/gpiochip0'
     elif chip != "auto" and c.button.driver == "gpiozero":
-        yield "button.chip", "gpiozero finds the chip by itself", 'write driver = "kernel", or leave this key out'
+        yield "button.chip", f"saw {chip!r}; gpiozero finds it by itself", 'write driver = "kernel", or no chip'
     if c.button.contact == "no+nc" and c.button.nc_pin is None:
         yield "button.nc_pin", "missing", 'a contact "no+nc" has two lines: name that of NC too'
     elif c.button.contact != "no+nc" and c.button.nc_pin is not None:
@@ -127,21 +127,18 @@ def _rooms(c: "Config") -> Iterator[Finding]:
                     yield f"control_rooms[{index}].{key}", seen(name), f"name one of the {key} ({there})"
     for index, number in enumerate(c.duty_numbers):
         if normal_number(number.number) is None:
-            yield f"duty_numbers[{index}].number", seen(number.number), NUMBER_REMEDY
+            yield f"duty_numbers[{index}].number", seen(number.number), number_remedy(number.number)
     if c.duty_numbers and c.modem is None:
         yield "duty_numbers", f"saw {len(c.duty_numbers)}, and no [modem] to send with", "add the modem table"
-    for table in ("control_rooms", "duty_numbers"):
-        for index, entry in enumerate(getattr(c, table)):
-            for line in entry.hours:
-                try:
-                    parse_hours(line)
-                except ValueError as error:
-                    yield f"{table}[{index}].hours", seen(line), str(error)
-    for line in c.test_alarm.hours:
-        try:
-            parse_hours(line)
-        except ValueError as error:
-            yield "test_alarm.hours", seen(line), str(error)
+    hours = {f"control_rooms[{index}]": room.hours for index, room in enumerate(c.control_rooms)}
+    hours |= {f"duty_numbers[{index}]": number.hours for index, number in enumerate(c.duty_numbers)}
+    hours["test_alarm"] = c.test_alarm.hours
+    for table, lines in hours.items():
+        for index, line in enumerate(lines):
+            try:
+                parse_hours(line)
+            except ValueError as error:
+                yield f"{table}.hours[{index}]", seen(line), str(error)
     names = [*(each.name for each in c.control_rooms), *(each.name for each in c.duty_numbers)]
     for index, number in enumerate(c.duty_numbers):
         if number.name in names[: len(c.control_rooms) + index]:
@@ -199,3 +196,31 @@ def _amounts(c: "Config") -> Iterator[Finding]:
         )
     if c.heartbeat.silent_after_s <= c.heartbeat.period_s:
         yield "heartbeat.silent_after_s", f"saw {c.heartbeat.silent_after_s:g}", "it must exceed heartbeat.period_s"
+    if c.escalation.sms_longest_pause_s < c.escalation.sms_again_s:
+        yield (
+            "escalation.sms_longest_pause_s",
+            f"saw {c.escalation.sms_longest_pause_s:g}",
+            f"it must not be below sms_again_s ({c.escalation.sms_again_s:g})",
+        )
+    if c.test_alarm.every_s is not None and c.test_alarm.answer_within_s >= c.test_alarm.every_s:
+        yield (
+            "test_alarm.answer_within_s",
+            f"saw {c.test_alarm.answer_within_s:g}",
+            f"it must be below every_s ({c.test_alarm.every_s:g})",
+        )
+    yield from _closing_limit(c)
+
+
+def _closing_limit(c: "Config") -> Iterator[Finding]:
+    """An incident that closed itself before the unit has told the caller, or texted anybody, would be lost."""
+    before = {"incident.still_trying_after_s": c.incident.still_trying_after_s}
+    if c.duty_numbers:
+        before["escalation.unreceived_sms_s"] = c.escalation.unreceived_sms_s
+        before["escalation.unanswered_sms_s"] = c.escalation.unanswered_sms_s
+    latest = max(before, key=before.__getitem__)
+    if c.incident.close_after_s is not None and c.incident.close_after_s <= before[latest]:
+        yield (
+            "incident.close_after_s",
+            f"saw {c.incident.close_after_s:g}",
+            f"nobody would be asked any more: it must exceed {latest} ({before[latest]:g})",
+        )

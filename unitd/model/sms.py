@@ -13,7 +13,6 @@ LONGEST_STAGE_SEPTETS = 60
 _WORTH_SEPTETS = 8
 """Less than that of an address or an approach tells nobody anything."""
 
-NUMBER_REMEDY = "write + and the country's code, such as +447700900123, or a short code of 3 to 8 digits"
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SHORT_CODE = re.compile(r"[1-9][0-9]{2,7}")
 _EMERGENCY = frozenset({"000", "110", "111", "112", "118", "119", "911", "999", "101", "105"})
@@ -26,12 +25,23 @@ def normal_number(text: str) -> str | None:
     A number has its `+` and country's code (E.164, 7 to 15 digits) or is a network's short code of 3 to 8 digits. One
     with a leading 0 means something else in each country, and an emergency number is never a duty number.
     """
-    number = re.sub(r"[ \t\u00a0().-]", "", text)
+    number = _bare(text)
     if _E164.fullmatch(number) and number.isascii():
         return number
     if _SHORT_CODE.fullmatch(number) and number.isascii() and number not in _EMERGENCY:
         return number
     return None
+
+
+def number_remedy(text: str) -> str:
+    """What to write in place of a `text` that is no duty number."""
+    if _bare(text) in _EMERGENCY:
+        return "nobody reads a text message there; name the telephone of a person on duty, such as +447700900123"
+    return "write + and the country's code, such as +447700900123, or a short code of 3 to 8 digits"
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[ \t\u00a0().-]", "", text)
 
 
 def alarm_text(

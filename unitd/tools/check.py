@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, layers, load
+from unitd.model.sms import normal_number
 from unitd.tools.plain import fitted
 
 _RENUMBERED = re.compile(r"^/dev/tty(USB|ACM)\d+$")
@@ -47,6 +48,7 @@ def warnings(c: Config) -> Iterator[str]:
         yield "upload.hosts: empty; the control room cannot get clips; name the hosts that may receive them"
     if c.sound is None:
         yield "sound: not fitted; the caller hears nobody and is not heard; add [sound]"
+    yield from _rooms(c)
     yield from _button(c)
     yield from _files(c)
     yield from _ports(c)
@@ -55,11 +57,24 @@ def warnings(c: Config) -> Iterator[str]:
             yield f"paths.{key}: {problem}"
 
 
+def _rooms(c: Config) -> Iterator[str]:
+    if c.control_rooms and not c.brokers:
+        yield f"control_rooms: {len(c.control_rooms)}, and no broker by which to ask one; add [[brokers]]"
+    seen: set[str | None] = set()
+    for index, duty in enumerate(c.duty_numbers):
+        if (number := normal_number(duty.number)) in seen:
+            yield f"duty_numbers[{index}].number: {duty.number} is there twice and may get each message twice; keep one"
+        seen.add(number)
+
+
 def _button(c: Config) -> Iterator[str]:
     with contextlib.suppress(OSError):  # no device tree: no Raspberry Pi
         board = _BOARD.read_text(encoding="utf-8", errors="replace").strip("\0")
         if "Raspberry Pi" in board and c.button.driver == "gpiozero":
             yield 'button.driver: "gpiozero"; a press while core starts again is lost; write driver = "kernel"'
+    chip = Path(c.button.chip)
+    if c.button.driver == "kernel" and c.button.chip != "auto" and not chip.is_char_device():
+        yield f'button.chip: there is no {chip} here; look at `ls /dev/gpiochip*`, or write "auto"'
 
 
 def _files(c: Config) -> Iterator[str]:

@@ -11,11 +11,17 @@ def fitted(c: Config) -> Iterator[str]:
     yield f"unit {c.unit.id} at {place}"
     lamps = [name for name in ("yellow", "green", "locator") if getattr(c.lamps, f"{name}_pin") is not None]
     sounder = f", sounder on pin {c.sounder.pin}" if c.sounder.pin is not None else ", no sounder"
-    yield f"button on pin {c.button.pin}; lamps: {', '.join(lamps) or 'none'}{sounder}"
+    yield f"button {_contact(c)}; lamps: {', '.join(lamps) or 'none'}{sounder}"
     if c.brokers:
         yield "alarms to " + ", ".join(f"{b.name} ({b.host}:{b.port})" for b in c.brokers) + ", all at once"
     else:
         yield "stand-alone: no control room"
+    if c.control_rooms:
+        yield "asks to answer " + ", then ".join(f"{r.name} ({_hours(r.hours)})" for r in c.control_rooms)
+    if c.duty_numbers:
+        yield "text messages to " + ", ".join(f"{n.name} {n.number} ({_hours(n.hours)})" for n in c.duty_numbers)
+    if c.brokers and c.test_alarm.every_s is not None:
+        yield f"a test alarm every {_time(c.test_alarm.every_s)} ({_hours(c.test_alarm.hours)})"
     if c.endpoints:
         yield "calls to " + ", then ".join(f"{e.name} ({e.url})" for e in c.endpoints)
     if c.cameras:
@@ -34,3 +40,20 @@ def fitted(c: Config) -> Iterator[str]:
         yield f"sound: microphone {c.sound.input!r}, horn {c.sound.output!r}, spoken in {c.sound.language!r}"
     if c.motion is not None:
         yield f"watches for motion on {c.motion.camera}"
+
+
+def _contact(c: Config) -> str:
+    second = f" and {c.button.nc_pin}" if c.button.nc_pin is not None else ""
+    return f"on pin {c.button.pin}{second} (contact {c.button.contact!r}, driver {c.button.driver!r})"
+
+
+def _hours(lines: tuple[str, ...]) -> str:
+    return ", ".join(lines) or "always"
+
+
+def _time(seconds: float) -> str:
+    """Seconds as the largest unit that comes out even."""
+    for name, size in (("days", 86_400), ("hours", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"

@@ -9,6 +9,8 @@ from unitd.config_words import PATTERN_WORDS
 from unitd.errors import ConfigError
 
 BROKER = '[[brokers]]\nname = "a"\nhost = "a.example"\n'
+ROOM = BROKER + '[[control_rooms]]\nname = "r"\n'
+NUMBER = '[modem]\nport = "/a"\n[[duty_numbers]]\nname = "d"\nnumber = "+447700900123"\n'
 CAMERA = '[[cameras]]\nname = "dome"\nmain_url = "rtsp://c/main"\n'
 
 BAD = [
@@ -26,7 +28,7 @@ BAD = [
     ("[button]\nclosed_level = 0", "button.closed_level", "saw 0", 'one of "low", "high"'),
     ('[button]\ndriver = "gpio"', "button.driver", "saw 'gpio'", 'one of "gpiozero", "kernel"'),
     ('[button]\ndriver = "kernel"\nchip = "0"', "button.chip", "saw '0'", "a path such as /dev/gpiochip0"),
-    ('[button]\nchip = "/dev/gpiochip0"', "button.chip", "finds the chip by itself", 'driver = "kernel"'),
+    ('[button]\nchip = "/dev/gpiochip0"', "button.chip", "gpiozero finds it by itself", 'driver = "kernel"'),
     ("button = 3", "button", "saw 3", "write a table: [button]"),
     ("brokers = 3", "brokers", "saw 3", "write an array of tables: [[brokers]]"),
     ("[brokers]\nname = 'a'", "brokers", "a table with name", "write an array of tables: [[brokers]]"),
@@ -62,6 +64,24 @@ BAD = [
     ("[upload]\nhosts = [1]", "upload.hosts[0]", "saw 1", "write text in quotes"),
     ('[upload]\nhosts = ["https://h"]', "upload.hosts[0]", "https://h", "without https://"),
     ('[upload]\nhosts = ["h:x"]', "upload.hosts[0]", "h:x", "or host:port"),
+    ('[button]\ncontact = "NO"', "button.contact", "saw 'NO'", 'one of "no", "nc", "no+nc"'),
+    ('[button]\ncontact = "no+nc"', "button.nc_pin", "missing", "name that of NC too"),
+    ("[button]\nnc_pin = 27", "button.nc_pin", "saw 27", 'contact = "no+nc"'),
+    (ROOM + 'brokers = ["mian"]', "control_rooms[0].brokers", "saw 'mian'", "one of the brokers (a)"),
+    (ROOM + 'hours = ["8-18"]', "control_rooms[0].hours[0]", "saw '8-18'", 'write it like "Mon-Fri 08:00-18:00"'),
+    (ROOM + 'hours = ["Mon-Fro 08:00-18:00"]', "control_rooms[0].hours[0]", "Mon-Fro", "'mon-fro' is no day"),
+    (ROOM + ROOM.removeprefix(BROKER), "control_rooms[1].name", "saw 'r' twice", "must differ"),
+    (NUMBER.replace("+447700900123", "999"), "duty_numbers[0].number", "saw '999'", "nobody reads a text"),
+    (NUMBER.replace("+44", "0"), "duty_numbers[0].number", "saw '07700900123'", "write + and the country's code"),
+    (NUMBER.replace("modem", "dome"), "duty_numbers", "no [modem]", "add the modem table"),
+    (NUMBER + NUMBER[NUMBER.index("[[") :], "duty_numbers[1].name", "saw 'd' twice", "names that differ"),
+    ("[escalation]\nunreceived_sms_s = 0", "escalation.unreceived_sms_s", "saw 0", "above 0"),
+    ("[escalation]\nsms_again_s = 9e3", "escalation.sms_longest_pause_s", "saw 3600", "below sms_again_s (9000)"),
+    ("[test_alarm]\nevery_s = 600", "test_alarm.answer_within_s", "saw 900", "below every_s (600)"),
+    ('[test_alarm]\nhours = ["daily 24:01-25:00"]', "test_alarm.hours[0]", "saw 'daily", "no time 24:01"),
+    ("[incident]\nclose_after_s = 60", "incident.close_after_s", "saw 60", "exceed incident.still_trying_after_s (60)"),
+    (NUMBER + "[incident]\nclose_after_s = 90", "incident.close_after_s", "saw 90", "escalation.unanswered_sms_s (90)"),
+    ('[site]\ntimezone = "Europe/Lodnon"', "site.timezone", "saw 'Europe/Lodnon'", 'such as "Europe/London"'),
     ("[unit", "syntax", "", "mend the TOML"),
     ("x = " + "[" * 3000, "syntax", "", "mend the TOML"),
     ("x = " + "1" * 5000, "syntax", "", "mend the TOML"),

@@ -35,7 +35,7 @@ def test_what_a_line_covers(line: str, minute: int, on: bool) -> None:
     ["", "always", "Mon 8:00-18:00", "Mon 08:00-25:00", "Mon 08:60-09:00", "Mon 08:00-08:00", "Mun 08:00-09:00",
      "Mon-Tue-Wed 08:00-09:00", "Mon 24:01-09:00"],
 )  # fmt: skip
-def test_what_is_refused_says_the_line(line: str) -> None:
+def test_what_is_refused_says_what_to_write(line: str) -> None:
     with pytest.raises(ValueError, match=r"Mon|daily|day|time|minute"):
         parse_hours(line)
 

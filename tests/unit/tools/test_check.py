@@ -1,6 +1,7 @@
 """`unitd check`: good, good with warnings, or one line that says what to mend."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,13 @@ def test_ok__nothing_to_say_against_it(unit: Unit, capsys: pytest.CaptureFixture
     assert status == 0, out
     assert out.startswith("good: ")
     assert "warning" not in out
-    for words in ("button on pin 17", "broker.example:8883", "wss://media.example/unit", "films dome", "pelco-d"):
+    for words in (
+        "button on pin 17 (contact 'no'",
+        "broker.example:8883",
+        "wss://media.example/unit",
+        "films dome",
+        "pelco-d",
+    ):
         assert words in out
     assert "secret" not in out
 
@@ -146,7 +153,24 @@ def _no_hosts(unit: Unit) -> None:
     unit.file.write_text(unit.file.read_text().replace('["evidence.example"]', "[]"))
 
 
+def _add(text: str) -> Callable[[Unit], None]:
+    def add(unit: Unit) -> None:
+        unit.file.write_text(unit.file.read_text() + text)
+
+    return add
+
+
+def _no_broker(unit: Unit) -> None:
+    unit.file.write_text('schema = 1\n[[control_rooms]]\nname = "a"\n')
+
+
+DUTY = '[[duty_numbers]]\nname = "{}"\nnumber = "{}"\n'
+TWICE = '[modem]\nport = "/dev/null"\n' + DUTY.format("a", "+447700900123") + DUTY.format("b", "+44 7700 900123")
+
 SPOILT = [
+    (_no_broker, "control_rooms", "no broker by which to ask"),
+    (_add(TWICE), "duty_numbers[1].number", "is there twice"),
+    (_add('[button]\ndriver = "kernel"\nchip = "/dev/gpiochip77"\n'), "button.chip", "there is no /dev/gpiochip77"),
     (_spoil_key_mode, "brokers[0].key_file", "0644"),
     (_spoil_key_locked, "brokers[0].key_file", "passphrase"),
     (_spoil_certificate, "brokers[0].cert_file", "there is no file"),
@@ -163,7 +187,7 @@ SPOILT = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "key", "words"), SPOILT, ids=[case[0].__name__ for case in SPOILT])
+@pytest.mark.parametrize(("spoil", "key", "words"), SPOILT, ids=[case[0].__name__ + case[1] for case in SPOILT])
 def test_ok__with_a_warning_that_names_key_and_remedy(
     unit: Unit,
     capsys: pytest.CaptureFixture[str],
@@ -177,6 +201,17 @@ def test_ok__with_a_warning_that_names_key_and_remedy(
     lines = [line for line in out.splitlines() if line.startswith(f"warning: {key}: ")]
     assert any(words in line for line in lines), out
     assert _check(unit, capsys, "--strict")[0] == 1
+
+
+def test_ok__who_is_asked_texted_and_tested_is_said(unit: Unit, capsys: pytest.CaptureFixture[str]) -> None:
+    _add(
+        '[[control_rooms]]\nname = "council"\nhours = ["daily 08:00-18:00"]\n[modem]\nport = "/dev/null"\n'
+        + DUTY.format("warden", "+447700900123")
+    )(unit)
+    _, out = _check(unit, capsys)
+    assert "asks to answer council (daily 08:00-18:00)\n" in out
+    assert "text messages to warden +447700900123 (always)\n" in out
+    assert "a test alarm every 3 days (daily 09:00-17:00)\n" in out
 
 
 def test_fail__one_line_and_status_2(unit: Unit, capsys: pytest.CaptureFixture[str]) -> None:
