@@ -64,16 +64,16 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(seed: int, hours: float, plant: str | None) -> "Outcome":
-    from tests.simulate.planted import planted
     from tests.simulate.day import run_day
+    from tests.simulate.planted import planted
 
     with planted(plant):
         return run_day(seed, hours * 3600)
 
 
 def _one(arguments: argparse.Namespace) -> int:
-    from tests.simulate.planted import planted
     from tests.simulate.day import run_day
+    from tests.simulate.planted import planted
 
     with planted(arguments.plant):
         outcome = run_day(arguments.seed, arguments.hours * 3600, print if arguments.verbose else None)

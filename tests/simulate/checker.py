@@ -244,9 +244,14 @@ class Checker:
 
     def _beyond_kept(self, touch: Touch) -> bool:
         """One of so many presses that its incident's alarm went out long ago, and it only counts."""
-        return any(
-            len(each.presses) >= MOST_KEPT and each.began_ns <= touch.began_ns for each in self.incidents.values()
-        )
+        for incident in self.incidents.values():
+            if incident.began_ns <= touch.began_ns and (
+                incident.closed_ns is None or touch.began_ns < incident.closed_ns
+            ):
+                before = sum(incident.began_ns <= each.began_ns < touch.began_ns and each.felt for each in self.touches)
+                if len(incident.presses) >= MOST_KEPT or before >= MOST_KEPT:
+                    return True
+        return False
 
     # --- what the unit sends ---
 

@@ -1,7 +1,7 @@
 """One pole-day: 24 hours of virtual time of the real core, everything random drawn from one seed.
 
-Trouble is dense: some hours of episodes, in which people press and things break, parted by quiet ones, in which the pole
-idles as it does in the field. At the end every fault is lifted; what was owed must then arrive.
+Trouble is dense: some hours of episodes, in which people press and things break, parted by quiet ones, in which the
+pole idles as it does in the field. At the end every fault is lifted; what was owed must then arrive.
 """
 
 import contextlib

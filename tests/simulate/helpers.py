@@ -1,5 +1,5 @@
-"""Core's workers as far as the alarm needs them: `call` (words, microphone) and `field` (text messages), each at its end
-of core's real socket server, by the real wire; and how they fail."""
+"""Core's workers as far as the alarm needs them: `call` (words, microphone) and `field` (text messages), each at its
+end of core's real socket server, by the real wire; and how they fail."""
 
 import asyncio
 from collections.abc import Callable

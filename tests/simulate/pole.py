@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.simulate.disk_thread import SimDisk
-from tests.simulate.memory_disk import ROOT, VOLATILE, Dead, Medium
+from tests.simulate.memory_disk import VOLATILE, Dead
 from tests.simulate.timeline import SECOND_NS, VirtualLoop
-from unitd.config import BrokerTable, Config
+from unitd.config import BrokerTable
 from unitd.core.button import Felt, Gap, PressJudge
 from unitd.core.core import Core
 from unitd.core.latch import Latch

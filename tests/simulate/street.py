@@ -44,7 +44,7 @@ class Street:
         self.press(for_s)
 
     def press(self, for_s: float, pause_s: float = 0.0) -> None:
-        """A press after `pause_s`, with the bounce that a contact has: up to 10 ms when it closes, and when it opens."""
+        """A press after `pause_s`, with the bounce that a contact has: up to 10 ms when it closes, and after."""
         at_ns = self._next_ns(pause_s)
         chance = self.day.chance
         level = True

@@ -1,4 +1,4 @@
-"""The simulation itself: the product bears a sample of random days, a seed says the same twice, planted faults are found.
+"""The simulation itself: the product bears random days, a seed says the same twice, planted faults are found.
 
 The long runs (`make prove`) take some minutes of both processors; `make simulate SEEDS=N SEED_START=K` is the same by
 hand.
