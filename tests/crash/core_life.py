@@ -93,7 +93,7 @@ class CoreLife:
         self.lock_task: asyncio.Task[None] | None = None
         self.found = Recovered()
 
-    async def recovered(self) -> Recovered:
+    async def recovered(self, settings: Settings | None = None) -> Recovered:
         left = self.latch.pending(self.boot_id)
         return await recover(
             self.disk,
@@ -104,6 +104,7 @@ class CoreLife:
             left,
             self.clock,
             self.log,  # type: ignore[arg-type]
+            settings or Settings(),
         )
 
     async def start(self, *, settle: bool = True) -> None:

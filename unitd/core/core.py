@@ -86,7 +86,7 @@ class Core:
         self._arm()
         recovered = await recover(
             self._disk, self._machine.boot_id, self._run_dir, self._state_dir, self._snapshot, left, self._clock,
-            self._log,
+            self._log, self.unit.settings,
         )  # fmt: skip
         self._wire(recovered)
         status = await self._serve(recovered, stop, on_ending)

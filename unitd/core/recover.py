@@ -13,8 +13,9 @@ from unitd.core.session import next_session, unsaved_session
 from unitd.core.snapshot import Snapshot
 from unitd.errors import StoreError
 from unitd.model import events as ev
-from unitd.model.incident import State
-from unitd.model.step import rebooted
+from unitd.model.incident import Settings, State
+from unitd.model.outputs import next_change_ns, outputs
+from unitd.model.step import rebooted, step
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger
 from unitd.store import disk as disk_calls
@@ -58,10 +59,12 @@ async def recover(
     left: list[Latched],
     clock: Clock,
     log: Logger,
+    settings: Settings,
 ) -> Recovered:
     """Gather it all, with the presses that were `left` latched.
 
-    A disk that refuses or takes longer than WITHIN_S is logged and done without.
+    A disk that refuses or takes longer than WITHIN_S is logged and done without; so is a state that `step` fails on
+    under these `settings`, as it would end every start of core.
     """
 
     def read_disk() -> tuple[Recovered, State | None]:
@@ -102,7 +105,12 @@ async def recover(
     if found.boot == 0:
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
     found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]
-    found.state = _of_this_boot(volatile, durable, found.boot, clock.mono_ns())
+    try:
+        found.state = _of_this_boot(volatile, durable, found.boot, clock.mono_ns())
+        _try_on(found.state, clock.mono_ns(), settings)
+    except Exception as error:  # noqa: BLE001 - whatever it is, outbox and latch still raise what was not received
+        log.error("state cannot be gone on from, going on without it", error=repr(error))
+        found.state = State(boot=found.boot)
     known, ended = _known(found.state)
     for name in found.quarantined:
         log.error("unreadable outbox entry put aside", file=name)
@@ -143,6 +151,13 @@ def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_
     if volatile.boot == 0 and durable is not None:
         return _joined(_numbered(volatile, boot), rebooted(durable, boot, now_ns))
     return rebooted(volatile, boot, now_ns) if volatile.boot else _numbered(volatile, boot)
+
+
+def _try_on(state: State, now_ns: int, settings: Settings) -> None:
+    """Raises what going on from `state` would raise."""
+    state = step(state, ev.Tick(), now_ns, settings)
+    outputs(state, now_ns, settings)
+    next_change_ns(state, now_ns, settings)
 
 
 def _numbered(state: State, boot: int) -> State:

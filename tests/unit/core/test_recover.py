@@ -10,7 +10,7 @@ from tests.crash.core_life import CoreLife
 from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle, pressed
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
-from unitd.model.incident import Past, Settings, State
+from unitd.model.incident import DutyNumber, Past, Routes, Settings, State
 from unitd.model.step import step
 from unitd.store.outbox import Entry, Outbox
 
@@ -26,7 +26,7 @@ def begun(state: State, boot: int, at_ns: int) -> State:
     return step(state, ev.Answered(OTHER, "Ann"), at_ns, SETTINGS)
 
 
-def recovered(base: Path, volatile: State | None, durable: State | None) -> Recovered:
+def recovered(base: Path, volatile: State | None, durable: State | None, settings: Settings = SETTINGS) -> Recovered:
     for place, state in (("run/core-state.json", volatile), ("state/core/state.json", durable)):
         if state is not None:
             (base / place).parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def recovered(base: Path, volatile: State | None, durable: State | None) -> Reco
     (base / "state" / "boot.json").write_text('{"boot_id": "boot-7", "boot": 7}')
     core = CoreLife(base, "boot-7")
     core.clock.now_ns = 3 * DAY + 60 * S
-    return asyncio.run(core.recovered())
+    return asyncio.run(core.recovered(settings))
 
 
 def test_a_boot_that_gets_its_number_late_keeps_its_instants(tmp_path: Path) -> None:
@@ -73,6 +73,16 @@ def test_a_late_disk_brings_all_that_lasts() -> None:
     assert [each.incident_id for each in state.past] == [INCIDENT, OTHER]
     assert (state.tested_utc_us, state.test_unanswered, state.suppressed) == (5, True, 3)
     assert [each.upload_id for each in state.uploads] == ["u"]
+
+
+def test_a_state_that_would_end_every_start_is_done_without(tmp_path: Path) -> None:
+    Outbox(tmp_path / "state" / "outbox").put(ENTRY)
+    poisoned = replace(at("sent"), boot=7)
+    incident = replace(poisoned.incidents[0], sms_rounds=-5)  # a negative shift, for want of a better poison
+    settings = Settings(routes=Routes(numbers=(DutyNumber("ann", "+447700900123"),)))
+    found = recovered(tmp_path, replace(poisoned, incidents=(incident,)), None, settings)
+    assert found.state == State(boot=7)
+    assert [each.press_id for each in found.presses] == [PRESS]
 
 
 def test_an_entry_that_could_not_be_removed_is_no_new_call(tmp_path: Path) -> None:
