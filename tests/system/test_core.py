@@ -57,6 +57,7 @@ def test_a_press_goes_the_whole_way_and_the_lamps_tell_it(tmp_path: Path) -> Non
             assert w.gpio.shown(GREEN) == "off"
             names = ["incident_raised", "incident_received", "incident_accepted", "incident_answered"]
             await w.until("closed told", lambda: w.room.events[-1].name == "incident_closed")
+            assert w.room.events[-1].data["by"] == w.room.events[-2].data["by"] == "Ann"
             told = [event.name for event in w.room.events]
             assert [name for name in told if name in names] == names
             file = tmp_path / "state" / "locks" / f"{alarm.incident_id}.json"

@@ -29,6 +29,7 @@ class _Envelope(msgspec.Struct):
     """What can be read of a command that is otherwise malformed, so that its sender is still answered."""
 
     seq: Annotated[int, msgspec.Meta(ge=0)] = -1
+    by: str = ""
 
 
 class CommandDesk:
@@ -42,6 +43,7 @@ class CommandDesk:
         apply: Callable[[ev.Event], None],
         knows_warning: Callable[[str], bool],
         mint: Callable[[], ev.Raised],
+        has_dome: bool = True,
     ) -> None:
         self.session = session
         self._uptime_ms = uptime_ms
@@ -49,6 +51,7 @@ class CommandDesk:
         self._apply = apply
         self._knows_warning = knows_warning
         self._mint = mint
+        self._has_dome = has_dome
         self._replies: OrderedDict[tuple[str, int], tuple[bytes, wire.Reply]] = OrderedDict()
         self._highest: dict[str, int] = {}
         self.malformed = 0
@@ -61,7 +64,7 @@ class CommandDesk:
             command = self._decode(role, payload)
         except (msgspec.MsgspecError, *UNREADABLE) as error:
             self.malformed += 1
-            return self._malformed(payload, str(error))
+            return self._malformed(role, payload, str(error))
         if command.session != self.session:
             return self._reply(role, command, "session", f"for session {command.session}, this is {self.session}")
         digest = _digest(command)
@@ -110,13 +113,16 @@ class CommandDesk:
         command: wire.Command = msgspec.json.decode(payload, type=kinds[role])
         return command
 
-    def _malformed(self, payload: bytes, error: str) -> wire.Reply:
+    def _malformed(self, role: str, payload: bytes, error: str) -> wire.Reply:
         try:
-            seq = msgspec.json.decode(payload[: wire.MAX_PAYLOAD_BYTES], type=_Envelope).seq
+            read = msgspec.json.decode(payload[: wire.MAX_PAYLOAD_BYTES], type=_Envelope)
         except (msgspec.MsgspecError, *UNREADABLE):
-            seq = -1
+            read = _Envelope()
         reason = f"malformed: {error}"[:300]
-        return wire.Reply(session=self.session, seq=seq, result="refused", reason=reason, code="malformed")
+        return wire.Reply(
+            session=self.session, seq=read.seq, result="refused", reason=reason, code="malformed",
+            by=read.by[:128], next_seq=self._highest.get(role, -1) + 1,
+        )  # fmt: skip
 
     def _objection(self, command: wire.Command, room: str) -> tuple[wire.RefusalCode, str]:
         """Why not; empty once the command has been carried out."""
@@ -124,6 +130,8 @@ class CommandDesk:
             return "late", "too late"
         if isinstance(command, wire.PlayWarning) and not self._knows_warning(command.name):
             return "impossible", f"no such warning: {command.name}"
+        if isinstance(command, wire.DomeMove | wire.DomeStop | wire.DomePreset) and not self._has_dome:
+            return "impossible", "no dome is fitted"
         event = self._event(command, room)
         reason = refusal(self._state(), event)
         if reason is not None:

@@ -182,7 +182,7 @@ class Core:
         )  # fmt: skip
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
-            lambda name: name in warning_names(), self._mint_test,
+            lambda name: name in warning_names(), self._mint_test, has_dome=c.dome is not None,
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
@@ -292,7 +292,10 @@ class Core:
             self.unit.apply(self._mint_test("periodic"))
 
     def _stage(self, incident: Incident) -> None:
-        by = {"accepted": incident.accepted_by, "answered": incident.answered_by}.get(incident.stage)
+        by = {
+            "accepted": incident.accepted_by, "answered": incident.answered_by,
+            "closing": incident.closed_by, "closed": incident.closed_by,
+        }.get(incident.stage)  # fmt: skip
         self._control_room.event(
             f"incident_{incident.stage}",
             incident_id=incident.incident_id,

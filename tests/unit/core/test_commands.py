@@ -131,6 +131,25 @@ def test_what_cannot_be_read_is_answered_and_counted(payload: bytes) -> None:
     assert (reply.result, reply.code, reply.seq) == ("refused", "malformed", -1)
     assert unit.desk.malformed == 1
     assert unit.desk.take("operator", b'{"seq":5}').seq == 5
+    assert unit.desk.take("operator", b'{"seq":5,"by":7}').seq == -1
+
+
+def test_who_sent_what_is_malformed_learns_where_to_go_on() -> None:
+    unit = Unit()
+    unit.send(accept(seq=5))
+    reply = unit.desk.take("operator", b'{"cmd":"frobnicate","seq":9,"by":"Ben"}')
+    assert (reply.code, reply.seq, reply.by, reply.next_seq) == ("malformed", 9, "Ben", 6)
+    assert len(unit.desk.take("operator", b'{"seq":9,"by":"%s"}' % (b"B" * 5000)).by) == 128
+
+
+def test_a_dome_that_is_not_there_is_not_moved() -> None:
+    unit = Unit()
+    unit.desk = CommandDesk(
+        7, lambda: 0, lambda: unit.state, unit.apply, lambda _name: True,
+        lambda: ev.Raised("t", "t", "test", NOW, 0, "synced"), has_dome=False,
+    )  # fmt: skip
+    reply = unit.send(wire.DomePreset(session=7, seq=0, not_after_uptime_ms=10_000, by="Ann", preset=2))
+    assert (reply.code, reply.reason, unit.taken) == ("impossible", "no dome is fitted", [])
 
 
 def test_an_operator_cannot_do_a_maintainers_work() -> None:
