@@ -294,15 +294,13 @@ def _told(step: Any) -> str:
         for name in step.__struct_fields__:
             value = getattr(step, name)
             if name not in left_out and value not in (None, "") and not (name == "by" and value == "Ana"):
-                told.append(
-                    f"{value}"
-                    if isinstance(value, str)
-                    else f"{name}={value:g}"
-                    if _plain(value)
-                    else f"{name}={value}"
-                )
+                told.append(_word(name, value))
     return " ".join(told)
 
 
-def _plain(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"{name}={'yes' if value else 'no'}"
+    if isinstance(value, int | float):
+        return f"{name}={value:.10g}"
+    return value if isinstance(value, str) else f"{name}={value}"
