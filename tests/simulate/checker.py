@@ -380,7 +380,9 @@ class Checker:
             self.counts["presses delivered"] += 1
 
     def delivered(self, topic: str, payload: bytes) -> None:
-        """A message reaches core."""
+        """A message reaches core; one that hangs reads nothing."""
+        if self._hung:
+            return
         if topic.endswith("/received"):
             try:
                 received = msgspec.json.decode(payload, type=wire.Received)

@@ -226,6 +226,8 @@ class Core:
             )
         )
         unit.restore(recovered.state)
+        if recovered.tmpfs_only:
+            unit.keep(recovered.on_disk)
         # not the predecessor's word: the contact may have come free while nobody watched
         watch = self._watch
         unit.apply(ev.ButtonState(watch is not None, watch is not None and watch.stuck, watch.fault if watch else ""))

@@ -41,6 +41,9 @@ class Recovered:
     presses: list[ev.Pressed | ev.Raised] = field(default_factory=list)
     late: "asyncio.Future[tuple[Recovered, State | None]] | None" = None
     """What a disk that was not ready in time has to tell when it is."""
+    tmpfs_only: bool = False
+    """The state is a predecessor's of this boot, and `on_disk` is what the disk was brought to of it."""
+    on_disk: State | None = None
     found: list[str] = field(default_factory=list)
     """Ids of all presses in outbox and latch, known to the state or not."""
 
@@ -102,6 +105,8 @@ async def recover(
         found, durable = Recovered(session=unsaved_session(run_dir, this_boot_id)), None
         found.late = reading
     volatile = snapshot.load_volatile()
+    found.tmpfs_only = volatile is not None and found.late is None
+    found.on_disk = durable
     if found.boot == 0:
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
     found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]

@@ -63,6 +63,11 @@ class Unit:
         self.state = state
         self.apply(ev.Tick())
 
+    def keep(self, on_disk: State | None) -> None:
+        """Bring the disk to a restored state if it holds another: it may have refused the predecessor's last word."""
+        if _lasting(self.state) != _lasting(on_disk or State()):
+            self._save_durable()
+
     def take_over(self, state: State) -> None:
         """Go on from the state joined with what a late disk held. No event brought that, so it is saved here."""
         self.restore(state)
