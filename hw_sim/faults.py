@@ -80,7 +80,8 @@ class Faults:
             "sms": _Fault(
                 "Text messages",
                 {"refused": "refused by the network", "slow": "10 s each"},
-                "A refused message is told once and tried again, for ever, with growing pauses.",
+                "They go to the duty number 30 s after a press that no control room has received (break the broker), "
+                "90 s after one that nobody answers. A refused one is tried again, for ever, with growing pauses.",
                 self._sms,
                 "" if bench.modem else "this bench has no modem",
             ),
@@ -108,8 +109,13 @@ class Faults:
             "kill": _Fault(
                 "Kill a process",
                 {name: name for name in bench.options.processes},
-                "It is back in about a second, in the same incident. While core is gone, only a button that is still "
-                "held when it comes back is noticed.",
+                "It is back in about a second, in the same incident. A press while core is gone is noticed if the "
+                "button is still held when it comes back"
+                + (
+                    f"; the pulse stretcher holds each for {bench.options.stretch_s:g} s."
+                    if bench.options.stretch_s
+                    else "."
+                ),
                 self._kill,
                 momentary=True,
             ),

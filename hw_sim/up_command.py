@@ -48,7 +48,10 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
         contact="no+nc",
         stretch_s=RECOMMENDED_STRETCH_S,
         console_port=arguments.port_console,
-        config={"incident": {"pre_roll_s": 10.0, "post_roll_s": 5.0}},
+        config={
+            "incident": {"pre_roll_s": 10.0, "post_roll_s": 5.0},
+            "duty_numbers": [{"name": "duty-officer", "number": "+447700900001"}],
+        },
     )
     async with Bench(options, say) as bench, contextlib.AsyncExitStack() as exits:
         page = PolePage(PoleView(bench), audio=bench.sound, port=arguments.port_pole)

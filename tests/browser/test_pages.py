@@ -279,7 +279,7 @@ def test_lamps_and_horn_are_said_in_words() -> None:
         await until(page, "document.getElementById('locator-words').textContent.startsWith('lit')")
         bench.words = "We are calling for help."
         bench.lit["yellow"] = True
-        await until(page, "document.getElementById('yellow-words').textContent === 'on: the call is made'")
+        await until(page, "document.getElementById('yellow-words').textContent === 'on: the control room has it'")
         await until(page, "document.getElementById('horn').textContent.includes('calling for help')")
         assert await page.evaluate("document.getElementById('messages-card').hidden")
         bench.messages.append(TextMessage("+447700900001", "HELP POINT ALARM K7Q2PD\nMarket Square"))

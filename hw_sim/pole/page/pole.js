@@ -11,7 +11,7 @@ const UUID = /\b([0-9a-f]{6})[0-9a-f]{2}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-
 const $ = (id) => document.getElementById(id);
 const LAMPS = ["yellow", "green", "locator", "sounder"];
 const WORDS = {
-  yellow: ["off", "on: the call is made", "flashing: calling"], green: ["off", "on: answered", "flashing"],
+  yellow: ["off", "on: the control room has it", "flashing: calling"], green: ["off", "on: answered", "flashing"],
   locator: ["dark", "lit: armed and heard", "flashing"], sounder: ["quiet", "sounding", "sounding"],
 };
 
