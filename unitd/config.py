@@ -90,7 +90,7 @@ class BrokerTable(_Table, frozen=True, kw_only=True):
     ca_file: str = "/etc/unitd/tls/ca.pem"
     cert_file: str = "/etc/unitd/tls/unit.pem"
     key_file: str = "/etc/unitd/tls/unit.key"
-    keepalive_s: Annotated[int, Meta(ge=5, le=600)] = 55
+    keepalive_s: Annotated[int, Meta(ge=5, le=600)] = 40
 
 
 class EndpointTable(_Table, frozen=True, kw_only=True):

@@ -271,5 +271,34 @@ def test_a_way_that_swallows_what_is_sent_is_given_up_by_the_kernel(tmp_path: Pa
         opened = uplink._client.socket()
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == DEAD_WAY_MS
         assert DEAD_WAY_MS / 1000 + HeartbeatTable().period_s < HeartbeatTable().silent_after_s
+        # where something on the way acknowledges for the broker: a ping after one keep-alive, given up after two
+        assert 2 * BrokerTable(name="a", host="a").keepalive_s + 5 < HeartbeatTable().silent_after_s
+
+    asyncio.run(far.run(test))
+
+
+def test_no_ping_goes_out_in_the_midst_of_heartbeats(tmp_path: Path) -> None:
+    """Each ping is 0.1 MB a day at IP level; what is said both ways takes its place."""
+    got = bytearray()
+    word = len(TOPIC).to_bytes(2, "big") + TOPIC.encode() + b"\x00{}"
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        while data := await reader.read(4096):
+            got.extend(data)
+            if b"beat" in data:
+                writer.write(b"\x30" + bytes([len(word)]) + word)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        assert uplink._client is not None
+        uplink._client._keepalive = 1
+        end_s = time.monotonic() + 3.5
+        while time.monotonic() < end_s:
+            uplink.publish("hp/1/pole-0001/up/beat", b"{}", qos=0)
+            await asyncio.sleep(0.2)
+        assert b"\xc0\x00" not in got
 
     asyncio.run(far.run(test))

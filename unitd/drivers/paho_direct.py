@@ -7,6 +7,7 @@ private methods of the pinned version; tests/contract/test_mqtt_uplink.py fails 
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,13 @@ class DirectClient(paho.Client):
 
     def _packet_write(self) -> MQTTErrorCode:
         with self._line:
-            return super()._packet_write()
+            waiting = len(self._out_packet)
+            result = super()._packet_write()
+            # paho 2.2 forgets to note that something went out, and so pings in the midst of heartbeats
+            if len(self._out_packet) < waiting:
+                with self._msgtime_mutex:
+                    self._last_msg_out = time.monotonic()
+            return result
 
     def _sock_recv(self, bufsize: int) -> bytes:
         with self._line:
