@@ -43,8 +43,8 @@ def fitted(c: Config) -> Iterator[str]:
 
 
 def _contact(c: Config) -> str:
-    second = f" and {c.button.nc_pin}" if c.button.nc_pin is not None else ""
-    return f"on pin {c.button.pin}{second} (contact {c.button.contact!r}, driver {c.button.driver!r})"
+    pins = f"pin {c.button.pin}" if c.button.nc_pin is None else f"pins {c.button.pin} and {c.button.nc_pin}"
+    return f"on {pins} (contact {c.button.contact!r}, driver {c.button.driver!r})"
 
 
 def _hours(lines: tuple[str, ...]) -> str:
