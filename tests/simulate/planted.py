@@ -106,18 +106,6 @@ def forget_received_at_restart(stack: Stack) -> None:
     _put(stack, recover, "rebooted", restored)
 
 
-def leave_the_microphone_open(stack: Stack) -> None:
-    """The call of the last incident is wanted for ever."""
-    real, last = outputs.outputs, [None]
-
-    def wanted(state: Any, now_ns: int, settings: Any) -> Any:
-        found = real(state, now_ns, settings)
-        last[0] = found.call or last[0]
-        return found._replace(call=last[0])
-
-    _put(stack, unit, "outputs", wanted)
-
-
 def locator_without_control_room(stack: Stack) -> None:
     _put(stack, lamps, "control_room_heard", lambda *_: True)
 
@@ -211,7 +199,6 @@ PLANTS: dict[str, Callable[[Stack], None]] = {
         green_when_accepted,
         grow_without_bound,
         forget_received_at_restart,
-        leave_the_microphone_open,
         locator_without_control_room,
         sparks_are_presses,
         mint_anew_at_restart,
