@@ -57,8 +57,10 @@ def read_units(file: Path) -> list[str]:
     a list that was cut off by mistake must not turn into "everybody". Blocks on the disk."""
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccessError(f"{file}: {error}") from error
+    except OSError as error:
+        raise AccessError(f"{file}: cannot be read ({error.strerror}); name a file with one unit a line") from error
+    except UnicodeDecodeError as error:
+        raise AccessError(f"{file}: not UTF-8 at byte {error.start}; name a text file with one unit a line") from error
     names = [name for line in text.splitlines() if (name := line.partition("#")[0].strip())]
     if not names:
         raise AccessError(f"{file}: no unit is named in it")

@@ -43,8 +43,10 @@ def listener_in(folder: Path, port: int, host: str | None, crl_file: Path | None
 
 
 def conf(listener: Listener) -> str:
-    """The fragment; pure. Raises ConfError for a path or host with a line break or spaces around it."""
+    """The fragment; pure. Raises ConfError for a port that is none, a path or host with a line break or blank ends."""
     each = listener
+    if not 0 < each.port < 65536:
+        raise ConfError(f"--port {each.port}: write a whole number from 1 to 65535")
     for value in (each.acl_file, each.ca_file, each.cert_file, each.key_file, each.crl_file):
         _check(str(value))
     if each.host is not None:

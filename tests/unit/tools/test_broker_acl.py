@@ -136,6 +136,8 @@ def test_the_configuration_takes_no_line_breaks() -> None:
         conf(Listener(8883, *FILES, crl_file=Path("/etc/x\nallow_anonymous true")))
     with pytest.raises(ConfError):
         conf(Listener(8883, *FILES, host="0.0.0.0 unix"))
+    with pytest.raises(ConfError, match="from 1 to 65535"):
+        conf(Listener(0, *FILES))  # to Mosquitto a listener on port 0 is something else
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
