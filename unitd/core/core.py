@@ -199,7 +199,7 @@ class Core:
             self._control_room.event, self._not_before,
         )  # fmt: skip
         self._alarms.correct_with(self._times.corrected)
-        self._duty = DutyDesk(c, self._clock, lambda: self._times.truth_us, lambda: unit.state, unit.apply)
+        self._duty = DutyDesk(c, self._clock, lambda: self._times.truth_us, lambda: unit.state, unit.apply, self._log)
         self._locks = LockDesk(
             self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
         )
@@ -220,10 +220,7 @@ class Core:
             lambda levels: self._times.note(unit.state),
         )
         unit.on_stage(self._stage)
-        unit.on_asked(
-            lambda each: self._control_room.event(
-                "incident_asked", incident_id=each.incident_id, data={"room": each.asked[-1], "stage": each.stage}
-            )
+        unit.on_asked(self._asked)
         )
         unit.restore(recovered.state)
         if recovered.tmpfs_only:
@@ -303,6 +300,10 @@ class Core:
             incident_id=incident.incident_id,
             data={"kind": incident.kind, "by": by, "outcome": incident.outcome, "presses": incident.count},
         )
+
+    def _asked(self, incident: Incident) -> None:
+        data = {"room": incident.asked[-1], "asked": ", ".join(incident.asked), "stage": incident.stage}
+        self._control_room.event("incident_asked", incident_id=incident.incident_id, data=data)
 
     def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
         if event.name == "upload_done":

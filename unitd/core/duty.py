@@ -10,6 +10,7 @@ from unitd.model import events as ev
 from unitd.model.hours import DAY_MIN, Span, parse_hours, within
 from unitd.model.incident import TEST_HOURS, State
 from unitd.ports import Clock
+from unitd.runtime.logs import Logger
 
 
 class DutyDesk:
@@ -23,6 +24,7 @@ class DutyDesk:
         truth_us: Callable[[], int | None],
         state: Callable[[], State],
         apply: Callable[[ev.Event], None],
+        log: Logger,
     ) -> None:
         hours = {each.name: each.hours for each in config.control_rooms}
         hours |= {each.name: each.hours for each in config.duty_numbers}
@@ -30,7 +32,11 @@ class DutyDesk:
         self._hours: dict[str, tuple[Span, ...]] = {
             name: tuple(span for line in lines for span in parse_hours(line)) for name, lines in hours.items()
         }
-        self._zone = zoneinfo.ZoneInfo(config.site.timezone)
+        self._zone: zoneinfo.ZoneInfo | None = None
+        try:
+            self._zone = zoneinfo.ZoneInfo(config.site.timezone)
+        except (OSError, ValueError, LookupError) as error:
+            log.error("time zone not read: everybody counts as on duty", zone=config.site.timezone, error=repr(error))
         self._clock = clock
         self._truth_us = truth_us
         self._state = state
@@ -52,6 +58,8 @@ class DutyDesk:
             self._apply(ev.DutyKnown(on_duty))
 
     def _on_duty(self, utc_us: int) -> tuple[str, ...] | None:
+        if self._zone is None:
+            return None
         try:
             local = datetime.datetime.fromtimestamp(utc_us // 1_000_000, self._zone)
         except (OverflowError, OSError, ValueError):

@@ -7,6 +7,8 @@ from unitd.model.incident import Incident, Settings, State
 from unitd.model.stages import closing, lock_of
 
 KEPT_LOCKS = 256
+KEPT_UNRECEIVED = 1024
+"""Presses of ended incidents that wait to be received; beyond them the oldest keep one press each, and their count."""
 UNIT = "unit"
 """Who closes an incident at its limit."""
 
@@ -71,6 +73,22 @@ def _left(state: State, now_ns: int, settings: Settings) -> State:
             state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
         if incident.open or not (settings.alone or all(press.received for press in incident.presses)):
             kept.append(incident)
+    kept = _thinned(kept)
     if len(kept) != len(state.incidents) or any(a is not b for a, b in zip(kept, state.incidents, strict=True)):
         state = msgspec.structs.replace(state, incidents=tuple(kept))
     return state
+
+
+def _thinned(incidents: list[Incident]) -> list[Incident]:
+    """A month without a control room must not fill the memory: each ended incident still tells of itself."""
+    excess = sum(len(each.presses) for each in incidents if not each.open) - KEPT_UNRECEIVED
+    if excess <= 0:
+        return incidents
+    thinned: list[Incident] = []
+    for incident in incidents:
+        if excess > 0 and not incident.open and len(incident.presses) > 1:
+            excess -= len(incident.presses) - 1
+            first = next((press for press in incident.presses if not press.received), incident.presses[0])
+            incident = msgspec.structs.replace(incident, presses=(first,))
+        thinned.append(incident)
+    return thinned

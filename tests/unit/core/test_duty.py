@@ -1,5 +1,8 @@
 """The duty desk: whose hours these are, by the time that was found and by no other."""
 
+import msgspec
+import structlog
+
 from unitd.config import Config, ControlRoomTable, DutyNumberTable, SiteTable
 from unitd.core.duty import DutyDesk
 from unitd.messages.control_room import Stamp
@@ -20,9 +23,11 @@ SUMMER_0730_US = 1_784_100_600_000_000
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, config: Config = CONFIG) -> None:
         self.state, self.truth_us, self.events = State(), None, 0  # type: ignore[var-annotated]
-        self.desk = DutyDesk(CONFIG, self, lambda: self.truth_us, lambda: self.state, self.apply)
+        self.desk = DutyDesk(
+            config, self, lambda: self.truth_us, lambda: self.state, self.apply, structlog.get_logger()
+        )
 
     def mono_ns(self) -> int:
         return 5_000_000_000
@@ -62,3 +67,8 @@ def test_nothing_is_applied_when_nothing_has_changed() -> None:
 
 def test_a_time_beyond_the_calendar_is_no_time() -> None:
     assert Desk().at(10**20) is None
+
+
+def test_without_time_zones_everybody_is_on_duty() -> None:
+    config = msgspec.structs.replace(CONFIG, site=SiteTable(timezone="Nowhere/At_All"))
+    assert Desk(config).at(WINTER_NOON_US) is None

@@ -8,6 +8,7 @@ from unitd.model import events as ev
 from unitd.model.incident import TEST_HOURS, Settings, State
 from unitd.model.microphone import microphone_open
 from unitd.model.outputs import outputs
+from unitd.model.passing import KEPT_UNRECEIVED
 from unitd.model.step import KEPT_RAISED, LONGEST_ISOLATION_NS, rebooted, refusal
 
 S = 1_000_000_000
@@ -181,3 +182,15 @@ def test_a_test_keeps_its_hours_and_is_silent_on_the_street() -> None:
 
 def test_a_unit_without_tests_makes_none() -> None:
     assert not due(Life(Settings()).until(400 * HOUR_S))
+
+
+def test_a_month_of_abuse_without_a_control_room_is_bounded_and_every_incident_still_tells_of_itself() -> None:
+    life = Life(Settings(close_after_ns=600 * S, post_roll_ns=30 * S))
+    for number in range(100):
+        for press in range(40):
+            life.apply(ev.Pressed(f"p-{number}-{press}", f"i-{number}", life.now_ns, 0, "unknown"))
+        life.until(life.now_ns / S + 700)
+    kept = [press.press_id for _, press in outputs(life.state, life.now_ns, life.settings).alarms]
+    assert len(kept) <= KEPT_UNRECEIVED + 40
+    assert {each.split("-")[1] for each in kept} == {str(number) for number in range(100)}
+    assert all(incident.count == 40 for incident in life.state.incidents)
