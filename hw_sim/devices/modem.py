@@ -100,11 +100,6 @@ class SimModem:
         """The signal it hears; None for nothing at all, which also loses the registration."""
         self._change(lambda: setattr(self.state.network, "rsrp_dbm", rsrp_dbm))
 
-    def set_operator(self, name: str) -> None:
-        """The network's name in +COPS."""
-        with self._lock:
-            self.state.network.operator = name
-
     def set_sim(self, sim: SimState) -> None:
         """Insert, lock or pull out the SIM; reported as +CPIN."""
 

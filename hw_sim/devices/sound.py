@@ -31,8 +31,6 @@ FRAME_BYTES = 1920
 START_TIMEOUT_S = 10.0
 END_WITHIN_S = 1.0
 """A recorder whose pipe has ended ends itself; after this it is told to."""
-STREET_BACKLOG_BYTES = 20 * FRAME_BYTES
-"""What may wait to be played into the street: 0.4 s; more is dropped, so that a live voice stays live."""
 
 # `norewinds` keeps a null sink's blocks at 50 ms; without it an idle one sleeps for 2 s and the first frames wait for
 # that.
@@ -185,11 +183,6 @@ class VirtualSound:
     async def horn_pcm(self) -> AsyncIterator[bytes]:
         """What the horn plays from now on, in frames of 20 ms (48 kHz s16 mono), until the caller stops iterating."""
         async for frame in self._record("horn.monitor"):
-            yield frame
-
-    async def mic_pcm(self) -> AsyncIterator[bytes]:
-        """What the microphone hears, likewise."""
-        async for frame in self._record("mic"):
             yield frame
 
     async def _record(self, source: str) -> AsyncIterator[bytes]:

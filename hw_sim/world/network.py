@@ -281,14 +281,6 @@ class UdpPair:
     def peer_port(self) -> int:
         return self.addr_for_peer[1]
 
-    def expect_unit(self, address: Address) -> None:
-        """Where the unit will be heard, before it has sent anything."""
-        self._unit = self._unit or address
-
-    def expect_peer(self, address: Address) -> None:
-        """Where the peer will be heard, before it has sent anything."""
-        self._peer = self._peer or address
-
     def _from_unit(self, data: bytes, sender: Address) -> None:
         if not self._is_ours(sender):
             return

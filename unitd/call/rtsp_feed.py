@@ -13,7 +13,6 @@ from unitd.config import CameraTable
 from unitd.errors import DeviceError
 
 WAITING_UNITS = 90
-FIRST_UNIT_TIMEOUT_S = 6.0
 ERROR_POLL_S = 0.5
 
 PIPELINE = """

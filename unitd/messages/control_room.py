@@ -121,7 +121,7 @@ class State(Wire, frozen=True, kw_only=True):
     unit: str
     online: Annotated[bool, _says("false in the last will: this broker has lost the unit")]
     session: Session
-    armed: Annotated[bool, _says("a press would be felt: the button is watched, not stuck, and its cable not cut")] = False
+    armed: Annotated[bool, _says("a press would be felt: the button is watched, not stuck, its cable not cut")] = False
     clock: Annotated[ClockQuality, _says("how far the unit's clock is to be trusted now")] = "unknown"
     uptime_ms: Annotated[UptimeMs, _says("its value now; from it, count on to a command's `not_after_uptime_ms`")] = 0
     site: Site | None = None

@@ -28,6 +28,12 @@ def test_ok__shipped(name: str) -> None:
     assert any(hasattr(step, "within_ms") for step in scenario.steps), "it expects something"
 
 
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_ok__the_document_has_its_title(name: str) -> None:
+    row = f"| `{name}` | {load(find(name)).title} |\n"
+    assert row in Path("docs/scenarios.md").read_text()
+
+
 def test_ok__all_that_was_asked_for_is_shipped() -> None:
     wanted = (
         "press double-press stuck-button no-answer link-cut-mid-call camera-dead kill-each-process cold-clock disk-full"
