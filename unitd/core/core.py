@@ -221,7 +221,6 @@ class Core:
         )
         unit.on_stage(self._stage)
         unit.on_asked(self._asked)
-        )
         unit.restore(recovered.state)
         if recovered.tmpfs_only:
             unit.keep(recovered.on_disk)
