@@ -32,8 +32,10 @@ class LockDesk:
         self.failed = False
 
     def reconcile(self, levels: Outputs) -> None:
-        """Take the wanted locks; a lock that is no longer in the outputs stays on disk."""
-        wanted = {lock.incident_id: lock for lock in levels.locks}
+        """Take the wanted locks; a lock that is no longer in the outputs stays on disk.
+
+        One that ended in a boot whose number is not known yet (a late disk) is kept open until it is."""
+        wanted = {lock.incident_id: _open_until_numbered(lock) for lock in levels.locks}
         if wanted != self._wanted:
             self._wanted = wanted
             self._wake.set()
@@ -62,3 +64,8 @@ class LockDesk:
     def _write(self, path: Path, data: bytes) -> None:
         disk.make_dirs(self._directory)
         disk.atomic_write(path, data, mode=0o644)
+
+
+def _open_until_numbered(lock: Lock) -> Lock:
+    """Footage has a number from 1: a lock that ends in boot 0 would cover none, an open one covers all."""
+    return msgspec.structs.replace(lock, to_boot=None, to_mono_ns=None) if lock.to_boot == 0 else lock
