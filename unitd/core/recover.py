@@ -139,7 +139,7 @@ def merged(state: State, late: Recovered, durable: State | None, now_ns: int) ->
     """
     boot = late.boot or state.boot or (durable.boot + 1 if durable is not None else 0)
     if durable is not None and state.boot == 0:
-        state = _joined(_numbered(state, boot), rebooted(durable, boot, now_ns))
+        state = _joined(_numbered(state, boot), _placed(rebooted(durable, boot, now_ns)))
     else:
         state = _numbered(state, boot)
     known, ended = _known(state)
@@ -152,9 +152,9 @@ def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_
     never behind the disk, unless who wrote it (boot 0) had not seen the disk. One with another number is of a `run_dir`
     that is no tmpfs."""
     if volatile is None:
-        return rebooted(durable or State(), boot, now_ns)
+        return _placed(rebooted(durable or State(), boot, now_ns))
     if volatile.boot == 0 and durable is not None:
-        return _joined(_numbered(volatile, boot), rebooted(durable, boot, now_ns))
+        return _joined(_numbered(volatile, boot), _placed(rebooted(durable, boot, now_ns)))
     return rebooted(volatile, boot, now_ns) if volatile.boot else _numbered(volatile, boot)
 
 
@@ -192,6 +192,17 @@ def _numbered(state: State, boot: int) -> State:
         ),
         past=tuple(replace(each, boot=boot) if each.boot == was else each for each in state.past),
     )
+
+
+def _placed(state: State) -> State:
+    """The same with an end for each lock whose boot never got its number, where the power was cut before the disk was
+    read: it was the boot before, or this one. Too much footage is kept rather than too little, and not all for ever."""
+    if state.boot == 0:
+        return state
+    before = max(1, state.boot - 1)
+    locks = (replace(each, from_boot=each.from_boot or before, to_boot=state.boot) if each.to_boot == 0 else each
+             for each in state.closed_locks)  # fmt: skip
+    return replace(state, closed_locks=tuple(locks))
 
 
 def _joined(state: State, old: State) -> State:

@@ -10,7 +10,7 @@ from tests.crash.core_life import CoreLife
 from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle, pressed
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
-from unitd.model.incident import DutyNumber, Past, Routes, Settings, State
+from unitd.model.incident import DutyNumber, Lock, Past, Routes, Settings, State
 from unitd.model.step import step
 from unitd.store.outbox import Entry, Outbox
 
@@ -116,3 +116,14 @@ def test_a_periodic_test_that_the_outbox_alone_remembers_ends_by_itself(tmp_path
     assert [each.origin for each in state.incidents] == ["periodic"]
     state = step(state, ev.Tick(), 3 * DAY + SETTINGS.test_answer_within_ns, SETTINGS)
     assert [each.stage for each in state.incidents] == ["closing"]
+
+
+def test_a_lock_of_a_boot_that_never_got_its_number_covers_that_boot_and_comes_to_an_end(tmp_path: Path) -> None:
+    """The power was cut before the late disk was read: it was the boot before, or this one without its tmpfs."""
+    ended = Lock(INCIDENT, 0, 5 * S, 0, 60 * S, 0, "unknown", "panic", "genuine")
+    left = State(boot=0, closed_locks=(ended,))
+    found = recovered(tmp_path, None, left).state
+    late, _ = merged(State(), Recovered(boot=7), left, 3 * DAY)
+    for state in (found, late):
+        lock = state.closed_locks[0]
+        assert (lock.from_boot, lock.from_mono_ns, lock.to_boot, lock.to_mono_ns) == (6, 5 * S, 7, 60 * S)
