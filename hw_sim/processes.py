@@ -34,7 +34,7 @@ class Care:
 
 
 CARE = {
-    "core": Care(watchdog_s=10.0, restart_s=0.3, start_s=10.0),
+    "core": Care(watchdog_s=10.0, restart_s=0.1, start_s=10.0),
     "field": Care(watchdog_s=10.0, restart_s=1.0),
     "record": Care(watchdog_s=10.0, restart_s=1.0),
     "call": Care(watchdog_s=10.0, restart_s=1.0),

@@ -58,7 +58,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     core = (ROOT / "systemd/unitd-core.service").read_text(encoding="utf-8")
     text, count = re.subn(r"(?m)^ExecStart=.*$", f"ExecStart={PROGRAM} /run/probe/line /run/probe/report", core)
     assert count == 1
-    text = text.replace("RestartSec=300ms", "RestartSec=1s")  # room for the press, however slow this machine is
+    text = text.replace("RestartSec=100ms", "RestartSec=1s")  # room for the press, however slow this machine is
     text = re.sub(r"(?m)^(PartOf|WatchdogSec|WantedBy)=.*$", "", text)
     text = re.sub(r"(?m)^WorkingDirectory=.*$", "WorkingDirectory=/opt/unitd\nReadWritePaths=/run/probe", text)
     (system / PROBE).write_text(text, encoding="utf-8")

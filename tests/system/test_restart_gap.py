@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
 KILLS = 100 if LONG else 20
 LIMIT_MS = 1000.0
-"""With systemd's RestartSec of 0.3 s in it."""
+"""With systemd's RestartSec of 0.1 s in it."""
 LATE_MS = 400.0
 """What the stamp and the arming may add on a machine that pauses."""
 

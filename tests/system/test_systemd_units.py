@@ -66,7 +66,7 @@ def test_every_process_is_watched_bounded_and_restarted(process: str) -> None:
     assert only(name, "Type") == "notify"
     assert only(name, "NotifyAccess") == "main"
     # Whatever hangs is found, ended and started again within 15 s.
-    restart_s = float(only(name, "RestartSec").removesuffix("s").replace("300m", "0.3"))
+    restart_s = float(only(name, "RestartSec").removesuffix("s").replace("100m", "0.1"))
     after_s = int(only(name, "TimeoutAbortSec")) + restart_s
     assert 0 < int(only(name, "WatchdogSec")) + after_s < 15
     assert 0 < int(only(name, "TimeoutStartSec")) + after_s <= 16
