@@ -17,7 +17,8 @@ AGAIN_S = 5.0
 
 
 class LockDesk:
-    """Brings `state_dir/locks/` to the level of the outputs; what the disk refuses is tried again for ever."""
+    """Brings `state_dir/locks/` to the level of the outputs; what the disk refuses is tried again for ever, and hides
+    no other lock. `failed`: something was refused in the last pass."""
 
     def __init__(
         self, directory: Path, disk_thread: DiskWorker, log: Logger, on_complete: Callable[[str], None]
@@ -44,20 +45,22 @@ class LockDesk:
         """Write what differs, until cancelled."""
         while True:
             self._wake.clear()
+            refused = False
             for lock in [each for key, each in self._wanted.items() if self._written.get(key) != each]:
                 data = msgspec.json.encode(lock)
                 path = self._directory / f"{lock.incident_id}.json"
                 try:
                     await self._disk.run(lambda path=path, data=data: self._write(path, data))  # type: ignore[misc]
                     self._written[lock.incident_id] = lock
-                    self.failed = False
                     if lock.to_mono_ns is not None:
                         self._on_complete(lock.incident_id)
                 except OSError as error:
                     if not self.failed:
                         self._log.error("evidence lock not written", incident=lock.incident_id, error=str(error))
-                    self.failed = True
-                    break
+                    self.failed = refused = True
+                    if self._disk.hung:  # the next one would only cost another thread
+                        break
+            self.failed = refused
             self._written = {key: lock for key, lock in self._written.items() if key in self._wanted}
             await set_within(self._wake, AGAIN_S if self.failed else None)
 

@@ -64,3 +64,39 @@ def test_a_lock_is_not_completed_before_the_boot_has_its_number(tmp_path: Path) 
         assert desk.covers(7, 5 * S) and not desk.covers(7, 10 * S)
 
     work(desk, story)
+
+
+def test_a_lock_that_is_always_refused_hides_none_behind_it(tmp_path: Path) -> None:
+    (tmp_path / "locks" / "bad.json" / "in the way").mkdir(parents=True)
+    desk = Desk(tmp_path)
+
+    async def story() -> None:
+        await desk.take(lock("bad", 7), lock("good", 7))
+        assert desk.complete == ["good"]
+        assert desk.desk.failed
+        await desk.take(lock("another", 7))
+        assert desk.complete == ["good", "another"]
+        assert not desk.desk.failed
+
+    work(desk, story)
+
+
+def test_a_disk_that_hangs_is_not_given_one_lock_after_the_other(tmp_path: Path) -> None:
+    """Each would cost one of the few threads that may hang."""
+
+    class Hanging(InlineDisk):
+        hung = True
+        calls = 0
+
+        async def run(self, call: Callable[[], Any], timeout_s: float | None = None) -> Any:
+            self.calls += 1
+            raise OSError("hung")
+
+    disk = Hanging()
+    desk = Desk(tmp_path, disk)
+
+    async def story() -> None:
+        await desk.take(lock("one", 7), lock("two", 7))
+        assert (disk.calls, desk.desk.failed) == (1, True)
+
+    work(desk, story)
