@@ -9,7 +9,7 @@ SURE_NS = 20_000_000
 GLITCH_NS = 5_000_000
 
 
-@dataclass
+@dataclass(eq=False)
 class Touch:
     """One finger (or spark) on the button. Instants are of the day, not of a boot.
 
@@ -41,7 +41,7 @@ class Touch:
         return self.ended_ns is not None and self.longest_ns < GLITCH_NS and not self.watcher_died
 
 
-@dataclass
+@dataclass(eq=False)
 class Incident:
     """One incident as the world knows it: its cause, who holds it, what operators did. `doubtful`: a power cut may have
     undone the last word about it, so that open and closed are both right."""
