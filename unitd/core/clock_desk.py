@@ -28,6 +28,8 @@ REFILL_S = 3600.0
 """So many corrections at once, then one an hour: two services that fight over the clock fill neither disk nor link."""
 CLOSE_S = 0.5
 """A card that is slow just then costs an hour of last seen time, and not a kill by the service manager."""
+HUNG_APPEND_S = 0.2
+"""One disk thread appends: another can only be one that was given up, and alarms wait behind who waits for it."""
 RECENT_PRESSES = 256
 OWED = 64
 
@@ -74,7 +76,7 @@ class ClockDesk:
         self._log = log
         self._tell = tell
         self._not_before = not_before
-        self._chain = Chain(state_dir / CHAIN_NAME)
+        self._chain = Chain(state_dir / CHAIN_NAME, HUNG_APPEND_S)
         self._timeline: model.Timeline | None = None
         self._truths: dict[int, int] = {}
         self._recent: dict[str, _Recent] = {}

@@ -5,10 +5,13 @@ first line's `prev` is 64 zeros. One writer per chain. Cutting the tail is not s
 heads kept elsewhere.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +25,22 @@ TAIL_BYTES = 256 * 1024
 LARGEST_N = 2**53
 """No chain gets there, and no reader of JSON need hold more; a number beyond it is damage."""
 
+WITHIN_S = 8.0
+"""How long a call waits for another thread's: a worn card may stand still for seconds. What takes longer hangs, and
+would take along each thread that waited for it."""
+
 Field = str | int | float | bool | None
 
 
 class Chain:
-    """The writing end. Thread-safe. Every method that touches the disk raises OSError and may be called again."""
+    """The writing end. Thread-safe. Every method that touches the disk raises OSError and may be called again.
 
-    def __init__(self, path: Path) -> None:
+    Behind a call that hangs on another thread they raise it (ETIMEDOUT) after `within_s`, and change nothing.
+    """
+
+    def __init__(self, path: Path, within_s: float = WITHIN_S) -> None:
         self._path = path
+        self._within_s = within_s
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._n = 0
@@ -38,7 +49,7 @@ class Chain:
 
     def open(self) -> None:
         """Find the head; a line torn by a power cut is set aside as `<name>.torn-<offset>` before going on. Blocks."""
-        with self._lock:
+        with self._alone():
             self._open()
 
     def recent(self) -> list[dict[str, Any]]:
@@ -51,7 +62,7 @@ class Chain:
 
     def append_all(self, records: list[tuple[str, dict[str, Field]]], boot: int, *, durable: bool = True) -> None:
         """Add several lines with one write and one sync: all of them, or none. Raises OSError. Blocks."""
-        with self._lock:
+        with self._alone():
             descriptor = self._open()
             n, head, lines = self._n, self.head, b""
             for kind, fields in records:
@@ -71,10 +82,19 @@ class Chain:
             self._n, self.head = n, head
 
     def close(self) -> None:
-        with self._lock:
+        with self._alone():
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=self._within_s):
+            raise OSError(errno.ETIMEDOUT, "an append to the chain hangs", str(self._path))
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _undo(self, descriptor: int, size: int) -> None:
         """Cut back what a failed append left; the file is read afresh before the next one."""

@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
 from unitd.store import chain as chain_module
+from unitd.store import disk
 from unitd.store.chain import Chain, first_break
 
 
@@ -97,3 +99,28 @@ def test_a_last_line_with_a_damaged_number_stops_nobody(tmp_path: Path, n: str) 
     chain.close()
     assert [record["n"] for record in map(json.loads, path.read_text().splitlines())][1:] == [1, 2]
     assert first_break(path) == 1
+
+
+def test_an_append_behind_one_that_hangs_is_refused_and_holds_no_thread(tmp_path: Path, mocker: MockerFixture) -> None:
+    chain = Chain(tmp_path / "core.chain", within_s=0.05)
+    chain.append("segment", 1)
+    hanging, back = threading.Event(), threading.Event()
+
+    def hang(_descriptor: int) -> None:
+        hanging.set()
+        back.wait(10)
+
+    mocker.patch.object(disk, "sync_data", side_effect=hang)
+    first = threading.Thread(target=chain.append, args=("segment", 1))
+    first.start()
+    try:
+        assert hanging.wait(10)
+        for call in (chain.open, chain.close, lambda: chain.append("segment", 1)):
+            with pytest.raises(OSError, match="hangs"):
+                call()
+    finally:
+        back.set()
+        first.join(10)
+    chain.append("segment", 1)
+    assert first_break(tmp_path / "core.chain") is None
+    assert len((tmp_path / "core.chain").read_bytes().splitlines()) == 3
