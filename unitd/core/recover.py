@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,10 +20,13 @@ from unitd.model.step import rebooted, step
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger
 from unitd.store import disk as disk_calls
-from unitd.store.boot import KERNEL_BOOT_ID, boot_of
+from unitd.store.boot import KERNEL_BOOT_ID, BootBusyError, boot_of
 from unitd.store.outbox import Entry, Outbox
 
 READ_AGAIN_S = 5.0
+BUSY_TRIES = 5
+BUSY_AGAIN_S = 1.0
+"""Another process that keeps the boot counter is waited for about 10 s; the alarms on the disk wait no longer."""
 WITHIN_S = 3.0
 """How long a slow disk is waited for at start; after that core goes on with what tmpfs holds."""
 
@@ -70,11 +74,13 @@ async def recover(
     under these `settings`, as it would end every start of core.
     """
 
-    def read_disk() -> tuple[Recovered, State | None]:
+    def read_disk(wait: bool) -> tuple[Recovered, State | None]:
         read = Recovered()
         try:
             read.boot = boot_of(state_dir, this_boot_id).boot
         except StoreError as error:
+            if wait and isinstance(error, BootBusyError):
+                raise
             log.error("boot counter not kept", error=str(error))
         for directory in (state_dir / "core", state_dir / "locks"):
             disk_calls.remove_unfinished(directory)
@@ -87,9 +93,13 @@ async def recover(
         return read, state
 
     async def read() -> tuple[Recovered, State | None]:
+        tries = 0
         while True:
+            tries += 1
             try:
-                return await disk.run(read_disk)
+                return await disk.run(partial(read_disk, tries < BUSY_TRIES))
+            except BootBusyError:
+                await asyncio.sleep(BUSY_AGAIN_S)
             except DiskHungError as error:
                 log.error("the disk hangs; it is read again when it is back", error=str(error))
             # Once more into a file that hangs would cost the threads that others need.

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,14 @@ from unitd.store import disk
 
 LARGEST = 999_999_999
 """Beyond it is damage: with more digits the names of segments would not be read as such, and never be evicted."""
+LOCK_TRIES = 20
+LOCK_AGAIN_S = 0.05
+"""Whoever has the lock needs milliseconds; one that hangs with it for a second must not take others along."""
 KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class BootBusyError(StoreError):
+    """Another process keeps the counter: one that is slow at it will be done with it soon, one that hangs never."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +45,15 @@ def boot_of(state_dir: Path, boot_id: str) -> Boot:
 
     Safe from several processes at once (file lock) and durable before it returns. An unreadable boot.json does not
     stop the unit: it is kept aside and the counter goes on far above any number in use. Raises StoreError when the
-    disk refuses to keep a new number. Blocks on disk, milliseconds.
+    disk refuses to keep a new number, BootBusyError when another process keeps the lock for 1 s. Blocks on disk,
+    milliseconds.
     """
     path = state_dir / "boot.json"
     try:
         disk.make_dirs(state_dir)
         lock = os.open(state_dir / ".boot.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _take(lock)
             known = _parse(disk.read(path))
             if known is not None and known.boot_id == boot_id:
                 # whoever wrote it may have died before it was durable: the number would be given to the next boot too
@@ -58,8 +67,20 @@ def boot_of(state_dir: Path, boot_id: str) -> Boot:
             return fresh
         finally:
             os.close(lock)
+    except BootBusyError:
+        raise
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
+
+
+def _take(lock: int) -> None:
+    """Raises BootBusyError when another process keeps it."""
+    for _ in range(LOCK_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(LOCK_AGAIN_S)
+    raise BootBusyError("another process keeps the boot counter's lock")
 
 
 def _parse(data: bytes | None) -> Boot | None:

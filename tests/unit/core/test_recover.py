@@ -1,17 +1,21 @@
 """What a starting core makes of its predecessors' states: no incident is lost, none comes back from the dead."""
 
 import asyncio
+import fcntl
 from pathlib import Path
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from tests.crash.core_life import CoreLife
 from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle, pressed
+from unitd.core import recover
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
 from unitd.model.incident import DutyNumber, Lock, Past, Routes, Settings, State
 from unitd.model.step import step
+from unitd.store import boot
 from unitd.store.outbox import Entry, Outbox
 
 DAY = 86_400 * S
@@ -127,3 +131,34 @@ def test_a_lock_of_a_boot_that_never_got_its_number_covers_that_boot_and_comes_t
     for state in (found, late):
         lock = state.closed_locks[0]
         assert (lock.from_boot, lock.from_mono_ns, lock.to_boot, lock.to_mono_ns) == (6, 5 * S, 7, 60 * S)
+
+
+def _while_another_keeps_the_counter(base: Path, monkeypatch: pytest.MonkeyPatch, *, for_ever: bool) -> Recovered:
+    monkeypatch.setattr(boot, "LOCK_TRIES", 1)
+    monkeypatch.setattr(recover, "BUSY_AGAIN_S", 0.01)
+    Outbox(base / "state" / "outbox").put(ENTRY)
+    (base / "state" / "boot.json").write_text('{"boot_id": "boot-7", "boot": 7}')
+
+    async def start() -> Recovered:
+        with (base / "state" / ".boot.lock").open("w") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            starting = asyncio.create_task(CoreLife(base, "boot-7").recovered())
+            await asyncio.sleep(0.02)
+            if not for_ever:
+                fcntl.flock(other, fcntl.LOCK_UN)
+            return await starting
+
+    return asyncio.run(start())
+
+
+def test_a_slow_process_at_the_boot_counter_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that is guessed would be wrong for as long as this core lives."""
+    found = _while_another_keeps_the_counter(tmp_path, monkeypatch, for_ever=False)
+    assert (found.boot, [each.press_id for each in found.presses]) == (7, [PRESS])
+
+
+def test_a_process_that_hangs_with_the_boot_counter_hides_no_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _while_another_keeps_the_counter(tmp_path, monkeypatch, for_ever=True)
+    assert (found.boot, [each.press_id for each in found.presses]) == (0, [PRESS])

@@ -1,10 +1,13 @@
 """The boot counter: once per boot id, never twice the same, whatever happens to the file."""
 
+import fcntl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from unitd.errors import StoreError
 from unitd.store.boot import Boot, current_boot
 from unitd.store.segment import SegmentKey
 
@@ -48,3 +51,15 @@ def test_a_number_that_cannot_be_one_is_damage(tmp_path: Path, number: str) -> N
     after = current_boot(state, _kernel(tmp_path, "bbbb"))
     assert 1_000_000 < after.boot < 100_000_000
     assert SegmentKey.parse(SegmentKey(after.boot, 1).file_name) == SegmentKey(after.boot, 1)
+
+
+def test_fail__a_process_that_hangs_with_the_lock_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    current_boot(state, _kernel(tmp_path, "aaaa"))
+    with (state / ".boot.lock").open() as hung:
+        fcntl.flock(hung, fcntl.LOCK_EX)
+        began_s = time.monotonic()
+        with pytest.raises(StoreError, match="another process keeps"):
+            current_boot(state, _kernel(tmp_path, "aaaa"))
+        assert time.monotonic() - began_s < 3.0
+    assert current_boot(state, _kernel(tmp_path, "aaaa")) == Boot("aaaa", 1)
