@@ -122,6 +122,7 @@ class HealthDesk:
         stamp = self._clock.stamp()
         levels = self._unit.outputs()
         served = levels.served
+        isolation = self._unit.state.isolation
         return worker_wire.Status(
             unit=self._config.unit.id,
             session=self._session,
@@ -139,6 +140,9 @@ class HealthDesk:
                 raised_mono_ns=served.raised_mono_ns,
             ),
             open_incidents=sum(each.open for each in self._unit.state.incidents),
+            asked=() if served is None else served.asked,
+            isolated_by=isolation.by if isolation else "",
+            isolated_s=max(0.0, (isolation.until_mono_ns - stamp.mono_ns) / 1e9) if isolation else 0.0,
             lamps=self._panel.levels,
             waiting_alarms=self._alarms.waiting,
             workers=self._workers.alive(),

@@ -150,7 +150,10 @@ class Event(Wire, frozen=True, kw_only=True, tag="event"):
 
 
 class Status(Wire, frozen=True, kw_only=True, tag="status"):
-    """What `unitd status` prints: core's view of the unit at this instant."""
+    """What `unitd status` prints: core's view of the unit at this instant.
+
+    `asked`: control rooms asked to answer the incident. `isolated_by`: who works on the unit, for `isolated_s` longer.
+    """
 
     unit: str
     session: int
@@ -161,6 +164,9 @@ class Status(Wire, frozen=True, kw_only=True, tag="status"):
     brokers: dict[str, bool] = {}
     incident: OpenIncident | None = None
     open_incidents: int = 0
+    asked: tuple[str, ...] = ()
+    isolated_by: str = ""
+    isolated_s: float = 0.0
     lamps: dict[str, str] = {}
     waiting_alarms: int = 0
     workers: dict[str, bool] = {}

@@ -84,10 +84,14 @@ def lines(s: Status) -> Iterator[str]:
         )
     if s.incident:
         yield f"incident: {s.incident.kind}, {s.incident.stage}, id {s.incident.incident_id}"
+        if s.asked:
+            yield f"  asked to answer: {', '.join(s.asked)}"
         if s.open_incidents > 1:
             yield f"  and {s.open_incidents - 1} more open"
     else:
         yield "incident: none"
+    if s.isolated_by:
+        yield f"isolated by {s.isolated_by} for {_long(s.isolated_s)} more; a press is an alarm all the same"
     if s.waiting_alarms:
         yield f"alarms: {s.waiting_alarms} not yet received by the control room, being sent again"
     if s.lamps:
@@ -106,13 +110,17 @@ def lines(s: Status) -> Iterator[str]:
 
 
 def _facts(s: Status) -> Iterator[str]:
-    field = s.facts.get("field", {})
+    core, field = s.facts.get("core", {}), s.facts.get("field", {})
+    if core.get("restarts"):
+        yield f"core: restarted {core['restarts']} times since boot, last blind for {core.get('blind_ms')} ms"
     if any(key.startswith("modem.") for key in field):
         dbm = field.get("modem.signal_dbm")
         words = [f"signal {signal_words(dbm)}"] if isinstance(dbm, int | float) else []
         known = [str(field.get(f"modem.{name}") or "unknown") for name in ("registration", "operator", "technology")]
         words += [word for word in known if word != "unknown"]
         yield "modem: " + (", ".join(words) or "tells nothing now")
+    if "sms.sent" in field:
+        yield f"text messages: {field['sms.sent']} sent, {field.get('sms.waiting')} waiting"
     record = s.facts.get("record", {})
     used = record.get("ring.used_percent")
     if isinstance(used, int | float):

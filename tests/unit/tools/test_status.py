@@ -35,6 +35,8 @@ WELL = Status(
             "modem.registration": "home",
             "modem.operator": "Example",
             "modem.technology": "4G",
+            "sms.sent": 2,
+            "sms.waiting": 0,
         },
         "record": {"ring.used_percent": 61.4, "dome.state": "recording"},
     },
@@ -49,6 +51,10 @@ ILL = Status(
     brokers={"main": False, "spare": True},
     incident=OpenIncident(incident_id="8f14e45f", kind="panic", stage="raised", raised_mono_ns=1),
     open_incidents=2,
+    asked=("council", "police"),
+    isolated_by="Meg",
+    isolated_s=1500.0,
+    facts={"core": {"restarts": 2, "blind_ms": 340}},
     waiting_alarms=3,
     workers={"field": False},
     faults=(Fault(code="camera_lost", subject="dome", text="no answer"), Fault(code="made_up_later")),
@@ -106,6 +112,7 @@ def test_ok__all_well(config: Path, cores: list[FakeCore], capsys: pytest.Captur
     assert "control room: heard" in out
     assert "main connected" in out
     assert "signal fair (-92 dBm), home, Example, 4G" in out
+    assert "text messages: 2 sent, 0 waiting" in out
     assert "evidence ring: 61 % of its disk used" in out
     assert "faults: none" in out
     assert msgspec.json.decode(cores[0].heard, type=Hello).who == "status"
@@ -121,6 +128,9 @@ def test_ok__ill_with_remedies(config: Path, cores: list[FakeCore], capsys: pyte
         "main NOT CONNECTED",
         "spare connected",
         "panic, raised",
+        "asked to answer: council, police",
+        "isolated by Meg for 25 min more; a press is an alarm all the same",
+        "core: restarted 2 times since boot, last blind for 340 ms",
         "1 more open",
         "3 not yet received",
         "field DOWN",
