@@ -23,6 +23,8 @@ from unitd.runtime.waiting import set_within
 from unitd.store.outbox import Entry, Outbox
 
 PERSIST_AGAIN_NS = 5_000_000_000
+AGAIN_AT_ONCE = 64
+"""What is offered to the disk again at one time; its queue is for new alarms as well."""
 CONFIRM_WITHIN_NS = 1_000_000_000
 """A system that listens confirms well within this; it bounds what a talkative one can make us send."""
 
@@ -40,6 +42,8 @@ class _Waiting:
     """When a broker's socket first took it, at the first sending."""
     durable: bool = False
     persisting: bool = False
+    offered_ns: int = 0
+    """When the disk was last asked to keep it."""
     taken: bool = False
     """What has to be written of it has been begun."""
     acked: set[str] = field(default_factory=set)
@@ -76,7 +80,8 @@ class AlarmDesk:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_disk: set[str] = set()
         self._durable: set[str] = set()
-        self._unremoved: set[str] = set()
+        self._unremoved: dict[str, None] = {}  # in the order in which they were refused
+        self._removing: set[str] = set()
         self._disk_refused = False
         self._isolated = False
 
@@ -187,15 +192,24 @@ class AlarmDesk:
                 self._offer_again()
 
     def _offer_again(self) -> None:
-        """Offer to the disk what it refused; when that is nothing any more, see whether it has healed."""
-        for press_id in list(self._unremoved):
-            self._task(self._remove(press_id))
+        """Offer to the disk what it refused, alarms first, in turn; when that is nothing any more, see whether it has
+        healed."""
         owed = [each for each in self._waiting.values() if not each.durable]
-        for waiting in owed:
-            if not waiting.persisting:
-                self._persist(waiting)
+        resting = [each for each in owed if not each.persisting]
+        for waiting in sorted(resting, key=lambda each: each.offered_ns)[:AGAIN_AT_ONCE]:
+            self._persist(waiting)
+        idle = [each for each in self._unremoved if each not in self._removing]
+        for press_id in idle[: AGAIN_AT_ONCE - len(self._removing)]:
+            self._removing.add(press_id)
+            self._task(self._remove_again(press_id))
         if self._disk_refused and not owed:
             self._task(self._probe())
+
+    async def _remove_again(self, press_id: str) -> None:
+        try:
+            await self._remove(press_id)
+        finally:
+            self._removing.discard(press_id)
 
     async def _probe(self) -> None:
         try:
@@ -257,6 +271,7 @@ class AlarmDesk:
             self._latch.clear(waiting.press.press_id)
             return
         waiting.persisting = True
+        waiting.offered_ns = self._clock.mono_ns()
         self._task(self._put(waiting))
 
     async def _put(self, waiting: _Waiting) -> None:
@@ -298,12 +313,13 @@ class AlarmDesk:
             await self._disk.run(lambda: self._outbox.remove(press_id))
             self._on_disk.discard(press_id)
             self._durable.discard(press_id)
-            self._unremoved.discard(press_id)
+            self._unremoved.pop(press_id, None)
         except OSError as error:
             # found at the next start it would be sent and confirmed once more: a duplicate, never a loss
             if press_id not in self._unremoved:
                 self._log.warning("confirmed alarm not removed from the outbox yet", press=press_id, error=str(error))
-            self._unremoved.add(press_id)
+            self._unremoved.pop(press_id, None)
+            self._unremoved[press_id] = None
             self._wake.set()
 
     def _task(self, work: Coroutine[None, None, None]) -> None:
