@@ -80,7 +80,7 @@ def bench(tmp_path: Path) -> Any:
     """As much of a bench as faults and the page look at: a pole with nothing but its link."""
     parts = dict.fromkeys(("camera", "modem", "broker", "disk", "sound", "horn"))
     tail = LogTail({"core": tmp_path / "core.jsonl"})
-    options = SimpleNamespace(processes=("core",), contact="no")
+    options = SimpleNamespace(processes=("core",), contact="no", stretch_s=2.0)
     made = SimpleNamespace(**parts, link=Link(), options=options, tail=tail, unit_id="pole-1", daemons={})
     made.faults = Faults(made)
     return made
