@@ -9,12 +9,13 @@ from pathlib import Path
 
 from hw_sim.pki import Pki
 from unitd.config import BrokerTable, HeartbeatTable
-from unitd.drivers.mqtt import DEAD_WAY_MS, ORDINARY_UNACKED, MqttUplink
+from unitd.drivers.mqtt import ALARMS_UNACKED, DEAD_WAY_MS, ORDINARY_UNACKED, MqttUplink
 from unitd.drivers.tls import client_context
 from unitd.messages.control_room import Stamp
 from unitd.ports import UplinkHandlers, Will
 
 CONNACK_5 = bytes.fromhex("2003000000")
+PUBACK_OF_SECOND_PACKET = bytes.fromhex("40020002")
 CONNACK_3 = bytes.fromhex("20020000")
 TOPIC = "hp/1/pole-0001/down/received"
 Script = Callable[[int, int, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -171,6 +172,57 @@ def test_an_alarm_goes_before_what_a_slow_broker_still_owes(tmp_path: Path) -> N
         taken = [uplink.publish("hp/1/pole-0001/up/event", b"{}", qos=1) for _ in range(300)]
         assert taken.count(True) == ORDINARY_UNACKED
         assert uplink.publish("hp/1/pole-0001/up/alarm", b"{}", qos=1, token="p")
+
+    asyncio.run(far.run(test))
+
+
+def test_alarms_without_an_answer_keep_no_reply_back(tmp_path: Path) -> None:
+    """In a storm the operator who closes what was resolved hears that it is closed."""
+
+    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        alarms = [uplink.publish("hp/1/pole-0001/up/alarm", b"{}", qos=1, token=f"p{n}") for n in range(300)]
+        assert alarms.count(True) == ALARMS_UNACKED
+        replies = [uplink.publish("hp/1/pole-0001/up/reply", b"{}", qos=1) for _ in range(300)]
+        assert replies.count(True) == ORDINARY_UNACKED
+
+    asyncio.run(far.run(test))
+
+
+def test_an_acknowledgement_of_before_is_not_taken_for_that_of_a_later_message(tmp_path: Path) -> None:
+    """The library sends again what an earlier connection left open; its number comes round again."""
+
+    async def script(number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        if number == 1:
+            await reader.readuntil(b"first")
+            return
+        await reader.readuntil(b"first")
+        writer.write(PUBACK_OF_SECOND_PACKET)
+        await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        assert uplink.publish("hp/1/pole-0001/up/alarm", b"first", qos=1, token="first")
+        client = uplink._client
+        assert client is not None
+        (mid,) = client._out_messages
+        assert mid == 2
+        await far.until(lambda: far.said.count("connected") == 2)
+        await far.until(lambda: not client._out_messages)
+        client._last_mid = mid - 1
+        assert uplink.publish("hp/1/pole-0001/up/alarm", b"second", qos=1, token="second")
+        assert list(client._out_messages) == [mid]
+        await asyncio.sleep(0)
+        assert "acked second" not in far.said
 
     asyncio.run(far.run(test))
 

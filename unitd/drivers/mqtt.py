@@ -37,6 +37,8 @@ AFRESH_AFTER_S = 2.0
 MAX_INFLIGHT = 40
 ORDINARY_UNACKED = MAX_INFLIGHT // 2
 """Messages without a token (events, replies, states) on their way at once: the rest of the window is for alarms."""
+ALARMS_UNACKED = 4 * MAX_INFLIGHT
+"""Past so many messages without an acknowledgement an alarm has to wait: there is always room for a reply."""
 MAX_PACKET_BYTES = 2 * MAX_PAYLOAD_BYTES
 """An MQTT 5 broker sends nothing larger: a retained monster would cost core its memory at each connection."""
 UNANSWERED_BEFORE_OTHER_VERSION = 2
@@ -67,7 +69,7 @@ class MqttUplink:
         self._client: DirectClient | None = None
         self._unanswered = 0
         self._tokens: dict[int, str | None] = {}
-        self._early: dict[int, int] = {}
+        self._early: dict[int, int] | None = None
         self._tokens_lock = threading.Lock()
         self._pending = 0
         self._protocol = MQTTProtocolVersion.MQTTv5
@@ -77,20 +79,30 @@ class MqttUplink:
         """Hand one message to the broker's socket; False when it is not connected. Does not block."""
         if self._client is None or not self.connected:
             return False
-        if token is None and qos > 0 and len(self._tokens) >= ORDINARY_UNACKED:
+        if qos > 0 and not self._has_room(self._client, token):
             return False
         # our lock is never held inside a call to paho, which calls on_publish with its own locks held
+        with self._tokens_lock:
+            self._early = {}
         info = self._client.publish(topic, payload, qos=qos, retain=retain)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            return False
         # paho tells of QoS 0 too: every mid is paired, so that a reused one finds nothing stale
         with self._tokens_lock:
-            acked_ns = self._early.pop(info.mid, None)
-            if acked_ns is None:
+            early, self._early = self._early, None
+            acked_ns = early.get(info.mid) if early is not None else None
+            if acked_ns is None and info.rc == paho.MQTT_ERR_SUCCESS:
                 self._tokens[info.mid] = token
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            return False
         if acked_ns is not None:
             asyncio.get_running_loop().call_soon(self._handlers.acked, self.name, token or "", acked_ns)
         return True
+
+    def _has_room(self, client: DirectClient, token: str | None) -> bool:
+        """Whether one more of its kind may wait for an acknowledgement."""
+        if token is not None:
+            return client.unacked() < ALARMS_UNACKED
+        with self._tokens_lock:
+            return sum(each is None for each in self._tokens.values()) < ORDINARY_UNACKED
 
     async def run(self) -> None:
         """Connect and stay connected until cancelled. Raises OSError when certificates cannot be read."""
@@ -123,7 +135,7 @@ class MqttUplink:
         client.connect_timeout = CONNECT_TIMEOUT_S
         _redial(client, 0)
         client.max_inflight_messages_set(MAX_INFLIGHT)
-        client.max_queued_messages_set(4 * MAX_INFLIGHT)
+        client.max_queued_messages_set(ALARMS_UNACKED + 2 * ORDINARY_UNACKED)
         client.on_socket_open = _opened
         will = self._will()
         client.will_set(will.topic, will.payload, qos=1, retain=True)
@@ -167,8 +179,9 @@ class MqttUplink:
                 if mid in self._tokens:
                     token = self._tokens.pop(mid)
                 else:
-                    self._early[mid] = at_ns
-                    return  # `publish` has not come back yet, and tells it
+                    if self._early is not None:  # `publish` has not come back yet, and tells it
+                        self._early[mid] = at_ns
+                    return  # else it is of an earlier connection
             hand_over(self._handlers.acked, self.name, token or "", at_ns)
 
         def died(error: Exception) -> None:
@@ -198,7 +211,6 @@ class MqttUplink:
         self._unanswered = 0
         with self._tokens_lock:
             self._tokens.clear()
-            self._early.clear()
         self.connected = True
         self._handlers.connected(self.name)
 

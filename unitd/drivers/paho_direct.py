@@ -30,6 +30,10 @@ class DirectClient(paho.Client):
         self._line = threading.RLock()
         super().__init__(*arguments, **named)
 
+    def unacked(self) -> int:
+        """Messages of QoS 1 that the broker has not acknowledged, those of earlier connections among them."""
+        return len(self._out_messages)
+
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         try:
             return super().loop_forever(timeout, retry_first_connection)
