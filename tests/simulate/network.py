@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tests.simulate.pole import Life
 
 KEEPALIVE_S = 30.0
-UNACKED_MOST = 160
+ALARMS_UNACKED = 160
 ORDINARY_UNACKED = 20
-"""As unitd/drivers/mqtt.py: messages without a token take only so much of the window."""
+"""As unitd/drivers/mqtt.py: alarms, and messages without a token, that may wait for an acknowledgement at once."""
 CONNECT_TIMEOUT_S = 5.0
 
 
@@ -78,9 +78,7 @@ class SimUplink:
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool = False, token: str | None = None) -> bool:
         if self._life.dead or self._connection is None or not self.connected:
             return False
-        if token is None and qos > 0 and len(self._unacked) >= ORDINARY_UNACKED:
-            return False
-        if len(self._unacked) >= UNACKED_MOST:
+        if qos > 0 and not self._has_room(token):
             return False
         self._network.day.checker.published(self.name, topic, payload)
         self._mid += 1
@@ -88,6 +86,11 @@ class SimUplink:
             self._unacked[self._mid] = (topic, payload, retain, token)
         self._transmit(self._connection, self._mid, topic, payload, retain, qos)
         return True
+
+    def _has_room(self, token: str | None) -> bool:
+        if token is not None:
+            return len(self._unacked) < ALARMS_UNACKED
+        return sum(each[3] is None for each in self._unacked.values()) < ORDINARY_UNACKED
 
     async def run(self) -> None:
         """As paho: connect, stay, notice the loss, pause, connect again; for ever."""
