@@ -39,7 +39,7 @@ def test_core_starts_and_the_sound_alarms_are_served(tmp_path: Path, damage: byt
     assert [each.press_id for each in found.presses] == ["press-1", "press-3"]
     assert found.quarantined == ["press-2.json"]
     assert (state_dir / "outbox" / "quarantine" / "press-2.json").read_bytes() == damage
-    assert Outbox(state_dir / "outbox").open() == ([sound], [], True)
+    assert Outbox(state_dir / "outbox").open() == ([sound], ["press-2.json"], True)
     assert found.session >= 1
     assert found.boot >= 1
 

@@ -1,12 +1,13 @@
 """The durable outbox: one file for each alarm, there from the press until the control room's system says `received`.
 
 Guarantee: after `put` returns the entry survives a power cut; after `remove` returns it does not come back. An entry
-that cannot be read is moved to `quarantine/` and reported, never deleted. Every call blocks: run them on the
-disk thread. Each raises OSError when the disk refuses; the caller goes on from memory.
+that cannot be read is moved to `quarantine/` and reported until somebody takes it from there, never deleted. Every call
+blocks: run them on the disk thread. Each raises OSError when the disk refuses; the caller goes on from memory.
 """
 
 import contextlib
 import zlib
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ import msgspec
 from unitd.errors import UNREADABLE
 from unitd.model.incident import Kind, Origin
 from unitd.store import disk
+
+QUARANTINE_TOLD = 100
+"""Files in quarantine that are counted."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -51,7 +55,8 @@ class Outbox:
 
     def open(self) -> Found:
         """Read every entry, oldest first, with the names of those that cannot be read (in quarantine unless the disk
-        refuses that too) and remove what a predecessor left unfinished.
+        refuses that too) and of what is in quarantine from before (QUARANTINE_TOLD of them), and remove what a
+        predecessor left unfinished.
 
         One bad file, or a disk that is read-only, hides no other entry.
         """
@@ -66,6 +71,9 @@ class Outbox:
         except OSError:
             durable = False
         disk.remove_unfinished(self._directory)
+        quarantine = self._directory / "quarantine"
+        with contextlib.suppress(OSError):  # most often there is none
+            bad += (each.name for each in islice(quarantine.iterdir(), QUARANTINE_TOLD))
         for file in sorted(self._directory.glob("*.json")):
             try:
                 entries.append(unsealed(disk.read(file) or b"", file.stem))
@@ -73,7 +81,6 @@ class Outbox:
                 bad.append(file.name)
             except UNREADABLE:
                 bad.append(file.name)
-                quarantine = self._directory / "quarantine"
                 with contextlib.suppress(OSError):
                     quarantine.mkdir(exist_ok=True)
                     file.rename(quarantine / file.name)

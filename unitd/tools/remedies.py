@@ -20,7 +20,8 @@ REMEDIES = {
     "modem_lost": "check the modem's USB cable and supply and the `modem.port` path",
     "not_registered": "no mobile network: check the aerial and that the SIM's contract is active",
     "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
-    "outbox_quarantine": "an alarm on the disk could not be read; it is kept beside the outbox for an engineer",
+    "outbox_quarantine": "an alarm on the disk could not be read: take the files out of `state_dir/outbox/quarantine` "
+    "for an engineer; the fault goes at core's next start",
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
     "test_unanswered": "the control room did not answer the test alarm: telephone it, then have a test raised",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",

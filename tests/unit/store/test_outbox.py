@@ -8,7 +8,7 @@ import pytest
 
 from unitd.errors import UNREADABLE
 from unitd.store import disk
-from unitd.store.outbox import Entry, Outbox, sealed, unsealed
+from unitd.store.outbox import QUARANTINE_TOLD, Entry, Outbox, sealed, unsealed
 
 ENTRY = Entry("33333333-3333-4333-8333-333333333333", "i", "panic", 81_234_567_890, 1_790_000_000_000_000, "synced", 7)
 
@@ -56,3 +56,20 @@ def test_entries_of_a_directory_that_cannot_be_synced_do_not_count_as_durable(tm
     with mock.patch.object(disk, "sync_dir", side_effect=OSError(errno.EIO, "bad card")):
         found = Outbox(tmp_path).open()
     assert (found.entries, found.durable) == ([ENTRY], False)
+
+
+def test_what_was_put_aside_is_told_of_until_somebody_takes_it_away(tmp_path: Path) -> None:
+    Outbox(tmp_path).put(ENTRY)
+    (tmp_path / "torn.json").write_bytes(b"half")
+    for _ in range(3):
+        found = Outbox(tmp_path).open()
+        assert (found.entries, found.unreadable) == ([ENTRY], ["torn.json"])
+    (tmp_path / "quarantine" / "torn.json").unlink()
+    assert Outbox(tmp_path).open().unreadable == []
+
+
+def test_a_full_quarantine_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "quarantine").mkdir()
+    for number in range(QUARANTINE_TOLD + 5):
+        (tmp_path / "quarantine" / f"{number}.json").write_bytes(b"")
+    assert len(Outbox(tmp_path).open().unreadable) == QUARANTINE_TOLD
