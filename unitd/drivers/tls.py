@@ -59,7 +59,12 @@ def client_context(
 
 
 class _Renewing(ssl.SSLContext):
-    """Looks before each blocking connection whether its files have changed, and loads them again."""
+    """Looks before each blocking connection whether its files have changed, and loads them again.
+
+    It asks for the times of three files on the thread that connects, paho's own for a broker: a disk that hangs holds
+    up that connection, and no other thread. One that is up already needs no file, and the system mostly has the times
+    in memory.
+    """
 
     _files: tuple[Path, ...] = ()
     _loaded: tuple[tuple[int, int], ...] = ()
