@@ -45,7 +45,7 @@ class DiskThread:
         self._calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
         self._worker: _Worker | None = None
         self._left_behind: list[_Worker] = []
-        self._pending: set[_Call[Any]] = set()
+        self._pending: dict[_Call[Any], None] = {}  # in the order in which they were asked, and given up
         self._look_due = False
         self.dropped = 0
         self.given_up = 0
@@ -64,8 +64,8 @@ class DiskThread:
             raise DiskBusyError("the disk thread is not keeping up")
         self._ensure_worker()
         waiting: _Call[T] = _Call(call, asyncio.get_running_loop())
-        self._pending.add(waiting)
-        waiting.done.add_done_callback(lambda _done: self._pending.discard(waiting))
+        self._pending[waiting] = None
+        waiting.done.add_done_callback(lambda _done: self._pending.pop(waiting, None))
         self._calls.put(waiting)
         self._look_later()
         async with asyncio.timeout(timeout_s):
