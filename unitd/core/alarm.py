@@ -19,7 +19,7 @@ from unitd.model.outputs import Outputs
 from unitd.model.timetable import resend_after_ns
 from unitd.ports import Clock, Uplink
 from unitd.runtime.logs import Logger, chain
-from unitd.runtime.waiting import set_within
+from unitd.runtime.waiting import Wake
 from unitd.store.outbox import Entry, Outbox
 
 PERSIST_AGAIN_NS = 5_000_000_000
@@ -76,7 +76,7 @@ class AlarmDesk:
         self._corrected: Callable[[Press, Incident], Stamp | None] = lambda _press, _incident: None
         self._uplinks: list[Uplink] = []
         self._waiting: dict[str, _Waiting] = {}
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_disk: set[str] = set()
         self._durable: set[str] = set()
@@ -181,7 +181,7 @@ class AlarmDesk:
             due = [each.next_ns for each in self._waiting.values()]
             if due or self._unremoved or self._disk_refused:
                 due.append(disk_due_ns)
-            if await set_within(self._wake, max(0.0, (min(due) - now_ns) / 1e9) if due else None):
+            if await self._wake.within(max(0.0, (min(due) - now_ns) / 1e9) if due else None):
                 continue
             now_ns = self._clock.mono_ns()
             for waiting in list(self._waiting.values()):

@@ -16,7 +16,7 @@ from unitd.model.pace import Pace
 from unitd.ports import Clock, Uplink, UplinkHandlers, Will
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service
-from unitd.runtime.waiting import set_within
+from unitd.runtime.waiting import Wake
 
 EVENTS_KEPT = 256
 STATE_SETTLE_S = 0.3
@@ -64,7 +64,7 @@ class ControlRoomDesk:
         self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
         self._told: wire.State | None = None
         self._told_ns = 0
-        self._changed = asyncio.Event()
+        self._changed = Wake()
         self._seq = 0
         self.dropped_events = 0
         self.malformed = 0
@@ -202,7 +202,7 @@ class ControlRoomDesk:
         """
         pace = STATE_PACE
         while True:
-            if await set_within(self._changed, look_s):
+            if await self._changed.within(look_s):
                 await asyncio.sleep(STATE_SETTLE_S)
             self._changed.clear()
             state = self._state()

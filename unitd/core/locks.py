@@ -1,6 +1,5 @@
 """Evidence locks: core alone writes them, as files that `record` respects whether or not anything else runs."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from unitd.core.machine import DiskWorker
 from unitd.model.incident import Lock
 from unitd.model.outputs import Outputs
 from unitd.runtime.logs import Logger
-from unitd.runtime.waiting import set_within
+from unitd.runtime.waiting import Wake
 from unitd.store import disk
 
 AGAIN_S = 5.0
@@ -29,7 +28,7 @@ class LockDesk:
         self._log = log
         self._wanted: dict[str, Lock] = {}
         self._written: dict[str, Lock] = {}
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self.failed = False
 
     def reconcile(self, levels: Outputs) -> None:
@@ -62,7 +61,7 @@ class LockDesk:
                         break
             self.failed = refused
             self._written = {key: lock for key, lock in self._written.items() if key in self._wanted}
-            await set_within(self._wake, AGAIN_S if self.failed else None)
+            await self._wake.within(AGAIN_S if self.failed else None)
 
     def _write(self, path: Path, data: bytes) -> None:
         disk.make_dirs(self._directory)

@@ -12,7 +12,7 @@ from unitd.model.outputs import Outputs, next_change_ns, outputs
 from unitd.model.step import step
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger, chain
-from unitd.runtime.waiting import set_within
+from unitd.runtime.waiting import Wake
 
 Reconciler = Callable[[Outputs], None]
 AFTER_SEND_S = 0.002
@@ -34,7 +34,7 @@ class Unit:
         self._left_over: list[Callable[[], None]] = []
         self._on_stage: list[Callable[[Incident], None]] = []
         self._on_asked: list[Callable[[Incident], None]] = []
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._saving: set[asyncio.Task[None]] = set()
         self._stepped_ns = 0
 
@@ -140,7 +140,7 @@ class Unit:
             next_ns = next_change_ns(self.state, self._stepped_ns, self.settings)
             wait_ns = longest_ns if next_ns is None else min(max(0, next_ns - self._clock.mono_ns()), longest_ns)
             self._wake.clear()
-            woken = await set_within(self._wake, wait_ns / 1e9)
+            woken = await self._wake.within(wait_ns / 1e9)
             if not woken and next_ns is not None and self._clock.mono_ns() >= next_ns:
                 self.apply(ev.Tick())
             beat()
