@@ -60,8 +60,8 @@ class HealthDesk:
         self._quarantined = quarantined
         self._facts = facts
 
-    def faults(self) -> tuple[wire.FaultReport, ...]:
-        """Everything wrong now, core's own first."""
+    def faults(self, clock: wire.ClockQuality) -> tuple[wire.FaultReport, ...]:
+        """Everything wrong now, core's own first; `clock` is what the wall clock is good for now."""
         state, report = self._unit.state, wire.FaultReport
         found: list[wire.FaultReport] = []
         if why := self._button_error():
@@ -84,7 +84,7 @@ class HealthDesk:
             )
         if state.test_unanswered:
             found.append(report(code="test_unanswered", text="nobody answered the last periodic test alarm"))
-        if self._clock.stamp().clock == "unknown":
+        if clock == "unknown":
             found.append(report(code="clock_unknown", text="the clock is not synchronised; times are provisional"))
         if self._config.brokers and self._silent():
             found.append(report(code="control_room_silent", text="the control room has not been heard for too long"))
@@ -110,7 +110,7 @@ class HealthDesk:
             uptime_ms=stamp.mono_ns // 1_000_000,
             site=self._site,
             open_incidents=tuple(_open(each, self._unit.settings) for each in self._unit.state.incidents if each.open),
-            faults=self.faults(),
+            faults=self.faults(stamp.clock),
             facts={"core": self._facts(), **self._workers.facts()},
             presets=self._config.dome.presets if self._config.dome else (),
             warnings=tuple(warning_names()),
@@ -120,7 +120,7 @@ class HealthDesk:
     def status(self) -> worker_wire.Status:
         """What `unitd status` prints."""
         stamp = self._clock.stamp()
-        levels = self._unit.outputs()
+        levels, faults = self._unit.outputs(), self.faults(stamp.clock)
         served = levels.served
         isolation = self._unit.state.isolation
         return worker_wire.Status(
@@ -146,7 +146,7 @@ class HealthDesk:
             lamps=self._panel.levels,
             waiting_alarms=self._alarms.waiting,
             workers=self._workers.alive(),
-            faults=tuple(worker_wire.Fault(code=f.code, subject=f.subject, text=f.text) for f in self.faults()),
+            faults=tuple(worker_wire.Fault(code=f.code, subject=f.subject, text=f.text) for f in faults),
             facts={"core": self._facts(), **self._workers.facts()},
         )
 

@@ -23,6 +23,7 @@ class Snapshot:
 
     def __init__(self, run_dir: Path, state_dir: Path, disk_thread: DiskWorker, log: Logger) -> None:
         self._volatile = run_dir / "core-state.json"
+        self._temporary = self._volatile.with_suffix(".tmp")
         self._durable = state_dir / "core" / "state.json"
         self._disk = disk_thread
         self._log = log
@@ -59,12 +60,11 @@ class Snapshot:
     def save_volatile(self, state: State) -> None:
         """Replace the tmpfs copy. What cannot be replaced is removed: a successor would believe it before the disk's
         copy, which has each transition."""
-        temporary = self._volatile.with_suffix(".tmp")
         try:
-            temporary.write_bytes(msgspec.json.encode(state))
-            temporary.replace(self._volatile)
+            self._temporary.write_bytes(msgspec.json.encode(state))
+            self._temporary.replace(self._volatile)
         except OSError:
-            for stale in (self._volatile, temporary):
+            for stale in (self._volatile, self._temporary):
                 with contextlib.suppress(OSError):
                     stale.unlink()
 

@@ -22,8 +22,6 @@ class LinkFault:
     def at(self, now_ns: int) -> "LinkFault":
         """As time alone leaves it: lost once down for LOST_AFTER_NS, back once up for BACK_AFTER_NS without a break."""
         held_ns = now_ns - self.since_ns
-        if not self.up and held_ns >= LOST_AFTER_NS:
-            return replace(self, lost=True)
-        if self.up and held_ns >= BACK_AFTER_NS:
-            return replace(self, lost=False)
-        return self
+        if held_ns < (BACK_AFTER_NS if self.up else LOST_AFTER_NS) or self.lost is not self.up:
+            return self
+        return replace(self, lost=not self.up)
