@@ -10,11 +10,14 @@ from typing import Any, TypeGuard
 import msgspec
 
 from unitd.errors import UNREADABLE
-from unitd.store.chain import TAIL_BYTES
 
 CHAIN_NAME = "core.chain"
 KIND = "clock"
 LARGEST = 1 << 62
+READ_BYTES = 8 << 20
+"""The chain is not rotated. A unit whose clock is sound adds some 0.35 kB with each boot, one whose clock is fought
+over 0.35 kB an hour (3 MB a year): this is the whole of it after almost three such years. Core itself reads the last
+TAIL_BYTES (a month of them) at its start, for alarms of earlier boots that still wait."""
 
 
 def truths_of(records: Iterable[Mapping[str, Any]]) -> dict[int, int]:
@@ -33,23 +36,23 @@ def _whole(value: object) -> TypeGuard[int]:
 
 
 def read_truths(state_dir: Path) -> dict[int, int]:
-    """As `truths_of`, from the end of the file, beside a core that writes it; empty when there is none that can be
-    read. Never raises. Blocks."""
+    """As `truths_of`, from the last READ_BYTES of the file, beside a core that writes it; empty when there is none that
+    can be read. A boot whose only words are further back is not among them: its stamps are then told as they were
+    written. Never raises. Blocks (8 MB: 35 ms on a PC)."""
     try:
         with (state_dir / CHAIN_NAME).open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL_BYTES))
-            tail = file.read()
+            file.seek(max(0, size - READ_BYTES))
+            return truths_of(_records(file))
     except OSError:
         return {}
-    return truths_of(_records(tail))
 
 
-def _records(tail: bytes) -> Iterator[Mapping[str, Any]]:
-    for line in tail.splitlines():
+def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
+    for line in lines:
         try:
             record = msgspec.json.decode(line)
         except UNREADABLE:
-            continue  # the first of the tail may be cut, and the last be torn
+            continue  # the first of those read may be cut, and the last be torn
         if isinstance(record, dict):
             yield record

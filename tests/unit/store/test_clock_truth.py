@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unitd.store.clock_truth import truths_of
+from unitd.store import clock_truth
+from unitd.store.chain import TAIL_BYTES, Chain, Field
+from unitd.store.clock_truth import CHAIN_NAME, read_truths, truths_of
 
 
 def record(**changed: Any) -> dict[str, Any]:
@@ -33,3 +36,24 @@ def test_the_newest_word_of_each_boot() -> None:
 )
 def test_damage_is_passed_over(changed: dict[str, Any]) -> None:
     assert truths_of([record(boot=4), record(**changed)]) == {4: 1_790_000_000_000_000}
+
+
+def test_a_chain_that_grew_long_still_tells_of_its_first_boot(tmp_path: Path) -> None:
+    """Two services that fought over the clock for months: footage of before is kept for years."""
+    chain = Chain(tmp_path / CHAIN_NAME)
+    chain.append("clock", 1, true_offset_us=11)
+    fight: list[tuple[str, dict[str, Field]]] = [("clock", {"true_offset_us": each}) for each in range(5000)]
+    chain.append_all(fight, 2)
+    chain.close()
+    assert (tmp_path / CHAIN_NAME).stat().st_size > 2 * TAIL_BYTES
+    assert read_truths(tmp_path) == {1: 11, 2: 4999}
+
+
+def test_a_monstrous_file_is_read_from_its_end_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock_truth, "READ_BYTES", 4096)
+    chain = Chain(tmp_path / CHAIN_NAME)
+    for boot in range(1, 101):
+        chain.append("clock", boot, durable=False, true_offset_us=boot)
+    chain.close()
+    found = read_truths(tmp_path)
+    assert found[100] == 100 and 1 not in found
