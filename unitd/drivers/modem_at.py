@@ -101,6 +101,7 @@ class AtDialog:
         self._text = ""
         self._distrust = True
         self._heard = asyncio.Event()
+        self._lost: str | None = None
         self.dropped_lines = 0
 
     def feed(self, data: bytes) -> None:
@@ -111,6 +112,8 @@ class AtDialog:
 
     def lost(self, why: str) -> None:
         """The port has gone: the outstanding command fails with DeviceError."""
+        self._lost = why
+        self._heard.set()
         self._fail(DeviceError(why))
 
     async def ask(self, command: str, timeout_s: float, answers: str | None = None) -> list[str]:
@@ -189,17 +192,21 @@ class AtDialog:
             self._answer.set_exception(error)
 
     async def _quiet(self) -> None:
-        """Leave a prompt that may be open, and let late answers pass; they are reports to nobody."""
+        """Leave a prompt that may be open, and let late answers pass; they are reports to nobody. Raises DeviceError
+        when the port goes meanwhile."""
+        self._lost = None
         self._write(LEAVE_PROMPT)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + QUIET_WAIT_S
-        while loop.time() < deadline_s:
+        while self._lost is None and loop.time() < deadline_s:
             self._heard.clear()
             try:
                 async with asyncio.timeout(self._quiet_s):
                     await self._heard.wait()
             except TimeoutError:
                 break
+        if self._lost is not None:
+            raise DeviceError(self._lost)
         self._framer.clear()
         self._distrust = False
 

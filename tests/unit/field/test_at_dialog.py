@@ -286,3 +286,20 @@ def test_no_bytes_raise_past_a_text(chunks: list[bytes]) -> None:
             assert isinstance(await sending, list)
 
     talk({}, conversation, quiet_s=0.001)
+
+
+def test_fail__port_lost_while_late_answers_pass() -> None:
+    """The command is not even written: nobody is left to answer it."""
+
+    async def conversation(line: Line) -> None:
+        asking = asyncio.create_task(line.at.ask("AT", 30))
+        await line.wrote.wait()
+        line.at.lost("gone")
+        with pytest.raises(DeviceError, match="gone"):
+            async with asyncio.timeout(5):
+                await asking
+        assert line.written == ["\x1b"]
+        line.answers["AT"] = b"\r\nOK\r\n"
+        assert await line.at.ask("AT", 5) == []
+
+    talk({}, conversation)
