@@ -78,7 +78,7 @@ async def hung_loop(_tmp_path: Path) -> None:
         tone_ns = await asyncio.to_thread(gpio.wait_output, SOUNDER, True, 5.0, edge_ns)
         assert tone_ns - edge_ns < FIRST_ANSWER_MS * MS + SLACK_S * 1e9
         await asyncio.to_thread(gpio.wait_output, YELLOW, "flashing", 5.0)  # not sent yet, and it says so
-        await until(lambda: len(list(latches.glob("*.json"))) == 1, 2.0, "latched")
+        await until(lambda: len(list(latches.glob("*.json"))) == 1, 5.0, "latched")
         assert not hub.incidents
         core_starts = core.starts
         back_ns = await core.wait_ready(FOUND_WITHIN_S + SLACK_S, since_start=core_starts)

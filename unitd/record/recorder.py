@@ -61,6 +61,7 @@ class Recorder:
         self._facts: dict[str, Fact] = {}
         self._facts_at = 0.0
         self._room_fault: Fault | None = None
+        self._room_since_s: float | None = None
         self._logged: dict[str, str] = {}
 
     def find(self, request: MediaRequest) -> StreamHub | str:
@@ -83,6 +84,7 @@ class Recorder:
             camera.writer.start()
             self._frame.last_resort.watch(f"writer of {camera.table.name}", camera.writer.busy_s)
             camera.main.start()
+        self._frame.last_resort.watch("making room", self._room_stuck_s)
         watchdog.expect("recorder", within_s=6.0)
         try:
             while True:
@@ -139,8 +141,14 @@ class Recorder:
             camera.sub_hub.end()
 
     def _make_room(self) -> None:
-        with contextlib.suppress(OSError):  # what the disk refuses, the writers report
+        self._room_since_s = time.monotonic()
+        try:
             boot = current_boot(self._state_dir)
+        except OSError:
+            return  # what the disk refuses, the writers report
+        finally:
+            self._room_since_s = None
+        with contextlib.suppress(OSError):
             self.ring.camera_dir(next(iter(self._cameras), "."))
             room = self.ring.make_room(boot)
             if room.segments:
@@ -148,6 +156,12 @@ class Recorder:
             full = room.wanted and self.ring.fill().used_percent > 99.0
             words = "the disk is full and everything left is locked or not ours"
             self._room_fault = Fault(code="disk_full", subject="evidence", text=words) if full else None
+
+    def _room_stuck_s(self) -> float:
+        """For how long the thread that makes room has waited for the boot's number, which takes milliseconds (deleting
+        may take long)."""
+        since_s = self._room_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def _closed_from_thread(self, segment: ClosedSegment) -> None:
         self._loop.call_soon_threadsafe(self._closed, segment)
