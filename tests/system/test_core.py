@@ -1,6 +1,7 @@
 """Core for real, all other processes dead: the alarm owes nothing to them."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -266,7 +267,8 @@ def test_presses_beyond_those_sent_one_by_one_leave_no_latch(tmp_path: Path) -> 
 
             while (before := counted()) < KEPT_PRESSES + 3:
                 w.gpio.press(BUTTON, 15)
-                await w.until("counted", lambda before=before: counted() > before)  # type: ignore[misc]
+                with contextlib.suppress(AssertionError):  # on a busy machine two touches may run into one: once more
+                    await w.until("counted", lambda before=before: counted() > before, 2.0)  # type: ignore[misc]
                 await asyncio.sleep(0.08)  # the finger's own pace
             await w.until("confirmed", lambda: len({a.press_id for a in w.room.alarms}) == KEPT_PRESSES, 20.0)
             await w.until("no latch", lambda: not latches(tmp_path))
