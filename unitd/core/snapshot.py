@@ -5,6 +5,7 @@ To tmpfs at each step, to disk at each transition.
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,7 @@ class Snapshot:
         copy, which has each transition."""
         try:
             self._temporary.write_bytes(msgspec.json.encode(state))
-            self._temporary.replace(self._volatile)
+            os.replace(self._temporary, self._volatile)  # noqa: PTH105 - Path's own parses the name again each time
         except OSError:
             for stale in (self._volatile, self._temporary):
                 with contextlib.suppress(OSError):

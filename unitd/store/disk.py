@@ -83,7 +83,7 @@ def sync_dir(directory: Path) -> None:
 
 def make_dirs(directory: Path, *, mode: int = 0o750) -> None:
     """Create `directory` and its missing parents, durably. Does nothing when it is there."""
-    missing = [d for d in [directory, *directory.parents] if not d.exists()]
+    missing = [] if directory.exists() else [d for d in [directory, *directory.parents] if not d.exists()]
     for new in reversed(missing):
         with contextlib.suppress(FileExistsError):
             new.mkdir(mode=mode)
