@@ -5,6 +5,7 @@ seed that did runs again the very same way; its command is printed.
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -26,6 +27,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
         os.environ["PYTHONHASHSEED"] = HASH_SEED
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulate", *sys.argv[1:]])
+    gc.set_threshold(50_000, 20, 100)  # many objects that stay, few cycles: the collector need not look so often
     arguments = _arguments()
     if arguments.seed is not None:
         return _one(arguments)

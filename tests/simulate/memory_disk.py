@@ -339,11 +339,12 @@ def installed(current: Callable[[], Medium]) -> Iterator[None]:
     """Within, every file call below ROOT goes to the medium that `current` gives. For one thread only."""
 
     def ours(path: Any) -> str | None:
-        if isinstance(path, int):
-            return None
-        text = os.fspath(path)
-        if isinstance(text, str) and text.startswith(ROOT):
-            return text.rstrip("/")
+        if type(path) is not str:
+            if isinstance(path, int):
+                return None
+            path = os.fspath(path)
+        if isinstance(path, str) and path.startswith(ROOT):
+            return path.rstrip("/")
         return None
 
     def by_path(real: Any, act: Callable[..., Any]) -> Any:

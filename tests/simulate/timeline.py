@@ -7,10 +7,11 @@ run at a time, in order of time and then of arrival, so that a run depends on no
 import asyncio
 import contextlib
 import contextvars
-import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
+from heapq import heappop, heappush
 from typing import Any
 
 SECOND_NS = 1_000_000_000
@@ -38,19 +39,26 @@ class Timeline:
 
     def at(self, at_ns: int, call: Callable[[], object]) -> Entry:
         """Call it at `at_ns`, now at the earliest."""
-        self._order += 1
         entry = Entry(call)
-        heapq.heappush(self._heap, (at_ns if at_ns > self.now_ns else self.now_ns, self._order, entry))
+        self.put(at_ns, entry)
         return entry
 
     def after(self, delay_s: float, call: Callable[[], object]) -> Entry:
-        return self.at(self.now_ns + int(delay_s * 1e9), call)
+        entry = Entry(call)
+        self.put(self.now_ns + int(delay_s * 1e9), entry)
+        return entry
+
+    def put(self, at_ns: int, entry: Entry) -> None:
+        """As `at`, with an entry of the caller's own."""
+        self._order += 1
+        now_ns = self.now_ns
+        heappush(self._heap, (at_ns if at_ns > now_ns else now_ns, self._order, entry))
 
     def run_until(self, end_ns: int) -> None:
         """Run everything due until `end_ns`, which is then the time."""
         heap = self._heap
         while heap and heap[0][0] <= end_ns:
-            at_ns, _, entry = heapq.heappop(heap)
+            at_ns, _, entry = heappop(heap)
             call = entry.call
             if call is not None:
                 entry.call = None
@@ -63,22 +71,21 @@ class Livelock(BaseException):
     """The loop under test runs for ever at one instant."""
 
 
-class _Handle:
+class _Handle(Entry):
     """A callback that is ready or due, as asyncio's own but without its look at the call stack each time."""
 
-    __slots__ = ("args", "callback", "context", "entry", "gone", "when_s")
+    __slots__ = ("args", "callback", "context", "gone", "when_s")
 
-    def __init__(self, callback: Callable[..., object], args: Any, context: contextvars.Context | None) -> None:
-        self.callback, self.args, self.gone = callback, args, False
-        self.context = context if context is not None else contextvars.copy_context()
-        self.entry: Entry | None = None
-        self.when_s = 0.0
+    def __init__(
+        self, callback: Callable[..., object], args: Any, context: contextvars.Context | None, when_s: float = 0.0
+    ) -> None:
+        self.callback, self.args, self.gone, self.when_s = callback, args, False, when_s
+        self.context = contextvars.copy_context() if context is None else context
+        self.call = None
 
     def cancel(self) -> None:
         self.gone = True
-        self.callback, self.args = _nothing, ()
-        if self.entry is not None:
-            self.entry.cancel()
+        self.callback, self.args, self.call = _nothing, (), None
 
     def cancelled(self) -> bool:
         return self.gone
@@ -147,14 +154,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Any:
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self._at((self._timeline.now_ns - self._boot_at_ns) / 1e9 + delay, callback, args, context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: contextvars.Context | None = None) -> Any:
-        handle = _Handle(callback, args, context)
-        handle.when_s = when
+        return self._at(when, callback, args, context)
+
+    def _at(self, when_s: float, callback: Any, args: Any, context: contextvars.Context | None) -> _Handle:
+        handle = _Handle(callback, args, context, when_s)
         if not self.dead:
-            at_ns = self._boot_at_ns + math.ceil(when * 1e9)
-            handle.entry = self._timeline.at(at_ns, lambda: self._timer(handle))
+            handle.call = partial(self._timer, handle)
+            self._timeline.put(self._boot_at_ns + math.ceil(when_s * 1e9), handle)
         return handle
 
     def create_future(self) -> "asyncio.Future[Any]":
@@ -218,7 +227,6 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _timer(self, handle: _Handle) -> None:
         if not self.dead and not handle.gone:
-            handle.entry = None
             self._ready.append(handle)
             self._drain()
 
@@ -240,8 +248,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         turns = 0
         try:
             while ready and not self.dead and not self.hung:
-                if len(ready) > self.most_ready:
-                    self.most_ready = len(ready)
+                waiting = len(ready)
+                if waiting > self.most_ready:
+                    self.most_ready = waiting
                 handle = ready.popleft()
                 turns += 1
                 if turns > LIVELOCK:
