@@ -12,6 +12,8 @@ from unitd.model.incident import TEST_HOURS, State
 from unitd.ports import Clock
 from unitd.runtime.logs import Logger
 
+UNKNOWN_S = 2.0
+
 
 class DutyDesk:
     """Lives on the loop; applies an event only when something has changed. `truth_us()` is UTC minus CLOCK_MONOTONIC as
@@ -43,10 +45,11 @@ class DutyDesk:
         self._apply = apply
 
     async def run(self, every_s: float = 20.0) -> None:
-        """Look every `every_s`, until cancelled."""
+        """Look every `every_s`, until cancelled; while the time is not known every UNKNOWN_S, if that is less: a core
+        that has started again soon asks those on duty first."""
         while True:
             self.look()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(every_s if self._truth_us() is not None else min(every_s, UNKNOWN_S))
 
     def look(self) -> None:
         """Bring the state to what the clock says now."""

@@ -1,5 +1,7 @@
 """The duty desk: whose hours these are, by the time that was found and by no other."""
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -25,6 +27,7 @@ SUMMER_0730_US = 1_784_100_600_000_000
 class Desk:
     def __init__(self, config: Config = CONFIG) -> None:
         self.state, self.truth_us, self.events = State(), None, 0  # type: ignore[var-annotated]
+        self.applied = asyncio.Event()
         self.desk = DutyDesk(
             config, self, lambda: self.truth_us, lambda: self.state, self.apply, structlog.get_logger()
         )
@@ -37,6 +40,7 @@ class Desk:
 
     def apply(self, event: ev.Event) -> None:
         self.events += 1
+        self.applied.set()
         self.state = step(self.state, event, self.mono_ns(), Settings())
 
     def at(self, utc_us: int | None) -> tuple[str, ...] | None:
@@ -63,6 +67,22 @@ def test_nothing_is_applied_when_nothing_has_changed() -> None:
     assert desk.events == 2
     desk.at(WINTER_NOON_US)
     assert desk.events == 2
+
+
+def test_duty_is_known_soon_after_the_time_is_found() -> None:
+    async def life(desk: Desk) -> float:
+        loop = asyncio.get_running_loop()
+        task, began_s = loop.create_task(desk.desk.run()), loop.time()
+        await asyncio.sleep(0)  # the first look finds no time
+        desk.truth_us = WINTER_NOON_US - 5_000_000
+        async with asyncio.timeout(10):
+            while desk.state.on_duty is None:
+                desk.applied.clear()
+                await desk.applied.wait()
+        task.cancel()
+        return loop.time() - began_s
+
+    assert asyncio.run(life(Desk())) < 5
 
 
 def test_a_time_beyond_the_calendar_is_no_time() -> None:
