@@ -364,6 +364,7 @@ class Core:
         self._log.info("armed" if self.unit.state.armed else "not armed", session=self._alarms.session)
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
+        self.unit.finish()  # what waits for a broker's word is put on disk before the end
         status = 0
         if work.done():
             self._log.error("core ends", error=repr(work.exception()))
