@@ -28,6 +28,8 @@ PERSISTED_NS = 500 * MS_NS
 MICROPHONE_IN = ("panic", "voice", "test")
 TEST_NS = 1000 * SECOND_NS
 """A periodic test has ended by itself (answer_within_s and post-roll)."""
+PERIODIC_ENDS_S = 140
+"""A periodic test that was accepted and then answered ends by itself within so long."""
 MOST_KEPT = 64
 MOST_IN_MEMORY = 520
 """The largest bound that the product sets itself is 500 (calls that wait for the disk)."""
@@ -64,6 +66,18 @@ class Book:
         self._sounder_ns = self._looks = 0
         self._final = False
         self._unheld: list[Touch] = []
+        self.clock_doubted = False
+        """The clock has been unknown or wrong in this day: hours and dates are not judged."""
+        self._periodic_ns: int | None = None
+        """The last periodic test of this boot."""
+        self._test_free_ns = 0
+        """Since when nothing has stood in the way of a periodic test."""
+        self._isolated_until_ns: int | None = None
+        self._isolation_doubt = False
+        self._early_texts: list[tuple[int, str]] = []
+        """Texts about incidents that no broker has been told of: when, and their code."""
+        self._state: wire.State | None = None
+        self._state_ns = 0
         self._felt_ns: list[int] = []
         """When the touches that were felt began, in order."""
 
@@ -76,6 +90,11 @@ class Book:
         if len(self.findings) < 20:
             self.findings.append(f"{rule}: {detail} [at {self.now_ns}]")
             self.day.trace.say("FINDING", rule, detail)
+
+    @property
+    def _boot_began_ns(self) -> int:
+        """When the power came."""
+        return self._boots[-1][1] if self._boots else 0
 
     def _held_by_nobody(self, touch: Touch) -> bool:
         return not any(press in room.held for press in touch.alarms for room in self.day.rooms)

@@ -31,7 +31,10 @@ class Checker(ShownJudge):
                 self.finding("a press was lost", f"touch {touch.number} of boot {touch.boot} at {touch.began_ns}")
         lamps = day.pole.lamps
         self._left_over()
-        if any(each.kind == "test" and self.now_ns - each.began_ns < TEST_NS for each in self.incidents.values()):
+        if any(
+            each.kind == "test" and self.now_ns - each.began_ns < TEST_NS and each.closed_ns is None
+            for each in self.incidents.values()
+        ):
             return  # a periodic test is under way
         if lamps["yellow"] != "off" or lamps["green"] != "off" or lamps["sounder"] != "off":
             self.finding("lamps are lit at the end", str(lamps))
@@ -47,7 +50,7 @@ class Checker(ShownJudge):
                              f"{[each.incident_id for each in state.open_incidents]}")  # fmt: skip
         for incident in self.incidents.values():
             lock = medium.files(f"{ROOT}/state/locks").get(f"{incident.incident_id}.json")
-            if incident.kind == "panic" and lock is None and not incident.doubtful:
+            if incident.kind == "panic" and lock is None and not incident.doubtful and not incident.shaken:
                 self.finding("no lock was written for an incident", str(incident))
             elif lock is not None and msgspec.json.decode(lock)["to_mono_ns"] is None:
                 self.finding("an incident's lock was never completed", incident.incident_id)

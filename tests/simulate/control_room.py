@@ -160,6 +160,10 @@ class Operators:
         at_s += chance.uniform(1, 20)
         if chance.random() < 0.85:
             after(at_s, lambda: self.order(room, wire.Answer, fields))
+        if self.day.config.incident.close_after_s is not None and chance.random() < 0.2:
+            extension = {**fields, "for_s": chance.choice((60, 1800, 7200, 18_000))}
+            after(at_s + chance.uniform(1, 60), lambda: self.order(room, wire.Extend, extension))
+            at_s += chance.choice((0, 600, 20_000))
         at_s += chance.expovariate(1 / 60)
         closing = {**fields, "outcome": chance.choice(("genuine", "hoax", "unknown"))}
         after(at_s, lambda: self.order(room, wire.Close, closing))

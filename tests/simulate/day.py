@@ -18,18 +18,18 @@ from unittest import mock
 
 import msgspec
 
-from tests.simulate import disk_thread, memory_disk, pole
+from tests.simulate import disk_thread, memory_disk
 from tests.simulate.checker import Checker
+from tests.simulate.configured import drawn
 from tests.simulate.control_room import ControlRoom, Operators
 from tests.simulate.faults import Faults
 from tests.simulate.helpers import Helpers
-from tests.simulate.memory_disk import ROOT, VOLATILE, Medium
+from tests.simulate.memory_disk import Medium
 from tests.simulate.network import Network
 from tests.simulate.pole import Pole
 from tests.simulate.street import Street
 from tests.simulate.timeline import SECOND_NS, Livelock, Timeline
 from tests.simulate.trace import Trace
-from unitd import config as configuration
 from unitd.messages import control_room as wire
 
 UNIT = "pole-0001"
@@ -38,6 +38,7 @@ SETTLING_S = 900.0
 """From the lifting of every fault to the end."""
 UTC_NS = 1_795_000_000 * SECOND_NS
 LOOK_EVERY_S = 2.3
+SLOW_LOOK_EVERY_S = 41.0
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Day:
         self.busy = False
         self.checker = Checker(self)
         names = ["main", "spare"][: self.chance.choice((1, 2, 2))]
-        self.config = self._config(names)
+        self.config, self.duty = drawn(self.chance, UNIT, names)
         self.network = Network(self, names)
         self.pole = Pole(self)
         self.rooms = self._rooms()
@@ -73,20 +74,6 @@ class Day:
         self.helpers = Helpers(self)
         self.street = Street(self)
         self.faults = Faults(self)
-
-    def _config(self, names: list[str]) -> configuration.Config:
-        brokers = tuple(configuration.BrokerTable(name=name, host="broker") for name in names)
-        return configuration.Config(
-            schema=1,
-            unit=configuration.UnitTable(id=UNIT),
-            paths=configuration.PathsTable(
-                state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"
-            ),
-            clock=configuration.ClockTable(synchronized_file=pole.SYNCHRONIZED),
-            brokers=brokers,
-            test_alarm=configuration.TestAlarmTable(every_s=self.chance.choice((None, None, 21_600.0)), hours=()),
-            incident=configuration.IncidentTable(close_after_s=self.chance.choice((None, None, 14_400.0))),
-        )
 
     def _rooms(self) -> list[ControlRoom]:
         """One control room at every broker, or one at each."""
@@ -142,6 +129,7 @@ class Day:
             self.timeline.after(self.chance.uniform(100, end_s - 100), self.street.someone)
         self.timeline.after(end_s, self._lift)
         self._look()
+        self._slow_look()
 
     def _episode(self, start_s: float, long_s: float) -> None:
         chance, after = self.chance, self.timeline.after
@@ -152,10 +140,20 @@ class Day:
             after(start_s + chance.uniform(0, long_s), self.street.someone)
         if chance.random() < 0.25:
             after(start_s + chance.uniform(0, long_s), self._order_test)
+        if chance.random() < 0.2:
+            after(start_s + chance.uniform(0, long_s), self._maintain)
         after(start_s + long_s + 120, lambda: self._set_busy(False))
 
     def _order_test(self) -> None:
         self.operators.order(self.chance.choice(self.rooms), wire.RaiseTest, {}, "maintainer")
+
+    def _maintain(self) -> None:
+        """Somebody works on the pole; some forget to say that they have done."""
+        room, for_s = self.chance.choice(self.rooms), round(self.chance.choice((30, 300, 3600, 28_800)))
+        self.operators.order(room, wire.Isolate, {"for_s": for_s, "reason": "work"}, "maintainer")
+        if self.chance.random() < 0.6:
+            done_s = self.chance.uniform(20, 1.2 * for_s)
+            self.timeline.after(done_s, lambda: self.operators.order(room, wire.EndIsolation, {}, "maintainer"))
 
     def _set_busy(self, busy: bool) -> None:
         self.busy = busy
@@ -168,6 +166,10 @@ class Day:
         self.checker.look()
         if self.busy:
             self.timeline.after(LOOK_EVERY_S, self._look)
+
+    def _slow_look(self) -> None:
+        self.checker.slow_look()
+        self.timeline.after(SLOW_LOOK_EVERY_S, self._slow_look)
 
     def _lift(self) -> None:
         self.trace.say("all faults are lifted")

@@ -221,10 +221,12 @@ class Faults:
     def clock_steps(self) -> None:
         step_s = self.day.chance.choice((-86400, -3600, -30, -1, 1, 30, 3600, 86400 * 300))
         self.day.pole.wall_offset_ns += int(step_s * 1e9)
+        self.day.checker.clock_doubted = True
         self._for(1, lambda: None)
 
     def clock_lost(self) -> None:
         pole = self.day.pole
+        self.day.checker.clock_doubted = True
         pole.set_synchronized(False)
         self._for(self._some_s(10, 600), lambda: pole.set_synchronized(True))
 
@@ -278,8 +280,8 @@ class Faults:
 
     def modem_dead(self) -> None:
         helpers = self.day.helpers
-        helpers.modem_works = False
-        self._for(self._some_s(10, 600), lambda: setattr(helpers, "modem_works", True))
+        helpers.set_modem(False)
+        self._for(self._some_s(10, 600), lambda: helpers.set_modem(True))
 
     def pins_missing(self) -> None:
         """The GPIO chip comes late at the next start."""
@@ -298,7 +300,7 @@ class Faults:
         day.pole.disk_ms, day.pole.disk_hangs = (1.0, 12.0), False
         day.pole.pins_missing = 0
         day.pole.set_synchronized(True)
-        day.helpers.modem_works = True
+        day.helpers.set_modem(True)
         day.helpers.call.start()
         day.helpers.field.start()
         if not day.pole.powered:

@@ -59,6 +59,7 @@ class Helper:
     def __init__(self, day: "Day", who: wire.Worker, on_desired: Callable[[wire.Desired], None]) -> None:
         self.day, self.who, self._on_desired = day, who, on_desired
         self.up = True
+        self.connected_ns = 0
         self._protocol: Any = None
         self._loop: Any = None
         self._rest = b""
@@ -78,7 +79,7 @@ class Helper:
                 protocol = self._protocol = self._in_loop(factory)
                 pipe = _Pipe(day, protocol, lambda data: self._data(protocol, data), lambda: self._lost(protocol))
                 self._loop.call_soon(protocol.connection_made, pipe)
-                self._rest = b""
+                self._rest, self.connected_ns = b"", day.timeline.now_ns
                 self.send(wire.Hello(who=self.who, pid=1))
                 self._health(protocol)
         day.timeline.after(day.chance.uniform(0.5, 2.0) if self._protocol is None else 20.0, self._try)
@@ -129,34 +130,51 @@ class Helper:
 
 
 class Helpers:
+    """`call` and `field`. Field sends what is wanted until it has left, and remembers in tmpfs what has left."""
+
     def __init__(self, day: "Day") -> None:
         self.day = day
         self.call = Helper(day, "call", day.checker.desired)
         self.field = Helper(day, "field", self._field)
         self.modem_works = True
-        self.texts: dict[str, str] = {}
-        """What the modem has sent: id to text."""
+        self.modem_since_ns = 0
+        self._wanted: dict[str, wire.SmsWanted] = {}
+        self._sent: set[str] = set()
         self._under_way: set[str] = set()
+
+    def set_modem(self, works: bool) -> None:
+        if works and not self.modem_works:
+            self.modem_since_ns = self.day.timeline.now_ns
+        self.modem_works = works
 
     def core_gone(self) -> None:
         self.call.gone()
         self.field.gone()
 
     def _field(self, desired: wire.Desired) -> None:
-        for sms in getattr(desired, "sms", ()):
-            if sms.sms_id not in self._under_way:
-                self._under_way.add(sms.sms_id)
-                self.day.timeline.after(self.day.chance.uniform(2, 9), lambda sms=sms: self._modem(sms))
+        self.day.checker.texts_wanted(desired.sms)
+        self._wanted = {sms.sms_id: sms for sms in desired.sms}
+        for sms_id in self._wanted:
+            self._take_up(sms_id)
 
-    def _modem(self, sms: Any) -> None:
-        now_ns = self.day.timeline.now_ns
-        boot_mono_ns = now_ns - self.day.pole.booted_ns
-        self._under_way.discard(sms.sms_id)
+    def _take_up(self, sms_id: str) -> None:
+        if sms_id in self._wanted and sms_id not in self._under_way:
+            self._under_way.add(sms_id)
+            self.day.timeline.after(self.day.chance.uniform(2, 9), lambda: self._modem(sms_id))
+
+    def _modem(self, sms_id: str) -> None:
+        self._under_way.discard(sms_id)
+        sms = self._wanted.get(sms_id)
+        if sms is None or not self.field.connected:
+            return
+        boot_mono_ns = self.day.timeline.now_ns - self.day.pole.booted_ns
         data: dict[str, Any] = {"sms_id": sms.sms_id, "number": sms.number}
-        if self.modem_works:
-            self.texts[sms.sms_id] = sms.text
-            self.day.trace.say("text message", sms.sms_id)
-            self.day.checker.texted(sms)
+        if self.modem_works or sms_id in self._sent:
+            if sms_id not in self._sent:
+                self._sent.add(sms_id)
+                self.day.trace.say("text message", sms.sms_id)
+                self.day.checker.texted(sms)
             self.field.send(wire.Event(name="sms_sent", mono_ns=boot_mono_ns, data={**data, "reference": 1}))
         else:
             self.field.send(wire.Event(name="sms_failed", mono_ns=boot_mono_ns, data={**data, "error": "no network"}))
+        self.day.timeline.after(5.0, lambda: self._take_up(sms_id))  # while it is still wanted

@@ -53,10 +53,14 @@ class MachineJudge(ButtonJudge):
         for incident in self.incidents.values():
             if refused and now_ns - self.day.last_disk_trouble_ns() < 60 * SECOND_NS:  # neither took the last word
                 incident.doubtful = incident.closed_ns is None or now_ns - incident.closed_ns < 600 * SECOND_NS
+                incident.asked = ()
+                incident.shaken = True
             if refused or (incident.delivered_ns is not None and now_ns - incident.delivered_ns < 100 * MS_NS):
                 incident.delivered_ns = None
                 incident.answered_ns = None
-        self._desired = None
+        if refused:
+            self._isolation_doubt, self._periodic_ns = True, None
+        self._desired = self._state = None
 
     def power_cut(self) -> None:
         """The tmpfs goes. Only what was durable, or is held elsewhere, must come back."""
@@ -74,11 +78,13 @@ class MachineJudge(ButtonJudge):
                 self.finding("a press was not durable in time", f"touch {touch.number}")
         for incident in self.incidents.values():
             if now_ns - max(self._last_word_ns(incident), sound_ns) < 2 * SECOND_NS:
-                incident.doubtful = True
+                incident.doubtful = incident.shaken = True
             if incident.closed_ns is not None and now_ns - incident.closed_ns < AFTER_CLOSE_NS:
                 self._relit.append(incident)
             incident.delivered_ns = incident.answered_ns = None
-        self._heard_ns = None
+            incident.asked, incident.extended_ns = (), 0
+        self._heard_ns = self._periodic_ns = self._isolated_until_ns = self._state = None
+        self._isolation_doubt = False
 
     def _last_word_ns(self, incident: Incident) -> int:
         return max(incident.began_ns, incident.closed_ns or 0, incident.answered_ns or 0, incident.delivered_ns or 0)

@@ -3,12 +3,12 @@
 import msgspec
 
 from tests.simulate.book import SECOND_NS
-from tests.simulate.judge_machine import MachineJudge
+from tests.simulate.judge_upkeep import UpkeepJudge
 from tests.simulate.ledger import Incident, Touch
 from unitd.messages import control_room as wire
 
 
-class SentJudge(MachineJudge):
+class SentJudge(UpkeepJudge):
     def published(self, broker: str, topic: str, payload: bytes) -> None:
         if len(payload) > wire.MAX_PAYLOAD_BYTES:
             self.finding("a payload is too large", f"{topic} {len(payload)}")
@@ -17,6 +17,8 @@ class SentJudge(MachineJudge):
             self._alarm(msgspec.json.decode(payload, type=wire.Alarm))
         elif what == "reply":
             self._reply(msgspec.json.decode(payload, type=wire.Reply))
+        elif what == "state":
+            self._told(msgspec.json.decode(payload, type=wire.State))
         elif what == "beat":
             self.counts["heartbeats"] += 1
 
@@ -24,6 +26,9 @@ class SentJudge(MachineJudge):
         """Every sending of an alarm: it must have a cause, and one press keeps one id."""
         self.counts["alarm messages"] += 1
         incident = self.incidents.get(alarm.incident_id)
+        self._isolation(alarm)
+        if incident is not None:
+            self._asked(incident, alarm.asked)
         if alarm.press_id in self._press_touch or alarm.press_id in self._test_alarms:
             return
         if alarm.kind == "panic":
@@ -41,17 +46,23 @@ class SentJudge(MachineJudge):
             began_ns = self._instant_ns(alarm.pressed.mono_ns, touch)
         elif alarm.kind == "test":
             self._test_alarms.add(alarm.press_id)
+            raised_ns = max(self._boot_began_ns, min(self.now_ns, alarm.pressed.mono_ns + self._boot_ns))
+            if alarm.origin == "periodic":
+                self._periodic_test(raised_ns)
             every_s = self.day.config.test_alarm.every_s
             periodic = 0 if every_s is None else 1 + self._boot + self.now_ns // int(every_s * 1e9)
             if len(self._test_alarms) > self._tests_allowed + periodic:
                 self.finding("a test alarm that nobody ordered", alarm.press_id)
-            began_ns = self.now_ns
+            began_ns = raised_ns
         else:
             self.finding("an alarm of a kind that nothing raised", alarm.kind)
             return
         if incident is None:
             incident = self.incidents[alarm.incident_id] = Incident(alarm.incident_id, alarm.kind, began_ns)
+            incident.periodic, incident.code = alarm.origin == "periodic", alarm.code
+            incident.texts = [at_ns for at_ns, code in self._early_texts if code == alarm.code]
             self.counts["incidents"] += 1
+            self._asked(incident, alarm.asked)
         incident.presses.add(alarm.press_id)
         incident.active_ns = max(incident.active_ns, began_ns)
 
@@ -80,21 +91,36 @@ class SentJudge(MachineJudge):
         answer = (reply.result, reply.reason)
         if key not in self._replies and key in self._orders and reply.code != "late":
             self._heard_ns = self.now_ns
+        again = key in self._replies
         known = self._replies.setdefault(key, answer)
         if known != answer and known[0] == "done" and reply.seq >= 0:
             self.finding("one command answered in two ways", f"{key}: {known} then {answer}")
         order = self._orders.get(key)
         if order is None or reply.result != "done":
-            if order is not None and isinstance(order[0], wire.Close) and "already" in reply.reason:
+            if order is not None and isinstance(order[0], wire.Close) and reply.code == "impossible":
                 self._closed_now(order[0].incident_id)
             return
         command = order[0]
+        if again:
+            return
         if isinstance(command, wire.Close):
             self._closed_now(command.incident_id)
         elif isinstance(command, wire.Answer):
             incident = self.incidents.get(command.incident_id)
             if incident is not None and incident.answered_ns is None:
                 incident.answered_ns = self.now_ns
+        elif isinstance(command, wire.Extend):
+            incident = self.incidents.get(command.incident_id)
+            if incident is not None:
+                incident.extended_ns = self.now_ns + command.for_s * SECOND_NS
+        elif isinstance(command, wire.Isolate):
+            self._isolated_until_ns, self._isolation_doubt = self.now_ns + command.for_s * SECOND_NS, False
+            self.counts["isolations"] += 1
+        elif isinstance(command, wire.EndIsolation):
+            self._isolated_until_ns, self._isolation_doubt = None, False
+        incident = self.incidents.get(getattr(command, "incident_id", ""))
+        if incident is not None:
+            incident.step_ns = self.now_ns
 
     def _closed_now(self, incident_id: str) -> None:
         incident = self.incidents.get(incident_id)
@@ -115,6 +141,8 @@ class SentJudge(MachineJudge):
         if isinstance(command, wire.RaiseTest):
             self._tests_allowed += 1
         incident = self.incidents.get(getattr(command, "incident_id", ""))
+        if incident is not None:
+            incident.taken_up = True
         if incident is not None and isinstance(command, wire.Answer):
             incident.answer_sent = True
         if incident is not None and isinstance(command, wire.Close):
@@ -144,5 +172,7 @@ class SentJudge(MachineJudge):
                 self._heard_ns = self.now_ns
             for press_id in received.press_ids:
                 for incident in self.incidents.values():
-                    if press_id in incident.presses and incident.delivered_ns is None:
-                        incident.delivered_ns = self.now_ns
+                    if press_id in incident.presses:
+                        incident.told_ns = self.now_ns
+                        if incident.delivered_ns is None:
+                            incident.delivered_ns = self.now_ns

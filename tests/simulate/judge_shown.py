@@ -35,7 +35,7 @@ class ShownJudge(RoutesJudge, BoundsJudge):
             self._truly_armed()
 
     def _truly_received(self, may: list[Incident], words: str) -> None:
-        if not any(each.held_ns is not None for each in self._serving(may)):
+        if not any(each.held_ns is not None or each.taken_up for each in self._serving(may)):
             self.finding(words, ", ".join(map(str, may)))
 
     def _not_back(self, may: list[Incident], making: bool) -> None:
@@ -63,6 +63,7 @@ class ShownJudge(RoutesJudge, BoundsJudge):
             self.counts["times the microphone was wanted"] += 1
             if not making and not any(each.kind in MICROPHONE_IN for each in may):
                 self.finding("the microphone is open outside an incident", call.incident_id)
+            self._after_the_end(call.incident_id)
         if words == "received":
             self._truly_received(may, "the caller is told 'received' though no control room has it")
         if words == "still_trying":
@@ -73,6 +74,32 @@ class ShownJudge(RoutesJudge, BoundsJudge):
             self.finding("the caller is told 'calling' though nobody called", "")
         if words == "ended" and not any(each.close_sent or each.doubtful for each in may):
             self.finding("the caller is told that the call has ended though nobody ended it", "")
+
+    def _after_the_end(self, incident_id: str) -> None:
+        """Of a call that is wanted: its incident goes on, and is one in which a microphone may be open."""
+        incident = self.incidents.get(incident_id)
+        if incident is None:
+            return
+        closed_ns = incident.closed_ns
+        if closed_ns is not None and not incident.doubtful and self.now_ns - closed_ns > SETTLED_NS:
+            self.finding("the microphone is open after the end of the call", str(incident))
+        if incident.kind not in MICROPHONE_IN:
+            self.finding("the microphone is open in an incident of a machine", str(incident))
+
+    def slow_look(self) -> None:
+        """Day and night: people are asked, tests come, and what core's workers were told last is still so."""
+        now_ns = self.now_ns
+        may, making = self._lit_by()
+        self._tests_in_time(not may and not making)
+        well = self._alive and not self._hung and now_ns - self._life_ns > STARTED_NS
+        if not well:
+            return
+        self._texts_owed()
+        self._asking()
+        self._isolation_kept()
+        call = self._desired.call if self._desired is not None else None
+        if call is not None and self.day.helpers.call.connected and now_ns - self._desired_ns > 2 * SECOND_NS:
+            self._after_the_end(call.incident_id)
 
     def look(self) -> None:
         """Now and then, when nothing has changed for a moment: what is so must be shown."""

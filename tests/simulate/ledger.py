@@ -51,6 +51,8 @@ class Incident:
     began_ns: int
     held_ns: int | None = None
     delivered_ns: int | None = None
+    taken_up: bool = False
+    """An operator has ordered something about it, and so knows of it."""
     answer_sent: bool = False
     answered_ns: int | None = None
     close_sent: bool = False
@@ -58,7 +60,21 @@ class Incident:
     doubtful: bool = False
     presses: set[str] = field(default_factory=set)
     active_ns: int = 0
-    """The last press, or step of an operator, that may put off its closing limit."""
+    """The last press: its closing limit counts from then, or from a later step of an operator."""
+    step_ns: int = 0
+    """The last order of an operator that was carried out."""
+    shaken: bool = False
+    """It has been `doubtful` because of a power cut or a refusing disk: it may be gone altogether."""
+    extended_ns: int = 0
+    """An operator's extension: not closed by the limit before."""
+    periodic: bool = False
+    code: str = ""
+    asked: tuple[str, ...] = ()
+    """The control rooms that the unit says it asks."""
+    told_ns: int = 0
+    """When the unit was last told that a control room holds it; not undone by anything."""
+    texts: list[int] = field(default_factory=list)
+    """When text messages about it left."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.incident_id} of {self.began_ns} ({len(self.presses)} presses)"

@@ -10,9 +10,9 @@ from unittest import mock
 
 import msgspec
 
-from unitd.core import alarm, commands, latch, recover, unit
+from unitd.core import alarm, commands, duty, latch, recover, unit, wishes
 from unitd.model import events as ev
-from unitd.model import lamps, outputs, press, step
+from unitd.model import incident, lamps, outputs, passing, periodic_test, press, routes, step
 from unitd.store import outbox
 
 Stack = contextlib.ExitStack
@@ -106,6 +106,17 @@ def forget_received_at_restart(stack: Stack) -> None:
     _put(stack, recover, "rebooted", restored)
 
 
+def leave_the_microphone_open(stack: Stack) -> None:
+    """The call of the last incident is wanted for ever."""
+    real, last = wishes.Wishes._call, [None]
+
+    def wanted(self: Any, levels: Any) -> Any:
+        last[0] = real(self, levels) or last[0]
+        return last[0]
+
+    _put(stack, wishes.Wishes, "_call", wanted)
+
+
 def locator_without_control_room(stack: Stack) -> None:
     _put(stack, lamps, "control_room_heard", lambda *_: True)
 
@@ -188,6 +199,97 @@ def later_presses_join_the_closed(stack: Stack) -> None:
     _put(stack, unit, "step", joined)
 
 
+def nobody_is_texted(stack: Stack) -> None:
+    """The rounds are counted, and no message is made of them."""
+    real = routes._text
+
+    def silent(incident: Any, *more: Any) -> Any:
+        return msgspec.structs.replace(real(incident, *more), sms=incident.sms)
+
+    _put(stack, routes, "_text", silent)
+
+
+def text_once(stack: Stack) -> None:
+    """One round of messages, and no second one."""
+    real = routes._sms_due_ns
+
+    def due_ns(incident: Any, *more: Any) -> int:
+        return 10**18 if incident.sms_rounds else real(incident, *more)
+
+    _put(stack, routes, "_sms_due_ns", due_ns)
+
+
+def text_after_the_answer(stack: Stack) -> None:
+    _put(stack, incident.Incident, "unanswered", property(lambda self: self.active))
+
+
+def tests_wake_people(stack: Stack) -> None:
+    _put(stack, routes, "URGENT", ("panic", "voice", "test"))
+
+
+def ask_only_the_first(stack: Stack) -> None:
+    real = routes._not_asked
+    _put(stack, routes, "_not_asked", lambda incident, more: [] if incident.asked else real(incident, more))
+
+
+def forget_who_was_asked(stack: Stack) -> None:
+    """A restarted core begins anew with the first control room."""
+    real = unit.Unit.restore
+
+    def restore(self: Any, state: Any) -> None:
+        incidents = tuple(msgspec.structs.replace(each, asked=()) for each in state.incidents)
+        real(self, msgspec.structs.replace(state, incidents=incidents))
+
+    _put(stack, unit.Unit, "restore", restore)
+
+
+def duty_is_ignored(stack: Stack) -> None:
+    _put(stack, duty.DutyDesk, "_on_duty", lambda _self, _utc_us: None)
+
+
+def isolation_suppresses_presses(stack: Stack) -> None:
+    real = step.step
+
+    def rested(state: Any, event: Any, now_ns: int, settings: Any) -> Any:
+        if isinstance(event, ev.Pressed) and state.isolation is not None:
+            return state
+        return real(state, event, now_ns, settings)
+
+    _put(stack, unit, "step", rested)
+
+
+def isolation_for_ever(stack: Stack) -> None:
+    real = step.step
+
+    def isolated(state: Any, event: Any, now_ns: int, settings: Any) -> Any:
+        if isinstance(event, ev.Isolated):
+            event = ev.Isolated(event.by, event.reason, step.LONGEST_ISOLATION_NS)
+        return real(state, event, now_ns, settings)
+
+    _put(stack, unit, "step", isolated)
+
+
+def no_periodic_test(stack: Stack) -> None:
+    _put(stack, periodic_test, "is_due", lambda *_: False)
+
+
+def a_test_never_ends(stack: Stack) -> None:
+    _put(stack, periodic_test, "ends_ns", lambda *_: None)
+
+
+def the_limit_ignores_an_extension(stack: Stack) -> None:
+    real = passing.limit_ns
+
+    def limit_ns(incident: Any, settings: Any) -> Any:
+        return real(msgspec.structs.replace(incident, extended_mono_ns=0), settings)
+
+    _put(stack, passing, "limit_ns", limit_ns)
+
+
+def the_limit_is_ignored(stack: Stack) -> None:
+    _put(stack, passing, "limit_ns", lambda *_: None)
+
+
 PLANTS: dict[str, Callable[[Stack], None]] = {
     each.__name__: each
     for each in (
@@ -199,6 +301,7 @@ PLANTS: dict[str, Callable[[Stack], None]] = {
         green_when_accepted,
         grow_without_bound,
         forget_received_at_restart,
+        leave_the_microphone_open,
         locator_without_control_room,
         sparks_are_presses,
         mint_anew_at_restart,
@@ -209,6 +312,19 @@ PLANTS: dict[str, Callable[[Stack], None]] = {
         still_trying_is_not_said,
         disk_first,
         later_presses_join_the_closed,
+        nobody_is_texted,
+        text_once,
+        text_after_the_answer,
+        tests_wake_people,
+        ask_only_the_first,
+        forget_who_was_asked,
+        duty_is_ignored,
+        isolation_suppresses_presses,
+        isolation_for_ever,
+        no_periodic_test,
+        a_test_never_ends,
+        the_limit_ignores_an_extension,
+        the_limit_is_ignored,
     )
 }
 

@@ -267,6 +267,7 @@ class Pole:
         self.booted_ns = day.timeline.now_ns - day.chance.randint(2_000_000_000, 9_000_000_000)
         self.boot_id = day.new_id()
         if not clock_known:
+            day.checker.clock_doubted = True
             self.wall_offset_ns = -day.wall_ns() + day.chance.randint(0, 10**12)
         day.trace.say("boot", self.boots)
         day.checker.booted(self.boots, self.booted_ns)
