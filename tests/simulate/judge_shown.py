@@ -115,7 +115,7 @@ class ShownJudge(RoutesJudge, BoundsJudge):
         waiting = [
             each
             for each in self.touches[-100:]
-            if each.felt and not each.lost and now_ns - each.began_ns > SETTLED_NS and each.incident_id is None
+            if each.incident_id is None and each.felt and not each.lost and now_ns - each.began_ns > SETTLED_NS
             and each in self._open_touches and not self._beyond_kept(each)
         ]  # fmt: skip
         open_panics = [each for each in may if each.kind == "panic" and each.surely_open and each.held_ns is not None]
