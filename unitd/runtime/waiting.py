@@ -8,8 +8,8 @@ import asyncio
 
 
 class Wake:
-    """An `asyncio.Event` that is waited for with a limit, at a third of `set_within`'s cost: for what core does day and
-    night. Belongs to the loop."""
+    """An `asyncio.Event` that is waited for with a limit, for what core does day and night: a wait costs two thirds of
+    `set_within`'s (7.5 µs of CPU against 11, Python 3.11 on a virtual machine). Belongs to the loop."""
 
     def __init__(self) -> None:
         self._set = False
