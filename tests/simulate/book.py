@@ -73,6 +73,8 @@ class Book:
         self._test_free_ns = 0
         """Since when nothing has stood in the way of a periodic test."""
         self._isolated_until_ns: int | None = None
+        self._isolated_ns = 0
+        """The last answer to an order about it."""
         self._isolation_doubt = False
         self._early_texts: list[tuple[int, str]] = []
         """Texts about incidents that no broker has been told of: when, and their code."""

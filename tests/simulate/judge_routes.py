@@ -146,7 +146,7 @@ class RoutesJudge(OpenJudge):
             return
         from_ns = max(self._life_ns + STARTED_NS, self.day.faults.last_ns + 60 * SECOND_NS)
         for incident in self.incidents.values():
-            if not incident.surely_open or incident.answer_sent or incident.periodic:
+            if incident.kind != "panic" or not incident.surely_open or incident.answer_sent:
                 continue
             waited_ns = self.now_ns - max(incident.began_ns, incident.told_ns, from_ns) - 10 * SECOND_NS
             owed = min(len(rooms), 1 + waited_ns // int(table.unanswered_ask_next_s * SECOND_NS))

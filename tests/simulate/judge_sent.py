@@ -115,6 +115,7 @@ class SentJudge(UpkeepJudge):
                 incident.extended_ns = self.now_ns + command.for_s * SECOND_NS
         elif isinstance(command, wire.Isolate):
             self._isolated_until_ns, self._isolation_doubt = self.now_ns + command.for_s * SECOND_NS, False
+            self._isolated_ns = self.now_ns
             self.counts["isolations"] += 1
         elif isinstance(command, wire.EndIsolation):
             self._isolated_until_ns, self._isolation_doubt = None, False

@@ -53,7 +53,8 @@ class UpkeepJudge(MachineJudge):
         state, now_ns = self._state, self.now_ns
         if state is None or state.isolation is not None or not self._surely_isolated or self._ending():
             return
-        if self.day.well_since(now_ns - 20 * SECOND_NS) and now_ns - self._life_ns > 10 * SECOND_NS:
+        settled = now_ns - max(self._life_ns, self._isolated_ns) > 10 * SECOND_NS
+        if settled and self.day.well_since(now_ns - 20 * SECOND_NS):
             self.finding("an isolation is forgotten", str(self._isolated_until_ns))
 
     # --- periodic tests ---

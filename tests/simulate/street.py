@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from tests.simulate.day import Day
 
 MS_NS = 1_000_000
+APART_NS = 55 * MS_NS
+"""Two touches are so far apart at least: between 45 and 50 ms nobody can say whether it was one or two."""
 
 
 class Street:
@@ -74,7 +76,7 @@ class Street:
 
     def _next_ns(self, pause_s: float) -> int:
         """One hand at a time; and an odd nanosecond, so that no two boots know the same instant."""
-        at_ns = max(self.day.timeline.now_ns, self._free_ns) + int(pause_s * 1e9)
+        at_ns = max(self.day.timeline.now_ns, self._free_ns + APART_NS) + int(pause_s * 1e9)
         return at_ns + self.day.chance.randint(1, 999_983)
 
     def _level(self, at_ns: int, closed: bool) -> None:
