@@ -20,7 +20,7 @@ SAMPLE = 1500 if LONG else 8
 """Seeds of the long run: the brief's 1,500 pole-days."""
 WITHIN = 40
 """Every planted fault must show within so many seeds."""
-QUICK_PLANTS = ("green_when_accepted", "never_remove")
+QUICK_PLANTS = ("green_when_accepted", "leave_the_microphone_open", "never_remove")
 
 
 def simulate(*arguments: str, timeout_s: float = 200.0) -> "subprocess.CompletedProcess[str]":
