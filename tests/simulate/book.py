@@ -70,6 +70,8 @@ class Book:
         """The clock has been unknown or wrong in this day: hours and dates are not judged."""
         self._periodic_ns: int | None = None
         """The last periodic test of this boot."""
+        self._test_doubt = False
+        """A disk and a tmpfs that refused may have made the unit forget it: the next one may come sooner."""
         self._test_free_ns = 0
         """Since when nothing has stood in the way of a periodic test."""
         self._isolated_until_ns: int | None = None

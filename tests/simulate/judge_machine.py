@@ -59,7 +59,7 @@ class MachineJudge(ButtonJudge):
                 incident.delivered_ns = None
                 incident.answered_ns = None
         if refused:
-            self._isolation_doubt, self._periodic_ns = True, None
+            self._isolation_doubt = self._test_doubt = True
         self._desired = self._state = None
 
     def power_cut(self) -> None:
@@ -84,7 +84,7 @@ class MachineJudge(ButtonJudge):
             incident.delivered_ns = incident.answered_ns = None
             incident.asked, incident.extended_ns = (), 0
         self._heard_ns = self._periodic_ns = self._isolated_until_ns = self._state = None
-        self._isolation_doubt = False
+        self._isolation_doubt = self._test_doubt = False
 
     def _last_word_ns(self, incident: Incident) -> int:
         return max(incident.began_ns, incident.closed_ns or 0, incident.answered_ns or 0, incident.delivered_ns or 0)

@@ -69,7 +69,11 @@ class UpkeepJudge(MachineJudge):
         every_ns = self._every_ns()
         if every_ns is None:
             self.finding("a periodic test that is not configured", "")
-        elif self._periodic_ns is not None and raised_ns - self._periodic_ns < every_ns - SECOND_NS:
+        elif (
+            self._periodic_ns is not None
+            and not self._test_doubt
+            and raised_ns - self._periodic_ns < every_ns - SECOND_NS
+        ):
             self.finding("a periodic test too early", f"{(raised_ns - self._periodic_ns) / 1e9} s")
         if self._surely_isolated and not self._ending() and self._heard_all():
             self.finding("a periodic test while somebody works on the unit", "")
@@ -78,7 +82,7 @@ class UpkeepJudge(MachineJudge):
         tests = self.day.duty.tests
         if tests is not None and not self.clock_doubted and self._heard_all() and self._out_of_hours(600):
             self.finding("a periodic test outside its hours", str(tests))
-        self._periodic_ns = raised_ns
+        self._periodic_ns, self._test_doubt = raised_ns, False
 
     def _out_of_hours(self, margin_s: int) -> bool:
         """Of tests: now, and some time ago and later."""
@@ -95,7 +99,7 @@ class UpkeepJudge(MachineJudge):
         every_ns = self._every_ns()
         if every_ns is None or self._heard_all():
             return False
-        due = self._periodic_ns is None or self.now_ns - self._periodic_ns >= every_ns - SECOND_NS
+        due = self._periodic_ns is None or self._test_doubt or self.now_ns - self._periodic_ns >= every_ns - SECOND_NS
         life = self.day.pole.life
         return due and life is not None and self.now_ns - max(self.day.faults.last_ns, self._life_ns) < 600 * SECOND_NS
 
