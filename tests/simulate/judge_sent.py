@@ -69,7 +69,7 @@ class SentJudge(UpkeepJudge):
     def _cause(self, alarm: wire.Alarm) -> Touch | None:
         mono_ns = alarm.pressed.mono_ns
         for booted_ns, from_ns, until_ns in reversed(self._boots):
-            if from_ns <= mono_ns + booted_ns <= until_ns:
+            if from_ns <= mono_ns + booted_ns <= min(until_ns, self.now_ns):
                 for touch in reversed(self.touches):
                     if touch.covers(mono_ns + booted_ns):
                         return touch
@@ -81,7 +81,7 @@ class SentJudge(UpkeepJudge):
             (
                 mono_ns + booted_ns
                 for booted_ns, from_ns, until_ns in reversed(self._boots)
-                if from_ns <= mono_ns + booted_ns <= until_ns and touch.covers(mono_ns + booted_ns)
+                if from_ns <= mono_ns + booted_ns <= min(until_ns, self.now_ns) and touch.covers(mono_ns + booted_ns)
             ),
             touch.began_ns,
         )
