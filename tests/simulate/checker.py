@@ -7,7 +7,7 @@ that starts, a press in the making) says for how long.
 
 import msgspec
 
-from tests.simulate.book import TEST_NS
+from tests.simulate.book import AFTER_CLOSE_NS, TEST_NS
 from tests.simulate.judge_shown import ShownJudge
 from tests.simulate.ledger import SURE_NS
 from tests.simulate.memory_disk import ROOT, VOLATILE
@@ -32,7 +32,9 @@ class Checker(ShownJudge):
         lamps = day.pole.lamps
         self._left_over()
         if any(
-            each.kind == "test" and self.now_ns - each.began_ns < TEST_NS and each.closed_ns is None
+            each.kind == "test"
+            and self.now_ns - each.began_ns < TEST_NS
+            and (each.closed_ns is None or self.now_ns - each.closed_ns < AFTER_CLOSE_NS)
             for each in self.incidents.values()
         ):
             return  # a periodic test is under way
