@@ -149,7 +149,7 @@ def merged(state: State, late: Recovered, durable: State | None, now_ns: int) ->
     """
     boot = late.boot or state.boot or (durable.boot + 1 if durable is not None else 0)
     if durable is not None and state.boot == 0:
-        state = _joined(_numbered(state, boot), _placed(rebooted(durable, boot, now_ns)))
+        state = _joined(_numbered(state, boot), _placed(_from_disk(durable, boot, now_ns)))
     else:
         state = _numbered(state, boot)
     known, ended = _known(state)
@@ -162,10 +162,26 @@ def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_
     never behind the disk, unless who wrote it (boot 0) had not seen the disk. One with another number is of a `run_dir`
     that is no tmpfs."""
     if volatile is None:
-        return _placed(rebooted(durable or State(), boot, now_ns))
+        return _placed(_from_disk(durable or State(), boot, now_ns))
     if volatile.boot == 0 and durable is not None:
-        return _joined(_numbered(volatile, boot), _placed(rebooted(durable, boot, now_ns)))
+        return _joined(_numbered(volatile, boot), _placed(_from_disk(durable, boot, now_ns)))
     return rebooted(volatile, boot, now_ns) if volatile.boot else _numbered(volatile, boot)
+
+
+def _from_disk(durable: State, boot: int, now_ns: int) -> State:
+    """The disk's state as this boot finds it. One of this number with instants that are yet to come is of another boot,
+    whose number the disk did not take, so that it was given again."""
+    if durable.boot == boot and _latest_ns(durable) > now_ns:
+        durable = replace(durable, boot=boot - 1)
+    return rebooted(durable, boot, now_ns)
+
+
+def _latest_ns(state: State) -> int:
+    """The last instant at which something had happened already."""
+    instants = [state.heard_mono_ns or 0, state.ended_mono_ns or 0, state.tested_mono_ns or 0]
+    for each in state.incidents:
+        instants += [each.stage_mono_ns, each.since_mono_ns, each.last_press_mono_ns, each.sms_mono_ns]
+    return max(instants)
 
 
 def _try_on(state: State, now_ns: int, settings: Settings) -> None:

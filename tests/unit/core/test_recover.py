@@ -62,6 +62,14 @@ def test_the_state_of_another_boot_keeps_its_number_where_run_dir_is_no_tmpfs(tm
     assert (incident.boot, incident.raised_mono_ns, incident.since_mono_ns) == (6, 9 * DAY, 3 * DAY + 60 * S)
 
 
+def test_a_number_that_was_given_twice_makes_no_instants_of_the_other_boot_ours(tmp_path: Path) -> None:
+    """The disk took the state of the boot before, and had not taken that boot's number."""
+    isolated = step(begun(State(), 7, 9 * DAY), ev.Isolated("Bob", "work", 3600 * S), 9 * DAY, SETTINGS)
+    found = recovered(tmp_path, None, isolated)
+    assert (found.state.boot, found.state.isolation) == (7, None)
+    assert found.state.incidents[0].since_mono_ns == 3 * DAY + 60 * S
+
+
 def test_a_late_disk_does_not_bring_back_what_was_closed_in_this_boot() -> None:
     late = Recovered(boot=7)
     state, presses = merged(replace(idle(), boot=7), late, replace(at("answered"), boot=7), 3 * DAY)
