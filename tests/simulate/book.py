@@ -75,6 +75,7 @@ class Book:
         self._test_free_ns = 0
         """Since when nothing has stood in the way of a periodic test."""
         self._isolated_until_ns: int | None = None
+        self._isolation_order = (0, 0)
         self._isolated_ns = 0
         """The last answer to an order about it."""
         self._isolation_doubt = False
@@ -106,6 +107,8 @@ class Book:
     def _beyond_kept(self, touch: Touch) -> bool:
         """One of so many presses that its incident's alarm went out long ago, and it only counts."""
         felt_ns = self._felt_ns
+        if sum(each.felt and each.began_ns < touch.began_ns for each in self._open_touches) >= MOST_KEPT:
+            return True  # of an incident that no broker could be told of
         for incident in self.incidents.values():
             if incident.began_ns <= touch.began_ns and (
                 incident.closed_ns is None or touch.began_ns < incident.closed_ns

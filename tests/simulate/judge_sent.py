@@ -89,7 +89,7 @@ class SentJudge(UpkeepJudge):
     def _reply(self, reply: wire.Reply) -> None:
         key = (reply.session, reply.seq)
         answer = (reply.result, reply.reason)
-        if key not in self._replies and key in self._orders and reply.code != "late":
+        if key not in self._replies and key in self._orders and reply.code not in ("late", "replayed"):
             self._heard_ns = self.now_ns
         again = key in self._replies
         known = self._replies.setdefault(key, answer)
@@ -113,11 +113,15 @@ class SentJudge(UpkeepJudge):
             incident = self.incidents.get(command.incident_id)
             if incident is not None:
                 incident.extended_ns = self.now_ns + command.for_s * SECOND_NS
+        elif isinstance(command, wire.Isolate | wire.EndIsolation) and key < self._isolation_order:
+            return  # obeyed before the last one, and answered only now
         elif isinstance(command, wire.Isolate):
+            self._isolation_order = key
             self._isolated_until_ns, self._isolation_doubt = self.now_ns + command.for_s * SECOND_NS, False
             self._isolated_ns = self.now_ns
             self.counts["isolations"] += 1
         elif isinstance(command, wire.EndIsolation):
+            self._isolation_order = key
             self._isolated_until_ns, self._isolation_doubt = None, False
         incident = self.incidents.get(getattr(command, "incident_id", ""))
         if incident is not None:
