@@ -75,7 +75,7 @@ class Book:
         self._test_free_ns = 0
         """Since when nothing has stood in the way of a periodic test."""
         self._isolated_until_ns: int | None = None
-        self._isolation_order = (0, 0)
+        self._isolation_order = 0
         self._isolated_ns = 0
         """The last answer to an order about it."""
         self._isolation_doubt = False

@@ -85,7 +85,7 @@ class MachineJudge(ButtonJudge):
             incident.asked, incident.extended_ns = (), 0
         self._heard_ns = self._periodic_ns = self._isolated_until_ns = self._state = None
         self._isolation_doubt = self._test_doubt = False
-        self._isolation_order = (0, 0)
+        self._isolation_order = 0
 
     def _last_word_ns(self, incident: Incident) -> int:
         return max(incident.began_ns, incident.closed_ns or 0, incident.answered_ns or 0, incident.delivered_ns or 0)

@@ -113,15 +113,15 @@ class SentJudge(UpkeepJudge):
             incident = self.incidents.get(command.incident_id)
             if incident is not None:
                 incident.extended_ns = self.now_ns + command.for_s * SECOND_NS
-        elif isinstance(command, wire.Isolate | wire.EndIsolation) and key < self._isolation_order:
+        elif isinstance(command, wire.Isolate | wire.EndIsolation) and reply.seq < self._isolation_order:
             return  # obeyed before the last one, and answered only now
         elif isinstance(command, wire.Isolate):
-            self._isolation_order = key
+            self._isolation_order = reply.seq
             self._isolated_until_ns, self._isolation_doubt = self.now_ns + command.for_s * SECOND_NS, False
             self._isolated_ns = self.now_ns
             self.counts["isolations"] += 1
         elif isinstance(command, wire.EndIsolation):
-            self._isolation_order = key
+            self._isolation_order = reply.seq
             self._isolated_until_ns, self._isolation_doubt = None, False
         incident = self.incidents.get(getattr(command, "incident_id", ""))
         if incident is not None:
