@@ -97,7 +97,7 @@ class SentJudge(UpkeepJudge):
             self.finding("one command answered in two ways", f"{key}: {known} then {answer}")
         order = self._orders.get(key)
         if order is None or reply.result != "done":
-            if order is not None and isinstance(order[0], wire.Close) and reply.code == "impossible":
+            if order is not None and isinstance(order[0], wire.Close) and self._knows_better(reply):
                 self._closed_now(order[0].incident_id)
             return
         command = order[0]
@@ -126,6 +126,11 @@ class SentJudge(UpkeepJudge):
         incident = self.incidents.get(getattr(command, "incident_id", ""))
         if incident is not None:
             incident.step_ns = self.now_ns
+
+    def _knows_better(self, reply: wire.Reply) -> bool:
+        """What it was to close is closed. `No such incident` is no word for ever from a unit whose disk is not sound."""
+        sound_ns = max(self._life_ns, self.day.last_disk_trouble_ns()) + 60 * SECOND_NS
+        return "already" in reply.reason or (reply.code == "impossible" and self.now_ns > sound_ns)
 
     def _closed_now(self, incident_id: str) -> None:
         incident = self.incidents.get(incident_id)
