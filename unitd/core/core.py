@@ -221,7 +221,9 @@ class Core:
         )
         unit.on_stage(self._stage)
         unit.on_asked(self._asked)
-        unit.restore(recovered.state)
+        for press in recovered.presses:
+            self._log.warning("a predecessor's press is served now", press=press.press_id)
+        unit.restore(recovered.state, recovered.presses)
         if recovered.tmpfs_only:
             unit.keep(recovered.on_disk)
         # not the predecessor's word: the contact may have come free while nobody watched
@@ -230,9 +232,6 @@ class Core:
         self._ready = True
         self._latch.on_set = lambda latched: self._from_thread(self._rehearse, latched)
         self._restarted()
-        for press in recovered.presses:
-            self._log.warning("a predecessor's press is served now", press=press.press_id)
-            unit.apply(press)
         self._alarms.settle(recovered.found)
         for felt in self._early:
             self._pressed(felt)

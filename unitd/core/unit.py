@@ -1,7 +1,7 @@
 """The unit: holds the state, takes events through `step`, and tells whoever reconciles outputs that they changed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -58,10 +58,12 @@ class Unit:
     def outputs(self) -> Outputs:
         return outputs(self.state, self._clock.mono_ns(), self.settings)
 
-    def restore(self, state: State) -> None:
-        """Start from a predecessor's state."""
+    def restore(self, state: State, presses: Sequence[ev.Event] = ()) -> None:
+        """Start from a predecessor's state and the presses that it did not live to serve. What is shown first is what is
+        true with them: not, for a moment, the answer to an earlier call."""
         self.state = state
-        self.apply(ev.Tick())
+        for press in presses or (ev.Tick(),):
+            self.apply(press)
 
     def keep(self, on_disk: State | None) -> None:
         """Bring the disk to a restored state if it holds another: it may have refused the predecessor's last word."""
