@@ -128,7 +128,7 @@ class SentJudge(UpkeepJudge):
             incident.step_ns = self.now_ns
 
     def _knows_better(self, reply: wire.Reply) -> bool:
-        """What it was to close is closed. `No such incident` is no word for ever from a unit whose disk is not sound."""
+        """What it was to close is closed. `No such incident` is no last word of a unit whose disk is unsound."""
         sound_ns = max(self._life_ns, self.day.last_disk_trouble_ns()) + 60 * SECOND_NS
         return "already" in reply.reason or (reply.code == "impossible" and self.now_ns > sound_ns)
 
