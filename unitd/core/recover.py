@@ -121,11 +121,13 @@ async def recover(
         found.boot = volatile.boot if volatile else (durable.boot + 1 if durable else 0)
     found.found = [*(each.press_id for each in found.entries), *(each.press_id for each in left)]
     try:
-        found.state = _of_this_boot(volatile, durable, found.boot, clock.mono_ns())
+        if durable is not None:
+            durable = _of_its_boot(durable, found.boot, this_boot_id)
+        found.state = replace(_of_this_boot(volatile, durable, found.boot, clock.mono_ns()), boot_id=this_boot_id)
         _try_on(found.state, clock.mono_ns(), settings)
     except Exception as error:  # noqa: BLE001 - whatever it is, outbox and latch still raise what was not received
         log.error("state cannot be gone on from, going on without it", error=repr(error))
-        found.state = State(boot=found.boot)
+        found.state = State(boot=found.boot, boot_id=this_boot_id)
     known, ended = _known(found.state)
     for name in found.quarantined:
         log.error("unreadable outbox entry put aside", file=name)
@@ -148,6 +150,8 @@ def merged(state: State, late: Recovered, durable: State | None, now_ns: int) ->
     A state that has a boot's number comes from a core that had seen the disk: what the disk still held of it was older.
     """
     boot = late.boot or state.boot or (durable.boot + 1 if durable is not None else 0)
+    if durable is not None:
+        durable = _of_its_boot(durable, boot, state.boot_id)
     if durable is not None and state.boot == 0:
         state = _joined(_numbered(state, boot), _placed(_from_disk(durable, boot, now_ns)))
     else:
@@ -166,6 +170,14 @@ def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_
     if volatile.boot == 0 and durable is not None:
         return _joined(_numbered(volatile, boot), _placed(_from_disk(durable, boot, now_ns)))
     return rebooted(volatile, boot, now_ns) if volatile.boot else _numbered(volatile, boot)
+
+
+def _of_its_boot(durable: State, boot: int, this_boot_id: str) -> State:
+    """The disk's state with another number than `boot` when it is of another boot: a disk that refuses the counter gives
+    a number twice."""
+    if durable.boot_id in ("", this_boot_id) or durable.boot != boot:
+        return durable
+    return replace(durable, boot=boot - 1)
 
 
 def _from_disk(durable: State, boot: int, now_ns: int) -> State:

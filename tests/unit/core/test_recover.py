@@ -70,6 +70,15 @@ def test_a_number_that_was_given_twice_makes_no_instants_of_the_other_boot_ours(
     assert found.state.incidents[0].since_mono_ns == 3 * DAY + 60 * S
 
 
+def test_a_number_that_was_given_twice_is_told_by_the_kernels_id_whatever_the_instants(tmp_path: Path) -> None:
+    """The other boot was shorter than this one: its instants could be ours."""
+    isolated = step(begun(State(), 7, 60 * S), ev.Isolated("Bob", "work", 3600 * S), 60 * S, SETTINGS)
+    found = recovered(tmp_path, None, replace(isolated, boot_id="another"))
+    assert (found.state.boot, found.state.isolation) == (7, None)
+    assert found.state.incidents[0].since_mono_ns == 3 * DAY + 60 * S
+    assert found.state.boot_id == "boot-7"
+
+
 def test_a_late_disk_does_not_bring_back_what_was_closed_in_this_boot() -> None:
     late = Recovered(boot=7)
     state, presses = merged(replace(idle(), boot=7), late, replace(at("answered"), boot=7), 3 * DAY)
@@ -93,7 +102,7 @@ def test_a_state_that_would_end_every_start_is_done_without(tmp_path: Path) -> N
     incident = replace(poisoned.incidents[0], sms_rounds=-5)  # a negative shift, for want of a better poison
     settings = Settings(routes=Routes(numbers=(DutyNumber("ann", "+447700900123"),)))
     found = recovered(tmp_path, replace(poisoned, incidents=(incident,)), None, settings)
-    assert found.state == State(boot=7)
+    assert found.state == State(boot=7, boot_id="boot-7")
     assert [each.press_id for each in found.presses] == [PRESS]
 
 
