@@ -17,7 +17,7 @@ from tests.simulate.planted import PLANTS
 ROOT = Path(__file__).resolve().parents[2]
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
 SAMPLE = 1500 if LONG else 8
-"""Seeds of the long run: the brief's 1,500 pole-days."""
+"""The long run is 1,500 pole-days."""
 WITHIN = 40
 """Every planted fault must show within so many seeds."""
 QUICK_PLANTS = ("green_when_accepted", "leave_the_microphone_open", "never_remove")
