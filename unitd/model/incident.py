@@ -202,7 +202,7 @@ class State(msgspec.Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     boot: int = 0
     boot_id: str = ""
-    """The kernel's id of the boot whose instants these are; the number may be unknown (0) or given twice, this may not."""
+    """The kernel's id of the boot whose instants these are: the number may be unknown (0) or given twice."""
     button_watched: bool = False
     button_stuck: bool = False
     button_fault: str = ""
