@@ -173,8 +173,10 @@ def _of_this_boot(volatile: State | None, durable: State | None, boot: int, now_
 
 
 def _of_its_boot(durable: State, boot: int, this_boot_id: str) -> State:
-    """The disk's state with another number than `boot` when it is of another boot: a disk that refuses the counter gives
-    a number twice."""
+    """The disk's state with another number than `boot` when it is of another boot.
+
+    A disk that refuses the counter gives a number twice.
+    """
     if durable.boot_id in ("", this_boot_id) or durable.boot != boot:
         return durable
     return replace(durable, boot=boot - 1)

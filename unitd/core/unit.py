@@ -59,8 +59,10 @@ class Unit:
         return outputs(self.state, self._clock.mono_ns(), self.settings)
 
     def restore(self, state: State, presses: Sequence[ev.Event] = ()) -> None:
-        """Start from a predecessor's state and the presses that it did not live to serve. What is shown first is what is
-        true with them: not, for a moment, the answer to an earlier call."""
+        """Start from a predecessor's state and the presses that it did not live to serve.
+
+        What is shown first is what is true with them: not, for a moment, the answer to an earlier call.
+        """
         self.state = state
         for press in presses or (ev.Tick(),):
             self.apply(press)
