@@ -52,7 +52,8 @@ class MachineJudge(ButtonJudge):
             touch.watched_from_ns = None
         for incident in self.incidents.values():
             if refused and now_ns - self.day.last_disk_trouble_ns() < 60 * SECOND_NS:  # neither took the last word
-                incident.doubtful = incident.closed_ns is None or now_ns - incident.closed_ns < 600 * SECOND_NS
+                if incident.closed_ns is None or now_ns - incident.closed_ns < 600 * SECOND_NS:
+                    incident.doubtful = True  # and what was doubtful stays so
                 incident.asked = ()
                 incident.shaken = True
             if refused or (incident.delivered_ns is not None and now_ns - incident.delivered_ns < 100 * MS_NS):
