@@ -18,7 +18,7 @@ from unittest import mock
 
 import msgspec
 
-from tests.simulate import disk_thread, memory_disk
+from tests.simulate import disk_calls, disk_thread
 from tests.simulate.checker import Checker
 from tests.simulate.configured import drawn
 from tests.simulate.control_room import ControlRoom, Operators
@@ -206,7 +206,7 @@ def virtual_time(day: Day) -> Iterator[None]:
         for name, patched in patches.items():
             stack.enter_context(mock.patch.object(time, name, patched))
         stack.enter_context(mock.patch.dict(os.environ, {"WATCHDOG_USEC": "180000000"}))
-        stack.enter_context(memory_disk.installed(lambda: day.medium))
+        stack.enter_context(disk_calls.installed(lambda: day.medium))
         stack.enter_context(disk_thread.installed())
         try:
             yield
