@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from tests.simulate import pole
+from tests.simulate import life
 from tests.simulate.memory_disk import ROOT, VOLATILE
 from unitd import config as configuration
 
@@ -52,7 +52,7 @@ def drawn(chance: random.Random, unit: str, brokers: list[str]) -> tuple[configu
         schema=1,
         unit=configuration.UnitTable(id=unit),
         paths=configuration.PathsTable(state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"),
-        clock=configuration.ClockTable(synchronized_file=pole.SYNCHRONIZED),
+        clock=configuration.ClockTable(synchronized_file=life.SYNCHRONIZED),
         brokers=tuple(configuration.BrokerTable(name=name, host="broker") for name in brokers),
         control_rooms=tuple(
             configuration.ControlRoomTable(name=name, hours=_lines(each)) for name, each in duty.rooms.items()

@@ -16,7 +16,7 @@ from unitd.core.disk_thread import DiskThread
 from unitd.store import disk
 
 if TYPE_CHECKING:
-    from tests.simulate.pole import Life
+    from tests.simulate.life import Life
 
 LOOK_AGAIN_S = 0.5
 

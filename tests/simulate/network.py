@@ -14,7 +14,7 @@ from unitd.ports import UplinkHandlers, Will
 
 if TYPE_CHECKING:
     from tests.simulate.day import Day
-    from tests.simulate.pole import Life
+    from tests.simulate.life import Life
 
 KEEPALIVE_S = 30.0
 ALARMS_UNACKED = 160
