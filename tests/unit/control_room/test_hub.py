@@ -1,10 +1,9 @@
-"""The hub: durable before `received`, typed commands with time limits, incidents that survive a restart."""
+"""The hub: durable before `received`, and incidents that follow their unit and survive a restart."""
 
 import asyncio
 import sqlite3
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,67 +12,8 @@ import pytest
 from hw_sim.control_room.book import Book, Incident
 from hw_sim.control_room.hub import Hub
 from tests.unit.control_room.fake_transport import FakeTransport
-from unitd.messages.control_room import Alarm, Beat, Event, Fact, OpenIncident, Site, Stamp, State
-
-UNIT = "pole-0001"
-SITE = Site(name="Market Square")
-
-
-def stamp() -> Stamp:
-    return Stamp(utc_us=1_795_000_000_000_000, clock="synced", mono_ns=5_000_000_000)
-
-
-def alarm(incident_id: str, presses: int = 1, press_id: str | None = None) -> Alarm:
-    return Alarm(
-        press_id=press_id or str(uuid.uuid4()),
-        incident_id=incident_id,
-        kind="panic",
-        unit=UNIT,
-        session=3,
-        site=SITE,
-        pressed=stamp(),
-        sent=stamp(),
-        presses=presses,
-        attempt=1,
-        code="ABC234",
-    )
-
-
-def state(*listed: OpenIncident, online: bool = True, session: int = 3, uptime_ms: int = 60_000) -> State:
-    return State(
-        unit=UNIT,
-        online=online,
-        session=session,
-        armed=online,
-        uptime_ms=uptime_ms if online else 0,
-        site=SITE,
-        open_incidents=listed,
-    )
-
-
-def listed(incident_id: str, stage: str) -> OpenIncident:
-    raw = {"incident_id": incident_id, "kind": "panic", "stage": stage, "raised": stamp(), "presses": 1}
-    return msgspec.convert(msgspec.to_builtins(raw), OpenIncident)
-
-
-async def true(condition: Callable[[], object], timeout_s: float = 3.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "not true in time"
-        await asyncio.sleep(0.002)
-
-
-def with_hub(tmp_path: Path, play: Callable[[Hub, FakeTransport], Awaitable[None]], keep_alive_s: float = 30.0) -> None:
-    async def run() -> None:
-        transport = FakeTransport()
-        hub = Hub(tmp_path, transport, keep_alive_s)
-        await hub.start()
-        try:
-            await play(hub, transport)
-        finally:
-            await hub.stop()
-
-    asyncio.run(run())
+from tests.unit.control_room.hub_with_unit import SITE, UNIT, alarm, listed, stamp, state, true, with_hub
+from unitd.messages.control_room import Alarm, Event, Fact, Stamp, State
 
 
 def test_received_names_the_press_and_the_book_has_it_by_then(tmp_path: Path) -> None:
@@ -189,90 +129,6 @@ def test_a_last_will_keeps_what_is_known_of_the_unit(tmp_path: Path) -> None:
     with_hub(tmp_path, play)
 
 
-def test_a_command_carries_session_number_limit_and_name(tmp_path: Path) -> None:
-    incident_id = str(uuid.uuid4())
-
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.always_reply()
-        transport.say(UNIT, "state", state(uptime_ms=60_000))
-        transport.say(UNIT, "alarm", alarm(incident_id))
-        await true(lambda: hub.incidents and hub.units)
-        outcome = await hub.command(UNIT, "accept", "Ana", {"incident_id": incident_id})
-        assert outcome.result == "done"
-        await hub.command(UNIT, "answer", "Ana", {"incident_id": incident_id})
-        accept, answer = transport.sent("down/operator/cmd")
-        assert accept["cmd"] == "accept"
-        assert accept["session"] == 3
-        assert accept["by"] == "Ana"
-        assert 60_000 < accept["not_after_uptime_ms"] <= 60_000 + 16_000  # type: ignore[operator]
-        assert answer["seq"] == accept["seq"] + 1  # type: ignore[operator]
-        incident = hub.incidents[incident_id]
-        assert (incident.accepted_by, incident.answered_by) == ("Ana", "Ana")
-        assert incident.stage == "answered", "the unit's word is enough; its state may come later"
-
-    with_hub(tmp_path, play)
-
-
-def test_numbers_go_on_after_a_restart_of_the_hub(tmp_path: Path) -> None:
-    seen: list[object] = []
-
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.always_reply()
-        transport.say(UNIT, "state", state())
-        await true(lambda: hub.units)
-        await hub.command(UNIT, "dome_stop", "Ana", {})
-        seen.extend(each["seq"] for each in transport.sent("/cmd"))
-
-    with_hub(tmp_path, play)
-    with_hub(tmp_path, play)
-    assert seen == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("name", "fields"),
-    [
-        ("dome_move", {"pan": 2.0}),
-        ("close", {"incident_id": str(uuid.uuid4()), "outcome": "splendid"}),
-        ("accept", {"incident_id": "x"}),
-        ("reboot", {}),
-    ],
-)
-def test_an_impossible_command_is_never_sent(tmp_path: Path, name: str, fields: dict[str, object]) -> None:
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.say(UNIT, "state", state())
-        await true(lambda: hub.units)
-        assert (await hub.command(UNIT, name, "Ana", fields)).result == "invalid"
-        assert transport.sent("/cmd") == []
-
-    with_hub(tmp_path, play)
-
-
-def test_a_silent_unit_is_said_to_be_silent(tmp_path: Path) -> None:
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        hub._commander._reply_timeout_s = 0.05
-        assert (await hub.command(UNIT, "dome_stop", "Ana", {})).result == "no_answer"
-        transport.say(UNIT, "state", state())
-        await true(lambda: hub.units)
-        assert (await hub.command(UNIT, "dome_stop", "Ana", {})).result == "no_answer"
-
-    with_hub(tmp_path, play)
-
-
-def test_a_refused_close_leaves_the_incident_open(tmp_path: Path) -> None:
-    incident_id = str(uuid.uuid4())
-
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.always_reply("refused", "no such incident")
-        transport.say(UNIT, "alarm", alarm(incident_id))
-        transport.say(UNIT, "state", state(listed(incident_id, "answered")))
-        await true(lambda: hub.incidents and hub.units)
-        outcome = await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "hoax"})
-        assert (outcome.result, outcome.reason) == ("refused", "no such incident")
-        assert hub.incidents[incident_id].is_open
-
-    with_hub(tmp_path, play)
-
-
 def test_stages_follow_the_unit_until_it_lists_the_incident_no_more(tmp_path: Path) -> None:
     incident_id = str(uuid.uuid4())
 
@@ -321,35 +177,6 @@ def test_an_incident_that_the_unit_lists_again_is_open_again_until_it_is_over(tm
     with_hub(tmp_path, play)
 
 
-def test_an_operator_can_end_what_the_unit_no_longer_has(tmp_path: Path) -> None:
-    incident_id = str(uuid.uuid4())
-
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.always_reply("refused", "no such incident")
-        transport.say(UNIT, "alarm", alarm(incident_id))
-        transport.say(UNIT, "state", state())
-        await true(lambda: hub.incidents and hub.units)
-        outcome = await hub.command(UNIT, "close", "Ana", {"incident_id": incident_id, "outcome": "fault"})
-        assert outcome.result == "done"
-        assert (hub.incidents[incident_id].stage, hub.incidents[incident_id].outcome) == ("closed", "fault")
-
-    with_hub(tmp_path, play)
-
-
-def test_nothing_is_queued_for_a_broker_that_is_down(tmp_path: Path) -> None:
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.say(UNIT, "state", state())
-        await true(lambda: transport.sent("down/received"))
-        transport.on_connection(False)
-        outcome = await hub.command(UNIT, "dome_stop", "Ana", {})
-        assert (outcome.result, outcome.reason) == ("no_answer", "the message broker is down")
-        assert transport.sent("/cmd") == []
-        transport.on_connection(True)
-        assert len(transport.sent("down/received")) == 2, "units are told at once that they are heard again"
-
-    with_hub(tmp_path, play)
-
-
 def test_incidents_survive_a_restart_of_the_hub(tmp_path: Path) -> None:
     incident_id = str(uuid.uuid4())
 
@@ -369,22 +196,6 @@ def test_incidents_survive_a_restart_of_the_hub(tmp_path: Path) -> None:
 
     with_hub(tmp_path, before)
     with_hub(tmp_path, after)
-
-
-def test_a_retained_state_of_unknown_age_gets_a_generous_limit_until_the_next_beat(tmp_path: Path) -> None:
-    async def play(hub: Hub, transport: FakeTransport) -> None:
-        transport.always_reply()
-        transport.say(UNIT, "state", state(uptime_ms=1000), retained=True)
-        await true(lambda: hub.units)
-        await hub.command(UNIT, "dome_stop", "Ana", {})
-        transport.say(UNIT, "beat", Beat(session=3, seq=1, uptime_ms=900_000, clock="synced"))
-        await true(lambda: hub.units[UNIT].uptime_known)
-        await hub.command(UNIT, "dome_stop", "Ana", {})
-        generous, exact = (each["not_after_uptime_ms"] for each in transport.sent("/cmd"))
-        assert generous > 1_000_000  # type: ignore[operator]
-        assert 900_000 < exact < 920_000  # type: ignore[operator]
-
-    with_hub(tmp_path, play)
 
 
 def test_the_book_refuses_half_a_press(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import aiohttp
 from hw_sim.pole.bench_port import TextMessage
 from hw_sim.pole.server import PolePage
 from tests.browser.fake_bench import FakeBench, FakeSound
+from tests.unit.control_room.hub_with_unit import true
 from tests.unit.control_room.room import Talk
-from tests.unit.control_room.test_hub import true
 
 Play = Callable[[FakeBench, FakeSound, str, aiohttp.ClientSession], Awaitable[None]]
 

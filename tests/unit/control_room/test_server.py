@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.unit.control_room.hub_with_unit import UNIT, alarm, listed, state, true
 from tests.unit.control_room.room import Talk, console_talk, running
-from tests.unit.control_room.test_hub import UNIT, alarm, listed, state, true
 
 
 async def state_where(talk: Talk, condition: Any) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from hw_sim.control_room.server import ControlRoom
 from hw_sim.control_room.tls import client_context
 from hw_sim.pki import Credentials
 from tests.unit.control_room.fake_transport import FakeTransport
+from tests.unit.control_room.hub_with_unit import UNIT, alarm, listed, stamp, state, true
 from tests.unit.control_room.room import running
-from tests.unit.control_room.test_hub import UNIT, alarm, listed, stamp, state, true
 from unitd.messages.control_room import Event
 
 CLIP = b"\x00\x00\x00\x18ftypiso5" + bytes(range(256)) * 40
