@@ -14,7 +14,6 @@ import random
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 ROOT = "/simulated-pole"
@@ -305,8 +304,3 @@ class _Writing:
 
     def close(self) -> None:
         self._medium.do_close(self._descriptor)
-
-
-def below(name: str) -> Path:
-    """A path on the simulated pole."""
-    return Path(ROOT) / name
