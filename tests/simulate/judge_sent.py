@@ -46,7 +46,7 @@ class SentJudge(UpkeepJudge):
             began_ns = self._instant_ns(alarm.pressed.mono_ns, touch)
         elif alarm.kind == "test":
             self._test_alarms.add(alarm.press_id)
-            raised_ns = max(self._boot_began_ns, min(self.now_ns, alarm.pressed.mono_ns + self._boot_ns))
+            raised_ns = self._raised_ns(alarm.pressed.mono_ns)
             if alarm.origin == "periodic":
                 self._periodic_test(raised_ns)
             every_s = self.day.config.test_alarm.every_s
@@ -84,6 +84,17 @@ class SentJudge(UpkeepJudge):
                 if from_ns <= mono_ns + booted_ns <= min(until_ns, self.now_ns) and touch.covers(mono_ns + booted_ns)
             ),
             touch.began_ns,
+        )
+
+    def _raised_ns(self, mono_ns: int) -> int:
+        """When in the day a test was raised: before a power cut, if no broker could be told of it until now."""
+        return next(
+            (
+                mono_ns + booted_ns
+                for booted_ns, from_ns, until_ns in reversed(self._boots)
+                if from_ns <= mono_ns + booted_ns <= min(until_ns, self.now_ns)
+            ),
+            max(self._boot_began_ns, min(self.now_ns, mono_ns + self._boot_ns)),
         )
 
     def _reply(self, reply: wire.Reply) -> None:

@@ -69,6 +69,8 @@ class UpkeepJudge(MachineJudge):
         every_ns = self._every_ns()
         if every_ns is None:
             self.finding("a periodic test that is not configured", "")
+        elif raised_ns < self._boot_began_ns:
+            return  # in an earlier boot, and told only now: what stood in its way then is no longer known
         elif (
             self._periodic_ns is not None
             and not self._test_doubt
