@@ -6,11 +6,14 @@ from tests.simulate.book import SECOND_NS, SETTLED_NS, STARTED_NS
 from tests.simulate.configured import Duty
 from tests.simulate.judge_open import OpenJudge
 from tests.simulate.ledger import Incident
+from tests.simulate.life import QUIET
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
 
 MODEM_NS = 25 * SECOND_NS
 """Field, the modem and a message before it."""
+DUTY_NS = int((4 * QUIET.look_s + 10) * SECOND_NS)
+"""So long after they have changed, a core at the simulation's quiet pace has looked at the hours of duty."""
 CODE = re.compile(r"HELP POINT ALARM ([0-9A-F]{6})")
 
 
@@ -130,7 +133,7 @@ class RoutesJudge(OpenJudge):
 
     def _first_asked(self, room: str) -> None:
         on_duty = Duty.on(self.day.duty.rooms, self.day.wall_ns())
-        was_on_duty = Duty.on(self.day.duty.rooms, self.day.wall_ns() - 120 * SECOND_NS)
+        was_on_duty = Duty.on(self.day.duty.rooms, self.day.wall_ns() - DUTY_NS)
         sure = not self.clock_doubted and self.now_ns - self._life_ns > 120 * SECOND_NS and on_duty == was_on_duty
         if not sure or self._hung:
             return
