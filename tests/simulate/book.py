@@ -56,6 +56,8 @@ class Book:
         self._watch_ns = 0
         self._lives_ended_ns = -(10**12)
         self._heard_ns: int | None = None
+        self._read_ns: int | None = None
+        """From when on core knows what only the disk knew at this boot; None: the disk has hung since then."""
         self._replies: dict[tuple[int, int], tuple[str, str]] = {}
         self._orders: dict[tuple[int, int], tuple[wire.Command, str]] = {}
         self._tests_allowed = 0

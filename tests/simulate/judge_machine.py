@@ -22,6 +22,20 @@ class MachineJudge(ButtonJudge):
         self._relit = []
         self._alive, self._hung, self._life_ns = True, False, self.now_ns
         self.counts["starts of core"] += 1
+        self._reads_disk(self.now_ns)
+
+    def _reads_disk(self, life_ns: int, again_ns: int = 0) -> None:
+        """A core has read its disk within a second, unless it hangs: then soon after it is back."""
+
+        def look() -> None:
+            if self._read_ns is not None or life_ns != self._life_ns or not self._alive:
+                return
+            if self.day.pole.disk_hangs:
+                self._reads_disk(life_ns, DISK_AGAIN_NS)
+            else:
+                self._read_ns = self.now_ns + again_ns
+
+        self.day.timeline.at(self.now_ns + SECOND_NS, look)
 
     def watched(self, watching: bool) -> None:
         """A core begins to watch the button; a contact that is closed now counts from now."""
@@ -84,7 +98,7 @@ class MachineJudge(ButtonJudge):
                 self._relit.append(incident)
             incident.delivered_ns = incident.answered_ns = None
             incident.asked, incident.extended_ns = (), 0
-        self._heard_ns = self._periodic_ns = self._isolated_until_ns = self._state = None
+        self._heard_ns = self._read_ns = self._periodic_ns = self._isolated_until_ns = self._state = None
         self._isolation_doubt = self._test_doubt = False
         self._isolation_order = 0
 

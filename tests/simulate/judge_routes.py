@@ -79,7 +79,10 @@ class RoutesJudge(OpenJudge):
         )
         for incident in self.incidents.values():
             if incident.kind == "panic" and incident.surely_open and not incident.answer_sent:
-                self._text_owed(incident, ready_ns)
+                if incident.began_ns >= self._boot_began_ns:
+                    self._text_owed(incident, ready_ns)
+                elif self._read_ns is not None:  # before, only a disk that hangs knows of it
+                    self._text_owed(incident, max(ready_ns, self._read_ns))
         waiting = [each for each in self._open_touches if each.felt and not each.lost and each.incident_id is None]
         others = any(each.closed_ns is None or each.doubtful for each in self.incidents.values())
         if waiting and not others and not self.day.last_disk_trouble_ns() > self.now_ns - 60 * SECOND_NS:
