@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,16 @@ AFTER_SEND_S = 0.002
 free (docs/benchmarks.md). Nobody sees 2 ms: the first light has been burning since the edge."""
 
 
+class _Tried(NamedTuple):
+    """What `event` makes of `before` at `now_ns`."""
+
+    before: State
+    event: ev.Event
+    after: State
+    levels: Outputs
+    now_ns: int
+
+
 class Unit:
     """Runs on the loop; `apply` never blocks. Reconcilers are called in the order given."""
 
@@ -31,6 +42,7 @@ class Unit:
         self._log = log
         self._send_first: Callable[[Outputs], bool] = lambda _levels: False
         self._reconcilers: list[Reconciler] = []
+        self._rehearsed: _Tried | None = None
         self._left_over: list[Callable[[], None]] = []
         self._on_stage: list[Callable[[Incident], None]] = []
         self._on_asked: list[Callable[[Incident], None]] = []
@@ -84,22 +96,31 @@ class Unit:
         The alarm is the first on the wire. A crash before the rest loses nothing: the latch holds the press.
         """
         self.finish()
-        now_ns = self._clock.mono_ns()
         before = self.state
-        after = self.state = step(before, event, now_ns, self.settings)
-        self._stepped_ns = now_ns
-        changed = after is not before and after != before
-        levels = outputs(after, now_ns, self.settings)
+        known, self._rehearsed = self._rehearsed, None
+        if known is None or known.before is not before or known.event != event:
+            known = self._tried(event)
+        after, levels, now_ns = known.after, known.levels, known.now_ns
+        self.state, self._stepped_ns = after, now_ns
         if self._sends(levels):
-            self._left_over.append(lambda: self._rest(before, after, levels, changed, now_ns))
+            self._left_over.append(lambda: self._rest(before, after, levels, now_ns))
             asyncio.get_running_loop().call_later(AFTER_SEND_S, self.finish)
         else:
-            self._rest(before, after, levels, changed, now_ns)
+            self._rest(before, after, levels, now_ns)
 
     def rehearse(self, event: ev.Event) -> Outputs:
-        """What `apply` would bring about, without doing it. Pure."""
+        """What `apply` would bring about, without doing it.
+
+        It is kept for that very event, for as long as nothing else happens: the instant of the rehearsal is then the
+        step's, and what falls due after it is done by `run`.
+        """
+        self._rehearsed = self._tried(event)
+        return self._rehearsed.levels
+
+    def _tried(self, event: ev.Event) -> _Tried:
         now_ns = self._clock.mono_ns()
-        return outputs(step(self.state, event, now_ns, self.settings), now_ns, self.settings)
+        after = step(self.state, event, now_ns, self.settings)
+        return _Tried(self.state, event, after, outputs(after, now_ns, self.settings), now_ns)
 
     def afterwards(self, call: Callable[[], None]) -> None:
         """Call this when the event applied last has had all its effects: now, unless an alarm has just left."""
@@ -125,13 +146,13 @@ class Unit:
             self._log.exception("output failed", output="first")
             return False
 
-    def _rest(self, before: State, after: State, levels: Outputs, changed: bool, now_ns: int) -> None:
+    def _rest(self, before: State, after: State, levels: Outputs, now_ns: int) -> None:
         for reconcile in self._reconcilers:
             try:
                 reconcile(levels)
             except Exception:  # noqa: BLE001 - one output that fails must not keep the others dark
                 self._log.exception("output failed", output=getattr(reconcile, "__qualname__", "?"))
-        if changed:
+        if after is not before and after != before:
             self._snapshot.save_volatile(after)
             self._transitions(before, after, now_ns)
         self._wake.set()

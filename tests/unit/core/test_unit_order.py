@@ -196,6 +196,25 @@ def test_a_rehearsal_brings_nothing_about(tmp_path: Path) -> None:
     run(story)
 
 
+def test_a_rehearsal_counts_for_its_own_event_and_only_while_nothing_else_happens(tmp_path: Path) -> None:
+    async def story() -> None:
+        press = ev.Pressed("press-1", "incident", 1, 0, "unknown")
+        rehearsed, plain, disturbed = (Bench(tmp_path / name) for name in ("a", "b", "c"))
+        rehearsed.unit.rehearse(press)
+        disturbed.unit.rehearse(press)
+        disturbed.unit.apply(ev.ButtonState(True, False))
+        plain.unit.rehearse(ev.Pressed("press-2", "another", 1, 0, "unknown"))
+        for bench in (rehearsed, plain, disturbed):
+            bench.unit.apply(press)
+            bench.unit.finish()
+        assert [each.incident_id for each in plain.unit.state.incidents] == ["incident"]
+        assert rehearsed.unit.state == plain.unit.state
+        assert disturbed.unit.state.button_watched
+        assert [each.incident_id for each in disturbed.unit.state.incidents] == ["incident"]
+
+    run(story)
+
+
 def test_what_a_late_disk_brought_is_saved_with_what_came_meanwhile(tmp_path: Path) -> None:
     async def story() -> None:
         bench = Bench(tmp_path)
