@@ -236,9 +236,9 @@ def forget_who_was_asked(stack: Stack) -> None:
     """A restarted core begins anew with the first control room."""
     real = unit.Unit.restore
 
-    def restore(self: Any, state: Any) -> None:
+    def restore(self: Any, state: Any, *presses: Any) -> None:
         incidents = tuple(msgspec.structs.replace(each, asked=()) for each in state.incidents)
-        real(self, msgspec.structs.replace(state, incidents=incidents))
+        real(self, msgspec.structs.replace(state, incidents=incidents), *presses)
 
     _put(stack, unit.Unit, "restore", restore)
 
