@@ -89,6 +89,14 @@ async def stay(reader: asyncio.StreamReader) -> None:
         pass
 
 
+async def says_nothing_more(
+    _number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """A broker that takes the connection and then only listens."""
+    writer.write(CONNACK_5)
+    await stay(reader)
+
+
 def test_a_broker_that_talks_nonsense_is_connected_again(tmp_path: Path) -> None:
     """The library's thread dies of a topic that is no UTF-8; the uplink does not stay dead with it."""
 
@@ -164,11 +172,7 @@ def test_a_flood_hides_no_loss_and_no_connection(tmp_path: Path) -> None:
 def test_an_alarm_goes_before_what_a_slow_broker_still_owes(tmp_path: Path) -> None:
     """Events and replies fill half the window at most."""
 
-    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK_5)
-        await stay(reader)
-
-    far = Far(tmp_path, script)
+    far = Far(tmp_path, says_nothing_more)
 
     async def test(uplink: MqttUplink) -> None:
         await far.until(lambda: uplink.connected)
@@ -182,11 +186,7 @@ def test_an_alarm_goes_before_what_a_slow_broker_still_owes(tmp_path: Path) -> N
 def test_alarms_without_an_answer_keep_no_reply_back(tmp_path: Path) -> None:
     """In a storm the operator who closes what was resolved hears that it is closed."""
 
-    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK_5)
-        await stay(reader)
-
-    far = Far(tmp_path, script)
+    far = Far(tmp_path, says_nothing_more)
 
     async def test(uplink: MqttUplink) -> None:
         await far.until(lambda: uplink.connected)
@@ -317,11 +317,7 @@ def test_what_the_kernel_does_not_take_follows_in_order(tmp_path: Path) -> None:
 def test_a_way_that_swallows_what_is_sent_is_given_up_by_the_kernel(tmp_path: Path) -> None:
     """Neither a ping nor the keep-alive finds it soon enough: TCP itself is told how long it may wait."""
 
-    async def script(_number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK_5)
-        await stay(reader)
-
-    far = Far(tmp_path, script)
+    far = Far(tmp_path, says_nothing_more)
 
     async def test(uplink: MqttUplink) -> None:
         await far.until(lambda: uplink.connected)
