@@ -29,6 +29,8 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Pin = Annotated[int, Meta(ge=0, le=53)]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 PositiveSeconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+PositiveDays = Annotated[float, Meta(gt=0, le=36_500)]
+PositiveGigabytes = Annotated[float, Meta(gt=0, le=100_000)]
 Percent = Annotated[float, Meta(gt=0, lt=100)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -147,6 +149,8 @@ class CameraTable(_Table, frozen=True, kw_only=True):
     transport: Literal["tcp", "udp"] = "tcp"
     username: str | None = None
     password_file: str | None = None
+    audio: bool = True
+    budget_gb: PositiveGigabytes | None = None
 
 
 class RingTable(_Table, frozen=True, kw_only=True):
@@ -156,6 +160,22 @@ class RingTable(_Table, frozen=True, kw_only=True):
     low_watermark_percent: Percent = 85.0
     sync_idle_s: PositiveSeconds = 10.0
     sync_incident_s: PositiveSeconds = 1.0
+    retain_days: PositiveDays | None = 31.0
+    incident_reserve_s: Seconds = 1800.0
+    must_be_mounted: bool = False
+
+
+class EvidenceTable(_Table, frozen=True, kw_only=True):
+    """How footage proves itself, and when somebody should look at what is locked. The files' default place is
+    `<state_dir>/signing`."""
+
+    key_file: str | None = None
+    cert_file: str | None = None
+    checkpoint_every_s: PositiveSeconds = 3600.0
+    review_days: PositiveDays = 31.0
+    hoax_review_days: PositiveDays = 7.0
+    audio: bool = True
+    stills: bool = True
 
 
 class IncidentTable(_Table, frozen=True, kw_only=True):
@@ -231,6 +251,7 @@ class Config(_Table, frozen=True, kw_only=True):
     test_alarm: TestAlarmTable = TestAlarmTable()
     cameras: tuple[CameraTable, ...] = ()
     ring: RingTable = RingTable()
+    evidence: EvidenceTable = EvidenceTable()
     incident: IncidentTable = IncidentTable()
     heartbeat: HeartbeatTable = HeartbeatTable()
     dome: DomeTable | None = None

@@ -136,6 +136,8 @@ class WorkerDesk:
             async with asyncio.timeout(CONVERSE_S):
                 await writer.drain()
             return
+        if hello.who == "tool":
+            raise ValueError("tools are not served yet")
         name: wire.Worker = hello.who
         seen = self._seen[name]
         if seen.writer is not None:

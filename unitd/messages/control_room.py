@@ -152,6 +152,18 @@ class Beat(Wire, frozen=True, kw_only=True):
     clock: ClockQuality
 
 
+class Still(Wire, frozen=True, kw_only=True):
+    """`up/still`, QoS 1: a picture of the press from each camera, small enough to get through when no stream does."""
+
+    incident_id: Id
+    camera: str
+    at: Annotated[Stamp, _says("when the picture was taken")]
+    width: int
+    height: int
+    sha256: Annotated[str, _says("of the JPEG; the unit keeps the same file as evidence")]
+    jpeg: Annotated[bytes, _says("the JPEG in base64, less than 40 kB before that")]
+
+
 class Reply(Wire, frozen=True, kw_only=True):
     """`up/reply`: the answer to one command. The same command with the same `seq` is answered the same."""
 
@@ -261,12 +273,19 @@ class Isolate(Command, frozen=True, kw_only=True, tag="isolate"):
     reason: Words = ""
 
 
+class ReleaseLock(Command, frozen=True, kw_only=True, tag="release_lock"):
+    """Maintainer only: the incident's footage need not be kept any longer. It then goes with age or for room."""
+
+    incident_id: Id
+    reason: Annotated[Words, Meta(min_length=3, description="why, for the record")]
+
+
 class EndIsolation(Command, frozen=True, kw_only=True, tag="end_isolation"):
     """Maintainer only: the work is done."""
 
 
 OperatorCommand = Accept | Answer | Close | Extend | DomeMove | DomeStop | DomePreset | PlayWarning | Upload
-MaintainerCommand = RaiseTest | Isolate | EndIsolation
+MaintainerCommand = RaiseTest | Isolate | EndIsolation | ReleaseLock
 
 
 def topic(unit: str, *rest: str) -> str:

@@ -119,9 +119,10 @@ class Desired(Wire, frozen=True, kw_only=True, tag="desired"):
 
 
 class Hello(Wire, frozen=True, kw_only=True, tag="hello"):
-    """The first line of every connection. A `status` reader gets one Status line instead of Desired."""
+    """The first line of every connection. A `status` reader gets one Status line instead of Desired; a `tool` sends one
+    ToolRequest and gets one ToolReply."""
 
-    who: Literal["field", "record", "call", "sense", "status"]
+    who: Literal["field", "record", "call", "sense", "status", "tool"]
     pid: int
 
 
@@ -174,5 +175,44 @@ class Status(Wire, frozen=True, kw_only=True, tag="status"):
     facts: dict[str, dict[str, str | int | float | bool | None]] = {}
 
 
-FromCore = Desired | Status
+# --- tool <-> core --------------------------------------------------------------------------------------------------
+
+
+class SealExport(Wire, frozen=True, kw_only=True, tag="seal_export"):
+    """Chain an export and sign a checkpoint over it, once record's head is at `record_n` or beyond.
+
+    `record_n` and `record_head` are what the tool read at the end of record's chain: they count when record is dead.
+    """
+
+    manifest_sha256: str
+    incident_id: str | None
+    cameras: tuple[str, ...]
+    segments: int
+    by: str = ""
+    record_n: int = 0
+    record_head: str = ""
+
+
+class ReleaseLock(Wire, frozen=True, kw_only=True, tag="release_lock"):
+    """Let an incident's footage go the way of all other, on the word of `by`, for `reason`."""
+
+    incident_id: str
+    by: str
+    reason: str
+
+
+class ToolReply(Wire, frozen=True, kw_only=True, tag="tool_reply"):
+    """`error` is empty when it was done. Of a sealed export: the line in core's chain (`core_n`), the checkpoint's
+    number and bytes, and its signature in base64 (empty when there is no key to sign with)."""
+
+    error: str = ""
+    core_n: int = 0
+    checkpoint: int = 0
+    body: str = ""
+    signature: str = ""
+
+
+ToolRequest = SealExport | ReleaseLock
+
+FromCore = Desired | Status | ToolReply
 FromWorker = Hello | Health | Event

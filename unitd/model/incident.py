@@ -175,6 +175,8 @@ class Lock(msgspec.Struct, frozen=True):
     clock: str
     kind: str
     outcome: str | None
+    review_utc_us: int | None = None
+    """When somebody should look at it again, to release it or not; None while open, or with an unknown time."""
 
 
 class Past(msgspec.Struct, frozen=True):

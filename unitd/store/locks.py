@@ -20,6 +20,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     clock: str = "unknown"
     kind: str = ""
     outcome: str | None = None
+    review_utc_us: int | None = None
 
     def overlaps(self, boot: int, start_mono_ns: int, end_mono_ns: int) -> bool:
         """Whether footage of `boot` between the two instants falls under this lock."""

@@ -1,0 +1,1 @@
+"""Evidence directories: made by `unitd export`, checked by `unitd verify`. No part of the five processes."""
