@@ -58,14 +58,46 @@ class AccessUnit:
     arrival_mono_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class AudioUnit:
+    """One coded piece of a camera's sound (AAC: 1,024 samples), on the same clock as the session's pictures.
+
+    Drivers hand it on among the access units, for streams whose StreamInfo has `audio`. record.sock does not carry it,
+    and the disk gets it inside incidents only.
+    """
+
+    data: bytes
+    pts_90khz: int
+    duration_90khz: int
+    arrival_mono_ns: int
+
+
+MediaUnit = AccessUnit | AudioUnit
+"""What a driver's `units()` yields."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """A camera's sound. `codec` is "aac"; `config` is its AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1)."""
+
+    codec: str
+    rate_hz: int
+    channels: int
+    config: bytes
+
+
 @dataclass(frozen=True)
 class StreamInfo:
-    """What a camera stream is, as found when it was opened. `extradata` is Annex B."""
+    """What a camera stream is, as found when it was opened. `codec` is named as FFmpeg does (h264, hevc).
+
+    `extradata` is Annex B. `audio` is there when AudioUnits may come among the pictures.
+    """
 
     codec: str
     width: int
     height: int
     extradata: bytes
+    audio: AudioInfo | None = None
 
 
 def pack_header(unit: AccessUnit) -> bytes:

@@ -4,16 +4,16 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from unitd.messages.media import AccessUnit, StreamInfo
+from unitd.messages.media import AudioUnit, MediaUnit, StreamInfo
 
 
 @dataclass(frozen=True, slots=True)
 class SessionUnit:
-    """An access unit with the camera session it belongs to (monotonic ns of its opening) and that session's form."""
+    """A picture or a piece of sound, the camera session it belongs to (monotonic ns of its opening) and its form."""
 
     session: int
     info: StreamInfo
-    unit: AccessUnit
+    unit: MediaUnit
 
 
 class Backlog:
@@ -36,7 +36,7 @@ class Backlog:
     def put(self, item: SessionUnit) -> None:
         size = len(item.unit.data)
         with self._ready:
-            if self._skipping and item.unit.keyframe:
+            if self._skipping and not isinstance(item.unit, AudioUnit) and item.unit.keyframe:
                 self._skipping = False
             if not self._skipping and self._bytes + size > self._limit_bytes:
                 self._skipping = True

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from unitd.config import CameraTable
 from unitd.errors import DeviceError
-from unitd.messages.media import AccessUnit, Profile, StreamInfo
+from unitd.messages.media import MediaUnit, Profile, StreamInfo
 from unitd.record.backlog import SessionUnit
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import VitalServiceLostError
@@ -41,8 +41,8 @@ class Source(Protocol):
         """How many units came incomplete."""
         ...
 
-    def units(self) -> Iterator[AccessUnit]:
-        """Access units from a keyframe on, until DeviceError."""
+    def units(self) -> Iterator[MediaUnit]:
+        """Access units from a keyframe on, sound among them, until DeviceError."""
         ...
 
     def close(self) -> None: ...

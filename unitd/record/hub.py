@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from unitd.messages.media import AccessUnit, StreamInfo, pack_header
+from unitd.messages.media import AccessUnit, AudioUnit, StreamInfo, pack_header
 from unitd.record.backlog import SessionUnit
 from unitd.runtime.waiting import set_within
 
@@ -46,7 +46,7 @@ class StreamHub:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._handover: deque[SessionUnit] = deque()
+        self._handover: deque[tuple[int, StreamInfo, AccessUnit]] = deque()
         self._handover_bytes = 0
         self._lock = threading.Lock()
         self._scheduled = False
@@ -61,13 +61,16 @@ class StreamHub:
         self.late_drops = 0
 
     def put(self, item: SessionUnit) -> None:
-        """Hand over a unit. While nobody listens the loop is left asleep and only the current GOP is held.
+        """Hand over a picture; sound is ignored. While nobody listens the loop stays asleep and only the GOP is held.
 
         When the loop lags by HANDOVER_UNITS what waits is dropped, and counted.
         """
+        unit = item.unit
+        if isinstance(unit, AudioUnit):
+            return
         idle = not self.clients and not self.waiting
         with self._lock:
-            if idle and item.unit.keyframe:
+            if idle and unit.keyframe:
                 self._handover.clear()
                 self._handover_bytes = 0
             elif len(self._handover) >= HANDOVER_UNITS or self._handover_bytes > GOP_LIMIT_BYTES:
@@ -75,8 +78,8 @@ class StreamHub:
                 self._handover.clear()
                 self._handover_bytes = 0
                 self._hole = True
-            self._handover.append(item)
-            self._handover_bytes += len(item.unit.data)
+            self._handover.append((item.session, item.info, unit))
+            self._handover_bytes += len(unit.data)
             if idle or self._scheduled:
                 return
             self._scheduled = True
@@ -129,14 +132,13 @@ class StreamHub:
             self._keyframe.clear()
             for client in self.clients:
                 client.skipping = True
-        for item in items:
-            self._publish(item)
+        for session, info, unit in items:
+            self._publish(session, info, unit)
 
-    def _publish(self, item: SessionUnit) -> None:
-        if item.session != self._session:
+    def _publish(self, session: int, info: StreamInfo, unit: AccessUnit) -> None:
+        if session != self._session:
             self._reset()
-            self._session, self.info = item.session, item.info
-        unit = item.unit
+            self._session, self.info = session, info
         if unit.keyframe:
             self._gop, self._gop_bytes = [unit], len(unit.data)
             self._keyframe.set()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitd.config import Config
+from unitd.messages.media import AccessUnit, AudioUnit
 from unitd.ports import Clock
 from unitd.record.backlog import Backlog, SessionUnit
 from unitd.record.open_segment import OpenSegment
@@ -123,19 +124,21 @@ class SegmentWriter:
         self._close()
 
     def _write(self, item: SessionUnit) -> None:
-        segment = self._segment
+        segment, unit = self._segment, item.unit
+        if isinstance(unit, AudioUnit):
+            return
         if segment is not None and (
             item.session != self._session
-            or (item.unit.keyframe and segment.duration_s(item.unit) >= self._config.ring.segment_s - 0.25)
+            or (unit.keyframe and segment.duration_s(unit) >= self._config.ring.segment_s - 0.25)
         ):
             self._close()
             segment = None
         if segment is None:
-            if not item.unit.keyframe or time.monotonic() < self._not_before:
+            if not unit.keyframe or time.monotonic() < self._not_before:
                 return
-            segment = self._segment = self._open(item)
+            segment = self._segment = self._open(item, unit)
             self._session = item.session
-        data = segment.add(item.unit)
+        data = segment.add(unit)
         if data:
             self._put(segment, data)
 
@@ -151,22 +154,22 @@ class SegmentWriter:
                 left = segment.unwritten
         self.report.written_bytes += len(data)
 
-    def _open(self, item: SessionUnit) -> OpenSegment:
+    def _open(self, item: SessionUnit, unit: AccessUnit) -> OpenSegment:
         boot = self._begin()
         directory = self._ring.camera_dir(self._camera)
         key = self._key = self._next_key(boot)
-        stamp = self._clock.stamp(item.unit.arrival_mono_ns)
+        stamp = self._clock.stamp(unit.arrival_mono_ns)
         header = SegmentHeader(
             unit=self._config.unit.id,
             camera=self._camera,
             boot_id=boot.boot_id,
             boot=boot.boot,
             seq=key.seq,
-            mono_ns=item.unit.arrival_mono_ns,
+            mono_ns=unit.arrival_mono_ns,
             utc_us=stamp.utc_us,
             clock=stamp.clock,
             session=item.session,
-            pts_90khz=item.unit.dts_90khz,
+            pts_90khz=unit.dts_90khz,
         )
         while True:
             try:
