@@ -17,10 +17,12 @@ import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from tests.crash.medium import File, Image, Pending, after_cut
 
 
 class Dead(BaseException):
@@ -43,35 +45,24 @@ class Fault:
     on: str = ""
 
 
-@dataclass(eq=False)
-class _File:
-    """An inode: what a reader sees, and what is on the medium."""
-
-    data: bytearray = field(default_factory=bytearray)
-    durable: bytes = b""
-
-
-Image = dict[Path, _File | None]
-"""Names and what they mean; None is a directory."""
-
-
-@dataclass
-class _Pending:
-    """A change of names that is not durable yet, and the directories whose sync makes it so."""
-
-    directories: frozenset[Path]
-    apply: Callable[[Image], None]
-
-
 @dataclass
 class _Descriptor:
-    file: _File | None
+    file: File | None
     path: Path
     appending: bool = False
     position: int = 0
 
 
-CHANGING = ("write", "create", "truncate", "rename", "unlink", "mkdir", "fsync")
+@dataclass
+class Saved:
+    """See `FaultyDisk.save`."""
+
+    names: Image
+    durable: Image
+    pending: list[Pending]
+
+
+CHANGING = ("write", "create", "truncate", "rename", "unlink", "mkdir", "fsync", "allocate", "link", "rmdir")
 
 
 class FaultyDisk:
@@ -82,16 +73,17 @@ class FaultyDisk:
         self._lock = threading.RLock()
         self._names: Image = {}
         self._durable: Image = {}
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._open: dict[int, _Descriptor] = {}
         self._fault = Fault()
+        self.capacity_bytes: int | None = None
         self.operations: list[str] = []
         self.dead = self._dying = False
         self.held = threading.Event()
         self.release = threading.Event()
         for path in [base, *sorted(base.rglob("*"))]:
             content = None if path.is_dir() else path.read_bytes()
-            file = None if content is None else _File(bytearray(content), content)
+            file = None if content is None else File(bytearray(content), content)
             self._names[path] = self._durable[path] = file
 
     @contextlib.contextmanager
@@ -133,6 +125,24 @@ class FaultyDisk:
 
     # --- the medium ---
 
+    def save(self) -> Saved:
+        """The disk as a dead program left it, for `load`; of no use once another life has written to it."""
+        return Saved(dict(self._names), dict(self._durable), list(self._pending))
+
+    def load(self, saved: Saved) -> None:
+        """Back to what was saved, so that several things can be seen to follow from one death."""
+        self._names, self._durable = dict(saved.names), dict(saved.durable)
+        self._pending = list(saved.pending)
+        self._put({path: None if file is None else bytes(file.data) for path, file in self._names.items()})
+
+    def _put(self, contents: dict[Path, bytes | None]) -> None:
+        shutil.rmtree(self._base)
+        for path, content in sorted(contents.items()):
+            if content is None:
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.write_bytes(content)
+
     def cut_power(self, seed: int, volatile: Path) -> None:
         """Back to what is durable; seed 0 keeps nothing else, 1 everything, any other a part. `volatile` is tmpfs."""
         chance = random.Random(seed)
@@ -144,15 +154,10 @@ class FaultyDisk:
         for path, file in sorted(image.items()):
             inside = path == self._base or (path.parent in files and files[path.parent] is None)
             if inside and not path.is_relative_to(volatile):
-                content = None if file is None else _after_cut(file, seed, chance)
-                files[path] = None if content is None else _File(bytearray(content), content)
+                content = None if file is None else after_cut(file, seed, chance)
+                files[path] = None if content is None else File(bytearray(content), content)
         self._names, self._durable, self._pending = files, dict(files), []
-        shutil.rmtree(self._base)
-        for path, file in files.items():
-            if file is None:
-                path.mkdir()
-            else:
-                path.write_bytes(file.durable)
+        self._put({path: None if file is None else file.durable for path, file in files.items()})
 
     # --- numbering ---
 
@@ -202,7 +207,7 @@ class FaultyDisk:
 
     def _names_change(self, apply: Callable[[Image], None], *directories: Path) -> None:
         apply(self._names)
-        self._pending.append(_Pending(frozenset(directories), apply))
+        self._pending.append(Pending(frozenset(directories), apply))
 
     def _bound(self, patched: Any, real: Any) -> Callable[..., Any]:
         def call(*positional: Any, **named: Any) -> Any:
@@ -229,7 +234,7 @@ class FaultyDisk:
         with self._lock:
             descriptor = int(real(path, flags, mode, **more))
             if new:
-                file = _File()
+                file = File()
                 self._names_change(lambda image: image.update({ours: file}), ours.parent)
             found = self._names.get(ours)
             if flags & os.O_TRUNC and found is not None:
@@ -245,22 +250,65 @@ class FaultyDisk:
         how = self._step("write", known.path)
         with self._lock:
             part = bytes(data)[: max(1, len(data) // 2)] if how.startswith("half") else bytes(data)
-            real(descriptor, part)
             at = len(known.file.data) if known.appending else known.position
-            known.file.data[at : at + len(part)] = part
+            part = part[: self._room(known, max(0, at + len(part) - len(known.file.data)), len(part))]
+            real(descriptor, part)
+            known.file.write(at, part)
             known.position = at + len(part)
         self._end(how, known.path)
         return len(part)
+
+    def _posix_fallocate(self, real: Any, descriptor: int, at: int, size: int) -> None:
+        known = self._open.get(descriptor)
+        if known is None or known.file is None:
+            real(descriptor, at, size)
+            return
+        how = self._step("allocate", known.path)
+        with self._lock:
+            grown = max(0, at + size - len(known.file.data))
+            if self._room(known, grown, grown) < grown:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(known.path))
+            real(descriptor, at, size)
+            known.file.write(len(known.file.data), bytes(grown))
+        self._end(how, known.path)
+
+    def used_bytes(self) -> int:
+        """What all the files take."""
+        return sum(len(file.data) for file in self._names.values() if file is not None)
+
+    def _room(self, known: _Descriptor, grows_bytes: int, wanted_bytes: int) -> int:
+        """How much of a write fits; raises ENOSPC when not a byte does."""
+        if self.capacity_bytes is None:
+            return wanted_bytes
+        missing = max(0, grows_bytes - max(0, self.capacity_bytes - self.used_bytes()))
+        if wanted_bytes and missing >= wanted_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(known.path))
+        return wanted_bytes - missing
+
+    def _statvfs(self, real: Any, path: Any) -> Any:
+        """The size of the disk is the test's, a block is a byte."""
+        if self._ours(path) is None or self.capacity_bytes is None:
+            return real(path)
+        free = max(0, self.capacity_bytes - self.used_bytes())
+        values = list(real(path))
+        values[0] = values[1] = 1
+        values[2], values[3], values[4] = self.capacity_bytes, free, free
+        return os.statvfs_result(values)
 
     def _fsync(self, real: Any, descriptor: int) -> None:
         known = self._open.get(descriptor)
         if known is None:
             real(descriptor)
             return
-        how = self._step("fsync" if known.file is not None else "fsyncdir", known.path)
+        try:
+            how = self._step("fsync" if known.file is not None else "fsyncdir", known.path)
+        except OSError:
+            if known.file is not None:
+                known.file.sync_fails()
+            raise
         with self._lock:
             if known.file is not None:
-                known.file.durable = bytes(known.file.data)
+                known.file.sync()
             else:
                 for change in self._pending:
                     if known.path in change.directories:
@@ -361,20 +409,8 @@ class _Writing:
 
 _PATCHED = (
     "open", "write", "fsync", "fdatasync", "close", "ftruncate", "truncate", "rename", "replace", "unlink", "mkdir",
+    "posix_fallocate", "statvfs",
 )  # fmt: skip
-
-
-def _after_cut(file: _File, seed: int, chance: random.Random) -> bytes:
-    """What an unsynced file holds when the power is back."""
-    now = bytes(file.data)
-    if now == file.durable or seed == 0:
-        return file.durable
-    if seed == 1:
-        return now
-    grown = now[len(file.durable) :] if now.startswith(file.durable) else b""
-    torn = file.durable + grown[: chance.randrange(len(grown) + 1)] if grown else now[: chance.randrange(len(now) + 1)]
-    zeros = file.durable + bytes(len(grown))
-    return chance.choice([file.durable, now, torn, zeros])
 
 
 def _shown(path: Path) -> str:
