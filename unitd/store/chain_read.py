@@ -53,7 +53,7 @@ class Break(NamedTuple):
 def older_parts(path: Path) -> list[Part]:
     """The older parts of the chain `path`, oldest first. Raises OSError, but not when there is no directory."""
     try:
-        names = os.listdir(path.parent)
+        names = [each.name for each in path.parent.iterdir()]
     except FileNotFoundError:
         return []
     found = []

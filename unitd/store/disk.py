@@ -113,6 +113,12 @@ def atomic_write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     sync_dir(path.parent)
 
 
+def rename(path: Path, target: Path) -> None:
+    """Give `path` another name; durable after `sync_dir`. The caller sees to it that `target` is free."""
+    _check_allowed()
+    path.rename(target)
+
+
 def remove_unfinished(directory: Path) -> None:
     """Remove what `atomic_write` of dead processes left in `directory`: only where the caller is the one writer.
 
