@@ -3,21 +3,18 @@
 A stamp of boot B at `mono_ns` should say `mono_ns // 1000 + truth` microseconds, whatever it says.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import msgspec
-
-from unitd.errors import UNREADABLE
+from unitd.store.chain_read import older_parts, read_lines
 
 CHAIN_NAME = "core.chain"
 KIND = "clock"
 LARGEST = 1 << 62
-READ_BYTES = 8 << 20
-"""The chain is not rotated. A unit whose clock is sound adds some 0.35 kB with each boot, one whose clock is fought
-over 0.35 kB an hour (3 MB a year): this is the whole of it after almost three such years. Core itself reads the last
-TAIL_BYTES (a month of them) at its start, for alarms of earlier boots that still wait."""
+READ_PARTS = 4
+"""Of the chain's older parts the last 16 MB: a unit with ten incidents and a hundred commands a day adds this in a year.
+Core itself reads the last TAIL_BYTES at its start, for alarms of earlier boots that still wait."""
 
 
 def truths_of(records: Iterable[Mapping[str, Any]]) -> dict[int, int]:
@@ -36,23 +33,12 @@ def _whole(value: object) -> TypeGuard[int]:
 
 
 def read_truths(state_dir: Path) -> dict[int, int]:
-    """As `truths_of`, from the last READ_BYTES of the file, beside a core that writes it; empty when there is none that
-    can be read. A boot whose only words are further back is not among them: its stamps are then told as they were
-    written. Never raises. Blocks (8 MB: 35 ms on a PC)."""
+    """As `truths_of`, from the last parts of the chain, beside a core that writes it; empty when there is none that can
+    be read. A boot whose only words are further back is not among them: its stamps are then told as they were written.
+    Never raises. Blocks (20 MB: 0.2 s on a PC)."""
+    path = state_dir / CHAIN_NAME
     try:
-        with (state_dir / CHAIN_NAME).open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - READ_BYTES))
-            return truths_of(_records(file))
+        parts = older_parts(path)[-READ_PARTS:]
+        return truths_of(line.record for line in read_lines(path, parts[0].first_n if parts else 1))
     except OSError:
         return {}
-
-
-def _records(lines: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
-    for line in lines:
-        try:
-            record = msgspec.json.decode(line)
-        except UNREADABLE:
-            continue  # the first of those read may be cut, and the last be torn
-        if isinstance(record, dict):
-            yield record
