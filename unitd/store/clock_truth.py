@@ -13,7 +13,7 @@ CHAIN_NAME = "core.chain"
 KIND = "clock"
 LARGEST = 1 << 62
 READ_PARTS = 4
-"""Of the chain's older parts the last 16 MB: a unit with ten incidents and a hundred commands a day adds this in a year.
+"""Of the older parts the last 16 MB: a unit with ten incidents and a hundred commands a day adds this in a year.
 Core itself reads the last TAIL_BYTES at its start, for alarms of earlier boots that still wait."""
 
 
