@@ -26,6 +26,7 @@ class Wishes:
                 kind=served.kind,
                 stage=served.stage,
                 raised_mono_ns=served.raised_mono_ns,
+                presses=served.count,
             ),
             record=wire.RecordWanted(sync_s=ring.sync_incident_s if levels.in_incident else ring.sync_idle_s),
             call=self._call(levels),

@@ -22,12 +22,13 @@ class Wire(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OpenIncident(Wire, frozen=True, kw_only=True):
-    """The incident that outputs serve now (panic before every other kind)."""
+    """The incident that outputs serve now (panic before every other kind). `presses` counts them all."""
 
     incident_id: str
     kind: str
     stage: str
     raised_mono_ns: int
+    presses: int = 0
 
 
 class RecordWanted(Wire, frozen=True, kw_only=True):
