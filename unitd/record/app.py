@@ -8,6 +8,7 @@ from unitd.drivers.camera import CameraOpener
 from unitd.drivers.tls import client_context
 from unitd.record.recorder import Recorder
 from unitd.record.server import MediaServer
+from unitd.record.stills import Stills
 from unitd.record.uploads import Uploads, putter
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
@@ -29,10 +30,13 @@ def build(frame: Frame) -> list[Service]:
         return client_context(tls.ca_file, tls.cert_file, tls.key_file, clock.stamp, clock.lower_bound_utc_s)
 
     uploads = Uploads(frame, putter(frame, context))
-    return [
+    services = [
         Service("recorder", recorder.run, vital=True),
         Service("durability", recorder.follow),
         Service("room", recorder.keep_room),
         Service("record.sock", server.run),
         Service("uploads", uploads.run),
     ]
+    if frame.config.evidence.stills:
+        services.append(Service("stills", Stills(frame, recorder.ring, recorder.pictures).run))
+    return services

@@ -103,6 +103,11 @@ class StreamHub:
         for unit in self._gop:
             client.offer(unit)
 
+    def pictures(self) -> tuple[StreamInfo, list[AccessUnit]] | None:
+        """The GOP in hand, from its keyframe to the newest picture; None while there is none."""
+        self._drain()
+        return (self.info, list(self._gop)) if self.info is not None and self._gop else None
+
     def leave(self, client: Client) -> None:
         self.clients.discard(client)
 

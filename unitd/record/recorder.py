@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unitd.config import CameraTable
-from unitd.messages.media import MediaRequest
+from unitd.messages.media import AccessUnit, MediaRequest, StreamInfo
 from unitd.messages.workers import Desired, Fault
 from unitd.record.camera import CameraStream, OpenSource
 from unitd.record.hub import StreamHub
@@ -76,6 +76,12 @@ class Recorder:
         camera.sub_wanted_at = time.monotonic()
         camera.sub.start()
         return camera.sub_hub
+
+    def pictures(self) -> dict[str, tuple[StreamInfo, list[AccessUnit]] | None]:
+        """By camera, what is in hand from the last keyframe on: of the main stream, else of the sub stream."""
+        return {
+            name: camera.main_hub.pictures() or camera.sub_hub.pictures() for name, camera in self._cameras.items()
+        }
 
     async def run(self) -> None:
         """Read, record and report until cancelled; then close what is open in order (blocks up to 3 s a camera)."""
