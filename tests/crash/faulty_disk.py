@@ -77,6 +77,7 @@ class FaultyDisk:
         self._open: dict[int, _Descriptor] = {}
         self._fault = Fault()
         self.capacity_bytes: int | None = None
+        self.before_unlink: Callable[[Path, bytes], None] = lambda _path, _content: None
         self.operations: list[str] = []
         self.dead = self._dying = False
         self.held = threading.Event()
@@ -272,6 +273,15 @@ class FaultyDisk:
             known.file.write(len(known.file.data), bytes(grown))
         self._end(how, known.path)
 
+    def durable(self, path: Path) -> bytes:
+        """What a power cut now would leave of a file, at the least; nothing when its name is not durable."""
+        file = self._durable.get(path)
+        return b"" if file is None else file.durable
+
+    def durable_names(self, directory: Path) -> list[Path]:
+        """The files of one directory whose names a power cut now would leave, at the least."""
+        return sorted(path for path, file in self._durable.items() if path.parent == directory and file is not None)
+
     def used_bytes(self) -> int:
         """What all the files take."""
         return sum(len(file.data) for file in self._names.values() if file is not None)
@@ -366,6 +376,8 @@ class FaultyDisk:
             return
         how = self._step("unlink", ours)
         with self._lock:
+            if (file := self._names.get(ours)) is not None:
+                self.before_unlink(ours, bytes(file.data))
             real(path, **more)
             self._names_change(lambda image: image.pop(ours, None) and None, ours.parent)
         self._end(how, ours)
@@ -414,5 +426,7 @@ _PATCHED = (
 
 
 def _shown(path: Path) -> str:
-    """A temporary's name holds process and thread: those differ from run to run."""
+    """A temporary's name holds process and thread: those differ from run to run. A segment's is its stream's."""
+    if path.suffix == ".mp4":
+        return f"{path.parent.name}/{path.name}"
     return "temporary" if path.name.startswith(".") and path.name.endswith(".tmp") else path.name

@@ -6,7 +6,7 @@ So a sample that is found in a file can be told from every other one that was fe
 import functools
 import re
 from fractions import Fraction
-from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -57,7 +57,7 @@ def essence(data: bytes) -> tuple[bytes, ...]:
     return tuple(nal for nal in nals if nal[0] & 0x1F not in (7, 8, 9))
 
 
-def _essence_of_sample(data: bytes) -> tuple[bytes, ...]:
+def _of_sample(data: bytes) -> tuple[bytes, ...]:
     nals, at = [], 0
     while at + 4 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -66,22 +66,33 @@ def _essence_of_sample(data: bytes) -> tuple[bytes, ...]:
     return tuple(nal for nal in nals if nal and nal[0] & 0x1F not in (7, 8, 9))
 
 
-def played(path: Path, stream: str) -> list[int]:
-    """The numbers of the pictures that a player finds in a file, in its order.
+def samples(file: BinaryIO, stream: str) -> list[tuple[int, bytes]]:
+    """What a player finds in a file, in its order: each picture's number, and its bytes.
 
-    Raises AssertionError for a sample that is not exactly one that was fed to this stream.
+    Raises AssertionError for one that says that it is another stream's, or does not say which it is.
     """
-    with av.open(str(path)) as file:
-        samples = [bytes(packet) for packet in file.demux(video=0) if packet.size]
-    numbers = []
-    for sample in samples:
-        found = _TAG.search(sample)
-        assert found is not None, f"{path.name}: a sample that nobody fed"
-        assert found[1].decode() == stream, f"{path.name}: a picture of another camera"
-        number = int(found[2])
-        wanted = any(
-            _essence_of_sample(sample) == essence(unit(stream, number, 0, first).data) for first in range(FPS)
-        )
-        assert wanted, f"{path.name}: picture {number} was changed"
-        numbers.append(number)
-    return numbers
+    with av.open(file) as container:
+        found = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    numbered = []
+    for sample in found:
+        tag = _TAG.search(sample)
+        assert tag is not None, "a sample that nobody fed"
+        assert tag[1].decode() == stream, "a picture of another camera"
+        numbered.append((int(tag[2]), sample))
+    return numbered
+
+
+def is_fed(stream: str, number: int, sample: bytes) -> bool:
+    """Whether it is, to the last bit, what was fed."""
+    return any(_of_sample(sample) == essence(unit(stream, number, 0, first).data) for first in range(FPS))
+
+
+def is_part_of_fed(stream: str, number: int, sample: bytes) -> bool:
+    """Whether it is a beginning of what was fed, and nothing else behind it but zeros."""
+    sample = sample.rstrip(b"\0")
+    for first in range(FPS):
+        nals = essence(unit(stream, number, 0, first).data)
+        got = _of_sample(sample)
+        if got[:-1] == nals[: len(got) - 1] and len(got) <= len(nals) and nals[len(got) - 1].startswith(got[-1]):
+            return True
+    return False
