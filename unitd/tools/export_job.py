@@ -12,7 +12,7 @@ import msgspec
 
 from unitd.config import Config
 from unitd.errors import UnitdError
-from unitd.tools.export import gather, write_clip
+from unitd.evidence.clip import gather, write_clip
 
 NICENESS = 10
 
