@@ -44,7 +44,11 @@ class CommandDesk:
         knows_warning: Callable[[str], bool],
         mint: Callable[[], ev.Raised],
         has_dome: bool = True,
+        judged: Callable[[str, wire.Command | None, wire.Reply], None] = lambda _role, _command, _reply: None,
+        lock_objection: Callable[[str], str | None] = lambda _incident_id: None,
     ) -> None:
+        """`judged` hears of each command and its reply once, None for one that is malformed; `lock_objection(id)` says
+        why an incident's lock cannot be released."""
         self.session = session
         self._uptime_ms = uptime_ms
         self._state = state
@@ -52,6 +56,8 @@ class CommandDesk:
         self._knows_warning = knows_warning
         self._mint = mint
         self._has_dome = has_dome
+        self._judged = judged
+        self._lock_objection = lock_objection
         self._replies: OrderedDict[tuple[str, int], tuple[bytes, wire.Reply]] = OrderedDict()
         self._highest: dict[str, int] = {}
         self.malformed = 0
@@ -64,26 +70,23 @@ class CommandDesk:
             command = self._decode(role, payload)
         except (msgspec.MsgspecError, *UNREADABLE) as error:
             self.malformed += 1
-            return self._malformed(role, payload, str(error))
-        if command.session != self.session:
-            return self._reply(role, command, "session", f"for session {command.session}, this is {self.session}")
+            reply = self._malformed(role, payload, str(error))
+            self._judged(role, None, reply)
+            return reply
+        reply, again = self._judge(role, command, room)
+        if not again:
+            self._judged(role, command, reply)
+        return reply
+
+    def _judge(self, role: str, command: wire.Command, room: str) -> tuple[wire.Reply, bool]:
+        """The reply, and whether it was given before."""
+        code, reason = self._out_of_turn(role, command)
+        if code:
+            return self._reply(role, command, code, reason), False
         digest = _digest(command)
-        highest = self._highest.get(role, -1)
-        if (role, command.seq) in self._replies:
-            earlier, reply = self._replies[role, command.seq]
-            if earlier == digest:
-                return reply
-            return self._reply(
-                role, command, "clash", f"seq {command.seq} was another command; go on from {highest + 1}"
-            )
-        if command.seq <= highest:
-            return self._reply(
-                role, command, "replayed", f"replayed: seq {command.seq} is old; go on from {highest + 1}"
-            )
-        if command.seq > highest + SEQ_STEP_MAX:
-            return self._reply(
-                role, command, "ahead", f"seq {command.seq} is more than {SEQ_STEP_MAX} ahead; go on from {highest + 1}"
-            )
+        known = self._replies.get((role, command.seq))
+        if known is not None:
+            return known[1], True
         self._highest[role] = command.seq
         code, reason = self._objection(command, room)
         self.fresh += code != "late"
@@ -91,7 +94,22 @@ class CommandDesk:
         self._replies[role, command.seq] = digest, reply
         while len(self._replies) > KEPT_REPLIES:
             self._replies.popitem(last=False)
-        return reply
+        return reply, False
+
+    def _out_of_turn(self, role: str, command: wire.Command) -> tuple[wire.RefusalCode, str]:
+        """Why a command with that session and number is not looked at; empty for a new one and for one known."""
+        if command.session != self.session:
+            return "session", f"for session {command.session}, this is {self.session}"
+        highest, seq = self._highest.get(role, -1), command.seq
+        if (role, seq) in self._replies:
+            if self._replies[role, seq][0] == _digest(command):
+                return "", ""
+            return "clash", f"seq {seq} was another command; go on from {highest + 1}"
+        if seq <= highest:
+            return "replayed", f"replayed: seq {seq} is old; go on from {highest + 1}"
+        if seq > highest + SEQ_STEP_MAX:
+            return "ahead", f"seq {seq} is more than {SEQ_STEP_MAX} ahead; go on from {highest + 1}"
+        return "", ""
 
     def _reply(self, role: str, command: wire.Command, code: wire.RefusalCode, reason: str) -> wire.Reply:
         return wire.Reply(
@@ -132,6 +150,8 @@ class CommandDesk:
             return "impossible", f"no such warning: {command.name}"
         if isinstance(command, wire.DomeMove | wire.DomeStop | wire.DomePreset) and not self._has_dome:
             return "impossible", "no dome is fitted"
+        if isinstance(command, wire.ReleaseLock) and (why := self._lock_objection(command.incident_id)):
+            return "impossible", why
         event = self._event(command, room)
         reason = refusal(self._state(), event)
         if reason is not None:
@@ -165,6 +185,8 @@ class CommandDesk:
                 name = f"{command.incident_id}/{command.url}/{command.camera}"
                 upload_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.session}/{command.seq}/{name}"))
                 return ev.UploadOrdered(upload_id, command.incident_id, command.url, command.token, command.camera)
+            case wire.ReleaseLock():
+                return ev.LockReleased(command.incident_id, command.by, command.reason)
             case _:
                 return self._mint()
 

@@ -4,6 +4,8 @@ from unitd.config import Config
 from unitd.model.incident import DutyNumber, Routes, Settings
 from unitd.model.sms import normal_number
 
+DAY_US = 86_400_000_000
+
 
 def settings_of(config: Config) -> Settings:
     """What `step` and `outputs` need to know of the configuration."""
@@ -12,6 +14,8 @@ def settings_of(config: Config) -> Settings:
         alone=not config.brokers,
         pre_roll_ns=_ns(incident.pre_roll_s),
         post_roll_ns=_ns(incident.post_roll_s),
+        review_us=int(config.evidence.review_days * DAY_US),
+        hoax_review_us=int(config.evidence.hoax_review_days * DAY_US),
         still_trying_after_ns=_ns(incident.still_trying_after_s),
         close_after_ns=None if incident.close_after_s is None else _ns(incident.close_after_s),
         silent_after_ns=_ns(config.heartbeat.silent_after_s),

@@ -162,6 +162,22 @@ class LockWritten:
 
 
 @dataclass(frozen=True)
+class LockReleased:
+    """An authorised person lets an incident's footage go. Whether there is such a lock, only the disk knows."""
+
+    incident_id: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LockGone:
+    """The release of a lock has been carried out, on the record first."""
+
+    incident_id: str
+
+
+@dataclass(frozen=True)
 class ButtonState:
     """`fault` is what is wrong with the contact's cable: "", `button_cable` or `button_disagrees`."""
 
@@ -197,6 +213,8 @@ Event = (
     | UploadOrdered
     | UploadEnded
     | LockWritten
+    | LockReleased
+    | LockGone
     | ButtonState
     | Tick
 )

@@ -49,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True):
     """The unit has no broker: nobody will ever say `received`, and a closed incident waits for no word."""
     pre_roll_ns: int = 60_000_000_000
     post_roll_ns: int = 30_000_000_000
+    review_us: int = 31 * 86_400_000_000
+    """How long after its end somebody should look at a lock again, to release it or not; a hoax's sooner."""
+    hoax_review_us: int = 7 * 86_400_000_000
     still_trying_after_ns: int = 60_000_000_000
     silent_after_ns: int = 90_000_000_000
     panel_preset: int | None = None
@@ -179,6 +182,14 @@ class Lock(msgspec.Struct, frozen=True):
     """When somebody should look at it again, to release it or not; None while open, or with an unknown time."""
 
 
+class Release(msgspec.Struct, frozen=True):
+    """An authorised person's word that an incident's footage need not be kept, until it has been carried out."""
+
+    incident_id: str
+    by: str
+    reason: str
+
+
 class Past(msgspec.Struct, frozen=True):
     """An earlier incident that a person raised, and what the operator called it once it was closed."""
 
@@ -214,6 +225,8 @@ class State(msgspec.Struct, frozen=True):
     warning: WarningGoal | None = None
     uploads: tuple[UploadGoal, ...] = ()
     closed_locks: tuple[Lock, ...] = ()
+    releases: tuple[Release, ...] = ()
+    """Locks that are to go, and have not gone yet."""
     ended_mono_ns: int | None = None
     on_duty: tuple[str, ...] | None = None
     """Control rooms and duty numbers whose hours these are; None while the time of day is not known."""

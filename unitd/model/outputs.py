@@ -9,6 +9,7 @@ from unitd.model.incident import (
     Isolation,
     Lock,
     Press,
+    Release,
     Settings,
     SmsGoal,
     State,
@@ -49,6 +50,7 @@ class Outputs(NamedTuple):
     dome: DomeGoal
     uploads: tuple[UploadGoal, ...]
     locks: tuple[Lock, ...]
+    releases: tuple[Release, ...]
     alarms: tuple[tuple[Incident, Press], ...]
     heard: bool
     served: Incident | None
@@ -73,6 +75,7 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
         dome=state.dome,
         uploads=state.uploads,
         locks=(*state.closed_locks, *(lock_of(each, settings, state.boot) for each in state.incidents if each.open)),
+        releases=state.releases,
         alarms=tuple((each, press) for each in state.incidents for press in each.presses if not press.received),
         heard=control_room_heard(state, now_ns, settings),
         served=incident,

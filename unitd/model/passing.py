@@ -69,7 +69,7 @@ def _left(state: State, now_ns: int, settings: Settings) -> State:
         if incident.stage == "closing" and now_ns - incident.stage_mono_ns >= settings.post_roll_ns:
             end_ns = incident.stage_mono_ns + settings.post_roll_ns
             incident = msgspec.structs.replace(incident, stage="closed", stage_mono_ns=end_ns)
-            lock = lock_of(incident, settings, state.boot)
+            lock = lock_of(incident, settings, state.boot, state.utc_offset_us)
             state = msgspec.structs.replace(state, closed_locks=(*state.closed_locks, lock)[-KEPT_LOCKS:])
         if incident.open or not (settings.alone or all(press.received for press in incident.presses)):
             kept.append(incident)

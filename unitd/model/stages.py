@@ -29,8 +29,11 @@ def closing(state: State, incident: Incident, now_ns: int, *, by: str, outcome: 
     return msgspec.structs.replace(judged(state, incident), ended_mono_ns=now_ns if heard else state.ended_mono_ns)
 
 
-def lock_of(incident: Incident, settings: Settings, boot_now: int) -> Lock:
-    """The footage that belongs to an incident: pre-roll to the end of the post-roll, open-ended until that is known."""
+def lock_of(incident: Incident, settings: Settings, boot_now: int, utc_offset_us: int | None = None) -> Lock:
+    """The footage that belongs to an incident: pre-roll to the end of the post-roll, open-ended until that is known.
+
+    `utc_offset_us`: UTC minus monotonic in this boot; without it nobody can say when to look at it again.
+    """
     closed = incident.stage == "closed"
     return Lock(
         incident_id=incident.incident_id,
@@ -42,4 +45,12 @@ def lock_of(incident: Incident, settings: Settings, boot_now: int) -> Lock:
         clock=incident.clock,
         kind=incident.kind,
         outcome=incident.outcome,
+        review_utc_us=_review_utc_us(incident, settings, utc_offset_us) if closed else None,
     )
+
+
+def _review_utc_us(incident: Incident, settings: Settings, utc_offset_us: int | None) -> int | None:
+    if utc_offset_us is None:
+        return None
+    after_us = settings.hoax_review_us if incident.outcome == "hoax" else settings.review_us
+    return incident.stage_mono_ns // 1000 + utc_offset_us + after_us

@@ -13,6 +13,7 @@ from unitd.model.incident import (
     Isolation,
     Origin,
     Press,
+    Release,
     Settings,
     Stage,
     State,
@@ -27,6 +28,7 @@ KEPT_PRESSES = 64
 """Presses of one incident that are kept and sent one by one; beyond them only the count rises."""
 
 KEPT_UPLOADS = 16
+KEPT_RELEASES = 16
 KEPT_RAISED = 8
 """Incidents of one kind that no press started: what trembles in the wind must not crowd out a person."""
 LONGEST_ISOLATION_NS = 8 * 3_600_000_000_000
@@ -91,6 +93,13 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.LockWritten(incident_id):
             owed = tuple(each for each in state.closed_locks if each.incident_id != incident_id)
             state = msgspec.structs.replace(state, closed_locks=owed)
+        case ev.LockReleased(incident_id, by, reason):
+            if refusal(state, event) is None:
+                wanted = (*state.releases, Release(incident_id, by, reason))
+                state = msgspec.structs.replace(state, releases=wanted)
+        case ev.LockGone(incident_id):
+            left_over = tuple(each for each in state.releases if each.incident_id != incident_id)
+            state = msgspec.structs.replace(state, releases=left_over)
         case ev.ButtonState(watched, stuck, fault):
             state = msgspec.structs.replace(state, button_watched=watched, button_stuck=stuck, button_fault=fault)
         case ev.Tick():
@@ -109,6 +118,14 @@ def refusal(state: State, event: ev.Event) -> str | None:
                 return f"the incident is {incident.stage} already"
             if isinstance(event, ev.Extended) and incident.origin == "periodic":
                 return "a periodic test ends by itself"
+        case ev.LockReleased(incident_id):
+            incident = state.incident(incident_id)
+            if incident is not None and incident.open:
+                return "the incident is open still: close it first"
+            if any(each.incident_id == incident_id for each in state.releases):
+                return "the lock is being released already"
+            if len(state.releases) >= KEPT_RELEASES:
+                return f"{KEPT_RELEASES} releases wait for the disk already"
         case ev.IsolationEnded() if state.isolation is None:
             return "the unit is not isolated"
         case ev.Raised() if _too_many(state, event):
