@@ -95,6 +95,11 @@ class AlarmDesk:
         """Alarms not yet confirmed by the control room's system."""
         return len(self._waiting)
 
+    @property
+    def taken(self) -> bool:
+        """A broker has acknowledged each alarm that waits: what is less urgent may use the link."""
+        return all(each.acked for each in self._waiting.values())
+
     def send_on(self, uplinks: list[Uplink]) -> None:
         self._uplinks = uplinks
 

@@ -22,6 +22,7 @@ from unitd.core.panel import Panel, lamp_pins
 from unitd.core.recover import Recovered, merged, recover
 from unitd.core.settings import settings_of
 from unitd.core.snapshot import Snapshot
+from unitd.core.stills import StillDesk
 from unitd.core.unit import Unit
 from unitd.core.wishes import Wishes
 from unitd.core.workers import WorkerDesk
@@ -180,16 +181,18 @@ class Core:
             c.unit.id, site, session, Outbox(self._state_dir / "outbox"), self._disk, self._latch, self._clock,
             self._log, unit.apply,
         )  # fmt: skip
+        self._stills = StillDesk(c.unit.id, self._clock, self._log, lambda: self._alarms.taken)
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
             lambda name: name in warning_names(), self._mint_test, has_dome=c.dome is not None,
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
-            self._alarms.acked, self._alarms.broker_connected, self._alarms.hub_heard,
+            self._acked, self._alarms.broker_connected, self._alarms.hub_heard,
             self._machine.uplink,
         )  # fmt: skip
         self._alarms.send_on(self._control_room.uplinks)
+        self._stills.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries], recovered.durable)
         self._workers = WorkerDesk(
             self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
@@ -303,7 +306,15 @@ class Core:
         data = {"room": incident.asked[-1], "asked": ", ".join(incident.asked), "stage": incident.stage}
         self._control_room.event("incident_asked", incident_id=incident.incident_id, data=data)
 
+    def _acked(self, broker: str, token: str, at_ns: int) -> None:
+        """A broker has taken an alarm or a still."""
+        if not self._stills.acked(token):
+            self._alarms.acked(broker, token, at_ns)
+
     def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
+        if event.name == "still":
+            self._stills.take(event)
+            return
         if event.name == "upload_done":
             self.unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
         if event.name == "sms_sent":
@@ -346,6 +357,7 @@ class Core:
             Service("watchdog", feed, vital=True),
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
+            Service("stills", self._stills.run),
             Service("locks", self._locks.run),
             Service("duty", lambda: self._duty.run(4 * pace.look_s)),
             Service("clock", lambda: self._times.run(pace.vital_s)),
