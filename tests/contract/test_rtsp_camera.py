@@ -38,6 +38,7 @@ def table(camera: SimCamera, **fields: Any) -> CameraTable:
 def take(stream: RtspStream | LibavStream, count: int) -> list[AccessUnit]:
     taken = []
     for unit in stream.units():
+        assert isinstance(unit, AccessUnit)
         taken.append(unit)
         if len(taken) == count:
             break

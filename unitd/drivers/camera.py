@@ -2,18 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from unitd.config import CameraTable
-from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError
+from unitd.drivers.camera_failures import CameraAwayError, MoreReorderError, NotUnderstoodError, PasswordRefusedError
 from unitd.drivers.camera_libav import LibavStream
 from unitd.drivers.camera_rtsp import RtspStream
 from unitd.errors import DeviceError
-from unitd.messages.media import AccessUnit, Profile, StreamInfo
+from unitd.messages.media import MediaUnit, Profile, StreamInfo
 
 Transport = Literal["tcp", "udp"]
 
@@ -22,6 +22,10 @@ SHORT_SESSION_S = 100.0
 
 SHORT_SESSIONS = 3
 STRIKES = 2
+PASSWORD_PAUSES_S = (0.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Before the next attempt with a password that was refused: once more at once (a camera that starts may refuse a right
+one), then slowly. Some makers lock a client out for half an hour after 5 to 7 attempts [vendors' knowledge]."""
+
 _UNKNOWN = (0, 1, 0, 1, 2, 3)
 _KNOWN = (0, 1, 0, 1, 0, 2, 0, 3)
 """Numbers of ways in the order of trying, and the same counted from the one that worked (exclusive or)."""
@@ -55,6 +59,8 @@ class WayFinder:
     strikes: list[int] = field(default_factory=lambda: [0] * 4)
     short: int = 0
     words: dict[int, str] = field(default_factory=dict)
+    reorder: int = 0
+    """How many pictures come before one that is shown earlier, as found out by our own client."""
 
     def __post_init__(self) -> None:
         first, other = self.transport, _OTHER[self.transport]
@@ -100,7 +106,16 @@ class CameraSession:
     def __init__(self, opener: "CameraOpener", finder: WayFinder, way: int, stream: RtspStream | LibavStream) -> None:
         self._opener, self._finder, self._way, self._stream = opener, finder, way, stream
         self.client = str(finder.ways[way])
-        self.info: StreamInfo = stream.info
+
+    @property
+    def info(self) -> StreamInfo:
+        """What the stream is; another one from the unit on that came with other parameters."""
+        return self._stream.info
+
+    def on_waiting(self, waiting: Callable[[str], bool]) -> None:
+        """Have `waiting` called twice a second while pictures but no keyframe come; when it returns False, `units`
+        gives up."""
+        self._stream.waiting = waiting
 
     @property
     def mended_times(self) -> int:
@@ -110,8 +125,11 @@ class CameraSession:
     def damaged_units(self) -> int:
         return self._stream.damaged_units
 
-    def units(self) -> Iterator[AccessUnit]:
-        """Access units from a keyframe on. Raises DeviceError when the stream stalls, ends or breaks."""
+    def units(self) -> Iterator[MediaUnit]:
+        """Access units from a keyframe on, and the camera's sound among them.
+
+        Raises DeviceError when the stream stalls, ends or breaks.
+        """
         units = self._stream.units()
         try:
             first = next(units)
@@ -130,24 +148,41 @@ class CameraSession:
         self._stream.close()
 
 
+@dataclass
+class _Refusals:
+    """How often in a row a camera refused the password, and until when it is not asked again."""
+
+    times: int = 0
+    not_before: float = 0.0
+    words: str = ""
+
+
 class CameraOpener:
-    """Remembers for each stream what works. Thread-safe."""
+    """Remembers for each stream what works, for each camera that it refuses the password. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._finders: dict[tuple[str, Profile], WayFinder] = {}
+        self._refusals: dict[str, _Refusals] = {}
 
     def open(self, camera: CameraTable, profile: Profile) -> CameraSession:
         """A session with the camera; blocks up to 9 s. Raises DeviceError, its words stable while nothing changes."""
         with self._lock:
             finder = self._finders.setdefault((camera.name, profile), WayFinder(camera.transport))
+            refusals = self._refusals.setdefault(camera.name, _Refusals())
+            if time.monotonic() < refusals.not_before:
+                raise PasswordRefusedError(refusals.words)
             number = finder.choose()
-        way = finder.ways[number]
-        driver = RtspStream if way.client == "own" else LibavStream
+        way, reorder = finder.ways[number], finder.reorder
+        table = msgspec.structs.replace(camera, transport=way.transport)
         try:
-            stream = driver(msgspec.structs.replace(camera, transport=way.transport), profile)
+            stream = RtspStream(table, profile, reorder) if way.client == "own" else LibavStream(table, profile)
+        except PasswordRefusedError as error:
+            raise self._refused(refusals, error) from None
         except DeviceError as error:
             raise self.note_failure(finder, number, error) from None
+        with self._lock:
+            refusals.times = 0
         return CameraSession(self, finder, number, stream)
 
     def note_failure(self, finder: WayFinder, way: int, error: DeviceError) -> DeviceError:
@@ -155,6 +190,9 @@ class CameraOpener:
         if isinstance(error, CameraAwayError):
             return error
         with self._lock:
+            if isinstance(error, MoreReorderError):
+                finder.reorder = error.reorder
+                return error
             finder.failed(way, str(error), hopeless=isinstance(error, NotUnderstoodError))
             return DeviceError(finder.told())
 
@@ -164,4 +202,14 @@ class CameraOpener:
 
     def note_end(self, finder: WayFinder, way: int, lasted_s: float, error: DeviceError) -> None:
         with self._lock:
+            if isinstance(error, MoreReorderError):
+                finder.reorder = error.reorder
+                return
             finder.ended(way, lasted_s, hopeless=isinstance(error, NotUnderstoodError))
+
+    def _refused(self, refusals: _Refusals, error: PasswordRefusedError) -> PasswordRefusedError:
+        with self._lock:
+            pause_s = PASSWORD_PAUSES_S[min(refusals.times, len(PASSWORD_PAUSES_S) - 1)]
+            refusals.times += 1
+            refusals.not_before, refusals.words = time.monotonic() + pause_s, str(error)
+        return error

@@ -9,3 +9,15 @@ class CameraAwayError(DeviceError):
 
 class NotUnderstoodError(DeviceError):
     """The stream is of a kind that this client will never understand; another may."""
+
+
+class PasswordRefusedError(DeviceError):
+    """The camera does not take the name and password, or wants some and has none: asking on may lock the unit out."""
+
+
+class MoreReorderError(DeviceError):
+    """Pictures come in another order than they are shown in; the same client understands that, told `reorder`."""
+
+    def __init__(self, words: str, reorder: int) -> None:
+        super().__init__(words)
+        self.reorder = reorder

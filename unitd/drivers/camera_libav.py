@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import av
 
 from unitd.config import CameraTable
-from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError
+from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError, PasswordRefusedError
 from unitd.errors import DeviceError
 from unitd.messages.media import CLOCK_RATE_HZ, AccessUnit, Profile, StreamInfo
 
@@ -45,6 +45,7 @@ class LibavStream:
 
     def __init__(self, camera: CameraTable, profile: Profile) -> None:
         """Open the stream; blocks up to a few seconds. Raises DeviceError, whose text names no credentials."""
+        self.waiting: Callable[[str], bool] = lambda _: True  # as our own client has; here NO_KEYFRAME_S is all
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:
             raise DeviceError(f"{camera.name} has no {profile} stream")
@@ -58,6 +59,8 @@ class LibavStream:
             self._container: Any = av.open(
                 _with_credentials(url, camera), options=options, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S)
             )
+        except av.error.HTTPUnauthorizedError:
+            raise PasswordRefusedError(f"{camera.name}: the camera refuses the password") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             away = isinstance(error, OSError) and error.errno in _AWAY
             kind = CameraAwayError if away else DeviceError

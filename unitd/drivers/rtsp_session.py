@@ -31,6 +31,10 @@ _REPORT = struct.pack(">BBHI", 0x80, 201, 1, 0x756E6974) + struct.pack(
 """An empty receiver report and our name (RFC 3550, 6.4.2 and 6.5)."""
 
 
+class RefusedError(RtspError):
+    """401: the name and password are wrong, or missing."""
+
+
 class NoConnectionError(RtspError):
     """The camera's port cannot be reached, or refuses."""
 
@@ -64,7 +68,7 @@ class RtspSession:
         self._connect(url)
 
     def describe(self) -> Video:
-        """The camera's H.264 stream. Raises UnsupportedStreamError when it has none."""
+        """The camera's H.264 or H.265 stream. Raises UnsupportedStreamError when it has none."""
         options = self._exchange("OPTIONS", self._url, {})
         if "GET_PARAMETER" in options.headers.get("public", "").upper():
             self._keep_alive_method = "GET_PARAMETER"
@@ -273,5 +277,7 @@ def plain(error: BaseException) -> str:
 def _demand(method: str, response: Message) -> None:
     if response.status in _REDIRECTS:
         raise UnsupportedStreamError(f"{method}: redirected")
+    if response.status == 401:
+        raise RefusedError(f"{method}: 401")
     if response.status != 200:
         raise RtspError(f"{method}: {response.status} {response.reason[:40]}")

@@ -1,4 +1,4 @@
-"""The H.264 stream in a camera's session description (RFC 4566, RFC 6184). Pure."""
+"""The pictures in a camera's session description (RFC 4566; H.264: RFC 6184, H.265: RFC 7798). Pure."""
 
 import base64
 import re
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from unitd.drivers.rtsp_wire import UnsupportedStreamError
 
-_SPS, _PPS = 7, 8
+_CODECS = {"H264": "h264", "H265": "hevc", "HEVC": "hevc"}
+_SPROPS = {
+    "h264": re.compile(r"(?i)sprop-parameter-sets\s*=\s*([^;\s]+)"),
+    "hevc": re.compile(r"(?i)sprop-[vsp]ps\s*=\s*([^;\s]+)"),
+}
 _ABSOLUTE = re.compile(r"(?i)rtspu?s?://")
 
 
@@ -18,10 +22,11 @@ class Video:
     payload_type: int
     parameter_sets: tuple[bytes, ...]
     session_control: str = ""
+    codec: str = "h264"
 
 
 def parse_sdp(text: str) -> Video:
-    """The first H.264 stream. Raises UnsupportedStreamError when there is none that our own client reads."""
+    """The first H.264 or H.265 stream. Raises UnsupportedStreamError when there is none that our own client reads."""
     head, *blocks = re.split(r"(?m)^\s*m=", text.replace("\r\n", "\n").replace("\r", "\n"))
     other = ""
     for block in blocks:
@@ -32,20 +37,23 @@ def parse_sdp(text: str) -> Video:
             mapped = re.match(r"(?i)rtpmap:\s*(\d{1,3})\s+([\w.-]+)(?:/(\d+))?", attribute, re.ASCII)
             if mapped is None:
                 continue
-            if mapped[2].upper() != "H264" or mapped[3] != "90000":
+            codec = _CODECS.get(mapped[2].upper(), "")
+            if not codec or mapped[3] != "90000":
                 other = mapped[2]
                 continue
             formats = " ".join(a for a in attributes if re.match(rf"(?i)fmtp:\s*{mapped[1]}\b", a))
-            if re.search(r"(?i)packetization-mode\s*=\s*[2-9]", formats):
-                raise UnsupportedStreamError("H.264 in interleaved mode")
-            sets = re.search(r"(?i)sprop-parameter-sets\s*=\s*([^;\s]+)", formats)
+            if re.search(r"(?i)(packetization-mode\s*=\s*[2-9]|sprop-max-don-diff\s*=\s*[1-9])", formats):
+                raise UnsupportedStreamError(f"{mapped[2]} in interleaved mode")
             return Video(
                 _control(attributes),
                 int(mapped[1]),
-                _parameter_sets(sets[1] if sets else ""),
+                _parameter_sets(formats, codec),
                 _control(_attributes(head)),
+                codec,
             )
-    raise UnsupportedStreamError(f"the video is {other[:20]}" if other else "no H.264 video in the description")
+    raise UnsupportedStreamError(
+        f"the video is {other[:20]}" if other else "no H.264 or H.265 video in the description"
+    )
 
 
 def resolve(base: str, control: str) -> str:
@@ -69,15 +77,19 @@ def _control(attributes: list[str]) -> str:
     return next((a[8:].strip() for a in attributes if a.lower().startswith("control:")), "")
 
 
-def _parameter_sets(text: str) -> tuple[bytes, ...]:
+def _parameter_sets(formats: str, codec: str) -> tuple[bytes, ...]:
     """The sets, without start codes and without the padding that some cameras leave out or put in."""
     found = []
-    for part in text.split(","):
+    for part in ",".join(_SPROPS[codec].findall(formats)).split(","):
         try:
             data = base64.b64decode(part.rstrip("=") + "=" * (-len(part.rstrip("=")) % 4), validate=True)
         except ValueError:
             continue
         unit = data.lstrip(b"\x00")[1:] if data[:3] == b"\x00\x00\x00" or data[:3] == b"\x00\x00\x01" else data
-        if unit and unit[0] & 0x1F in (_SPS, _PPS):
+        if unit and _is_set(unit[0], codec):
             found.append(unit)
     return tuple(found)
+
+
+def _is_set(head: int, codec: str) -> bool:
+    return head & 0x1F in (7, 8) if codec == "h264" else head >> 1 & 0x3F in (32, 33, 34)

@@ -7,7 +7,8 @@ from unittest.mock import patch
 
 from tests.fuzz.target import Target, registry
 from unitd.drivers.h264_sps import MAX_SIDE, picture_size
-from unitd.drivers.rtp_h264 import MAX_PARAMETER_SETS, MAX_UNIT_BYTES, Depacketizer, ReorderedError
+from unitd.drivers.rtp_clock import ReorderedError
+from unitd.drivers.rtp_h264 import MAX_PARAMETER_SETS, MAX_UNIT_BYTES, Depacketizer
 from unitd.drivers.rtp_udp import REORDER_PACKETS, UdpPair
 from unitd.drivers.rtsp_auth import authorization, parse_challenges
 from unitd.drivers.rtsp_session import RtspSession

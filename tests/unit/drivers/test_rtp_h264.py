@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.unit.drivers.rtp_samples import TYPE, packets, split
 from tests.unit.record.samples import HEIGHT, WIDTH, coded_second
 from unitd.drivers.h264_sps import picture_size
-from unitd.drivers.rtp_h264 import Depacketizer, ReorderedError
+from unitd.drivers.rtp_clock import ReorderedError
+from unitd.drivers.rtp_h264 import Depacketizer
 from unitd.drivers.rtsp_wire import RtspError
 from unitd.drivers.sdp import Video, parse_sdp
 from unitd.messages.media import AccessUnit
@@ -149,9 +150,9 @@ def test_several_picture_parameter_sets_are_kept_and_a_changed_one_replaces_its_
     depacketizer = Depacketizer(TYPE, [b"\x67\x42\x00\x1e\xff", b"\x68\xce", b"\x68\x4e"])
     depacketizer.push(rtp(b"\x68\xcf", 1, 1, False), 1)
     assert depacketizer.parameter_sets == [b"\x67\x42\x00\x1e\xff", b"\x68\xcf", b"\x68\x4e"]
-    assert depacketizer.sps_changes == 0
+    before = depacketizer.set_changes
     depacketizer.push(rtp(b"\x67\x42\x00\x1f\xff", 2, 1, False), 1)
-    assert depacketizer.sps_changes == 1
+    assert depacketizer.set_changes == before + 1
 
 
 def test_padding_and_header_extensions_are_taken_off() -> None:
