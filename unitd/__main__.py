@@ -52,10 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--changed", action="store_true", help="only what differs from the defaults")
     status = _command(commands, "status", "say in a few plain lines how the unit is", _status)
     status.add_argument("--json", action="store_true", help="everything, for a program")
-    export = _command(commands, "export", "write an incident's footage as one MP4", _export)
-    export.add_argument("--incident", metavar="ID", required=True, help="the incident's id, or its first characters")
-    export.add_argument("--camera", metavar="NAME", help="only this camera (default: the first one with footage)")
-    export.add_argument("--output", metavar="FILE.mp4", type=Path, required=True, help="where to write")
+    _export_options(commands)
     _broker_acl_options(commands)
     schema = _command(
         commands, "schema", "write the JSON Schemas and the AsyncAPI file of the control room API", _schema
@@ -65,6 +62,36 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--write", action="store_true", help="write them into docs/ of this checkout")
     where.add_argument("--check", action="store_true", help="exit 1 when those in docs/ of this checkout are stale")
     return parser
+
+
+def _export_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export = _command(commands, "export", "take evidence out: an incident, or a span of time, as a directory", _export)
+    export.description = (
+        "Makes an evidence directory: the original recording byte for byte, a film of each camera to look at, what was "
+        "said, the unit's own logs and signatures, and a README for whoever gets it. The recorder goes on meanwhile."
+    )
+    export.formatter_class = argparse.RawDescriptionHelpFormatter
+    export.epilog = """examples:
+  sudo unitd export --incident 1a2b3c4d --output /media/usb/export-1a2b3c4d
+  sudo unitd export --from 2026-11-22T14:00 --to 2026-11-22T14:10 --camera dome
+  sudo unitd export --incident 1a2b3c4d --output evidence.zip
+  unitd export --incident 1a2b3c4d --output film.mp4      one camera's film alone: no evidence
+
+Stopped half-way, the same command goes on. Until it is whole the directory is called NAME.part.
+Exit status: 0 made (the last line says whether the unit sealed it), 1 not made, 2 bad configuration.
+`unitd locks` lists the incidents; `unitd verify DIR` checks what was made; docs/evidence.md explains all of it."""
+    what = export.add_mutually_exclusive_group(required=True)
+    what.add_argument("--incident", metavar="ID", default="", help="the incident's id, or its first characters")
+    time = "date and time, 2026-11-22T14:05:00: local time at the site, or with Z (UTC) or an offset (+01:00)"
+    what.add_argument("--from", metavar="TIME", dest="begin", default="", help=f"instead: from this {time}")
+    export.add_argument("--to", metavar="TIME", dest="end", default="", help="to this one, likewise")
+    cameras = "only this camera; repeat it for several (default: all; the voices of the call always go along)"
+    export.add_argument("--camera", metavar="NAME", action="append", default=[], help=cameras)
+    output = "where: a directory to be made, or FILE.zip (default: export-<first 8 of the id> here)"
+    export.add_argument("--output", metavar="DIR|FILE.zip", type=Path, help=output)
+    export.add_argument("--by", metavar="NAME", help="who asks, for the unit's log (default: your login name)")
+    now = "do not wait (15 s at most) for the file that is being written to end; take what is there of it"
+    export.add_argument("--now", action="store_true", help=now)
 
 
 def _broker_acl_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -138,9 +165,21 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from unitd.tools.export import export
+    from unitd.evidence.gather import Order
+    from unitd.tools.export import run, who_asks
 
-    return export(load(arguments.config), arguments.incident, arguments.camera, arguments.output)
+    if bool(arguments.begin) != bool(arguments.end):
+        print("unitd: --from and --to belong together", file=sys.stderr)
+        return BAD_CONFIG_STATUS
+    order = Order(
+        incident=arguments.incident,
+        begin=arguments.begin,
+        end=arguments.end,
+        cameras=tuple(dict.fromkeys(arguments.camera)),
+        by=who_asks() if arguments.by is None else arguments.by,
+        wait=not arguments.now,
+    )
+    return run(load(arguments.config), order, arguments.output)
 
 
 def _broker_acl(arguments: argparse.Namespace) -> int:

@@ -215,9 +215,7 @@ def _track_fragment(
     return found
 
 
-def _run(
-    moof: bytes, at: int, track: Track, defaults: tuple[int, int, int], base: int
-) -> tuple[list[Sample], int]:
+def _run(moof: bytes, at: int, track: Track, defaults: tuple[int, int, int], base: int) -> tuple[list[Sample], int]:
     """The samples of one `trun`, and where the data of the next one begins if that does not say."""
     version = moof[at]
     has, count = struct.unpack_from(">II", moof, at)

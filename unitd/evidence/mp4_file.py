@@ -6,7 +6,7 @@ The samples are copied from other files, never held in memory, never changed. Bo
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,7 +168,7 @@ def _trak(number: int, track: OutTrack, offsets: dict[int, int], wide: bool, cre
 
 
 def _stbl(track: OutTrack, samples: list[Placed], offsets: dict[int, int], wide: bool) -> bytes:
-    durations = [after.dts - before.dts for before, after in zip(samples, samples[1:], strict=False)] + [track.last]
+    durations = [after.dts - before.dts for before, after in pairwise(samples)] + [track.last]
     boxes = [
         _full(b"stsd", 0, 0, struct.pack(">I", 1), track.entry),
         _full(b"stts", 0, 0, *_counted(durations, ">II")),

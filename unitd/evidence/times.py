@@ -59,8 +59,8 @@ def parse_time(text: str, zone: str) -> tuple[int, bool]:
         at = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise StoreError(
-            f"{text!r} is no date and time; write 2026-11-22T14:05:00 (the site's own time, {zone}), or with Z for UTC, "
-            "or with an offset such as +01:00"
+            f"{text!r} is no date and time; write 2026-11-22T14:05:00 (the site's own time, {zone}), or with Z for "
+            "UTC, or with an offset such as +01:00"
         ) from None
     local = at.tzinfo is None
     if local:

@@ -12,11 +12,13 @@ from tests.unit.record.samples import FPS, INFO, units
 from tests.unit.record.test_muxer import pictures
 from unitd.config import CameraTable, Config, PathsTable
 from unitd.errors import StoreError
+from unitd.evidence.clip import gather, write_clip
+from unitd.evidence.gather import Order
 from unitd.record.muxer import FragmentMuxer
 from unitd.store.chain import Chain
 from unitd.store.clock_truth import CHAIN_NAME
 from unitd.store.segment import SegmentHeader, header_box
-from unitd.tools.export import export, gather, write_clip
+from unitd.tools.export import run
 
 SECOND_NS = 1_000_000_000
 
@@ -60,7 +62,7 @@ class Rig:
         (self.base / "state" / "locks" / "abc-1.json").write_text(json.dumps(lock))
 
     def export(self) -> int:
-        return export(self.config, "abc", None, self.clip)
+        return run(self.config, Order(incident="abc"), self.clip)
 
     def times(self) -> list[float]:
         command = ["ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0", str(self.clip)]
@@ -161,7 +163,7 @@ def test_errors_are_one_line_and_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no footage of incident abc-1 from any camera"):
         rig.export()
     with pytest.raises(StoreError, match="no camera 'door'; known: panel, dome"):
-        export(rig.config, "abc", "door", rig.clip)
+        run(rig.config, Order(incident="abc", cameras=("door",)), rig.clip)
     rig.lock(100.0)
     lock, camera, footage, unreadable = gather(rig.config, "abc", None)
     nowhere = tmp_path / "no" / "such" / "clip.mp4"
