@@ -112,6 +112,15 @@ class CameraSession:
         """What the stream is; another one from the unit on that came with other parameters."""
         return self._stream.info
 
+    @property
+    def hearing(self) -> bool:
+        """Whether the camera's sound is wanted; without it its packets are dropped before any work."""
+        return self._stream.hearing
+
+    @hearing.setter
+    def hearing(self, wanted: bool) -> None:
+        self._stream.hearing = wanted
+
     def on_waiting(self, waiting: Callable[[str], bool]) -> None:
         """Have `waiting` called twice a second while pictures but no keyframe come; when it returns False, `units`
         gives up."""

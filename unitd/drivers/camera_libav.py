@@ -46,6 +46,7 @@ class LibavStream:
     def __init__(self, camera: CameraTable, profile: Profile) -> None:
         """Open the stream; blocks up to a few seconds. Raises DeviceError, whose text names no credentials."""
         self.waiting: Callable[[str], bool] = lambda _: True  # as our own client has; here NO_KEYFRAME_S is all
+        self.hearing = False  # no sound by this client
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:
             raise DeviceError(f"{camera.name} has no {profile} stream")

@@ -52,6 +52,7 @@ class RtspStream:
         self._session: RtspSession | None = None
         self._udp: UdpPair | None = None
         self._units: list[AccessUnit] = []
+        self.hearing = False
         self.waiting: Callable[[str], bool] = lambda _: True
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:

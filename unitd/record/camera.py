@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from unitd.config import CameraTable
 from unitd.errors import DeviceError
-from unitd.messages.media import MediaUnit, Profile, StreamInfo
+from unitd.messages.media import AccessUnit, MediaUnit, Profile, StreamInfo
 from unitd.record.backlog import SessionUnit
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import VitalServiceLostError
@@ -28,8 +28,14 @@ State = Literal["opening", "streaming", "stalled", "lost", "idle"]
 class Source(Protocol):
     """One session with a camera, as unitd/drivers/camera.py opens it; blocking, one thread."""
 
-    info: StreamInfo
     client: str
+    hearing: bool
+    """Whether the camera's sound is wanted; without it its packets are dropped before any work. May change any time."""
+
+    @property
+    def info(self) -> StreamInfo:
+        """What the stream is; another one from the unit on that came with other parameters."""
+        ...
 
     @property
     def mended_times(self) -> int:
@@ -43,6 +49,10 @@ class Source(Protocol):
 
     def units(self) -> Iterator[MediaUnit]:
         """Access units from a keyframe on, sound among them, until DeviceError."""
+        ...
+
+    def on_waiting(self, waiting: Callable[[str], bool]) -> None:
+        """Have `waiting` called twice a second, with words, while pictures but no keyframe come; False gives up."""
         ...
 
     def close(self) -> None: ...
@@ -89,6 +99,8 @@ class CameraStream:
         self._threads: list[threading.Thread] = []
         self._since = time.monotonic()
         self.running = False
+        self.hearing = False
+        """Whether the camera's sound is wanted; set by the loop."""
 
     def start(self) -> None:
         if self.running:
@@ -165,14 +177,23 @@ class CameraStream:
         self.reading.error = error
         self.reading.session = None
 
+    def _waits(self, generation: int, words: str) -> bool:
+        if generation == self._generation and words != self.reading.error:
+            self._lost(words)
+        return self._current(generation)
+
     def _session(self, generation: int) -> None:
         source = self._open_source(self.camera, self.profile)
+        source.on_waiting(lambda words: self._waits(generation, words))
+        source.hearing = self.hearing
         try:
-            session = time.monotonic_ns()
-            info = source.info
+            session, info = 0, None
             for unit in source.units():
                 if not self._current(generation):
                     return
+                source.hearing = self.hearing
+                if source.info is not info:  # at first, and when the camera changed its parameters: a session anew
+                    session, info = time.monotonic_ns(), source.info
                 reading = self.reading
                 if reading.session != session:
                     reading.sessions += 1
@@ -187,7 +208,8 @@ class CameraStream:
                     )
                 reading.units += 1
                 reading.bytes += len(unit.data)
-                reading.last_unit = time.monotonic()
+                if isinstance(unit, AccessUnit):
+                    reading.last_unit = time.monotonic()
                 item = SessionUnit(session, info, unit)
                 for sink in self._sinks:
                     sink(item)

@@ -42,11 +42,15 @@ class Script:
 class Session:
     info = INFO
     client = "own/tcp"
+    hearing = False
     mended_times = 0
     damaged_units = 0
 
     def __init__(self, script: Script, step: Callable[[], Iterator[AccessUnit]]) -> None:
         self._script, self.units = script, step
+
+    def on_waiting(self, waiting: Callable[[str], bool]) -> None:
+        pass
 
     def close(self) -> None:
         self._script.closed += 1
