@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", "say in a few plain lines how the unit is", _status)
     status.add_argument("--json", action="store_true", help="everything, for a program")
     _export_options(commands)
+    _verify_options(commands)
     _broker_acl_options(commands)
     schema = _command(
         commands, "schema", "write the JSON Schemas and the AsyncAPI file of the control room API", _schema
@@ -92,6 +93,17 @@ Exit status: 0 made (the last line says whether the unit sealed it), 1 not made,
     export.add_argument("--by", metavar="NAME", help="who asks, for the unit's log (default: your login name)")
     now = "do not wait (15 s at most) for the file that is being written to end; take what is there of it"
     export.add_argument("--now", action="store_true", help=now)
+
+
+def _verify_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    what = "say what an exported evidence directory proves"
+    exits = "exit 0 proven, 1 tampered, 2 it cannot be checked, 3 origin or completeness not proven"
+    verify = commands.add_parser("verify", help=what, description=f"{what[0].upper()}{what[1:]}: {exits}.")
+    verify.set_defaults(run=_verify)
+    verify.add_argument("path", metavar="DIR|FILE.zip", type=Path, help="what `unitd export` made")
+    verify.add_argument("--trust", metavar="CA.pem", type=Path, help="the authority that signs units' certificates")
+    verify.add_argument("--heads", metavar="FILE", type=Path, help="the heads that the control room kept, JSON lines")
+    verify.add_argument("--json", action="store_true", help="everything that was found, for a program")
 
 
 def _broker_acl_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -180,6 +192,12 @@ def _export(arguments: argparse.Namespace) -> int:
         wait=not arguments.now,
     )
     return run(load(arguments.config), order, arguments.output)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from unitd.tools.verify import run
+
+    return run(arguments.path, arguments.trust, arguments.heads, arguments.json)
 
 
 def _broker_acl(arguments: argparse.Namespace) -> int:
