@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from unitd.config import BrokerTable
 from unitd.core.button import Felt, PressJudge
 from unitd.core.core import Core
 from unitd.core.latch import Latch
-from unitd.core.machine import Pace
+from unitd.core.machine import Answer, Pace
 from unitd.core.panel import Panel
 from unitd.ports import Uplink, UplinkHandlers, Will
 from unitd.runtime.clock import SystemClock
@@ -118,6 +119,27 @@ class SimWatch:
             self._again()
 
 
+class SimSigner:
+    """The child that signs: takes its time, sometimes dies. What it signs depends on nothing but the bytes."""
+
+    def __init__(self, life: "Life") -> None:
+        self._life = life
+
+    async def make(self) -> Answer:
+        await self._work()
+        return Answer(b"", "missing")
+
+    async def sign(self, body: bytes) -> Answer:
+        await self._work()
+        return Answer(hashlib.sha512(body).digest(), "missing")
+
+    async def _work(self) -> None:
+        chance = self._life.day.chance
+        await asyncio.sleep(chance.uniform(0.1, 2.0))
+        if chance.random() < 0.05:
+            raise OSError("the process that signs: killed")
+
+
 class SimMachine:
     """`unitd.core.machine.Machine` of one life of core."""
 
@@ -126,6 +148,8 @@ class SimMachine:
         self.clock = SystemClock(Path(SYNCHRONIZED))
         self.boot_id = life.day.pole.boot_id
         self.disk = life.disk
+
+        self.signer = SimSigner(life)
 
     @property
     def pace(self) -> Pace:

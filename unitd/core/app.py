@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from unitd.core.core import Core
     from unitd.core.disk_thread import DiskThread
+    from unitd.core.machine import Signer
     from unitd.runtime.logs import Logger
 
 
@@ -80,6 +81,12 @@ class RealMachine:
         from unitd.core.disk_thread import DiskThread
 
         return DiskThread()
+
+    @cached_property
+    def signer(self) -> "Signer":
+        from unitd.core.signing import ChildSigner
+
+        return ChildSigner(self._config)
 
     def arm_early(self) -> Early:
         """Watch the button before the rest of core is loaded. What cannot be had is asked for again by `watch`, and

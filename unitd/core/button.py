@@ -36,6 +36,11 @@ class Gap(NamedTuple):
     restarts: int
 
 
+def gap_facts(gap: Gap | None) -> dict[str, str | int | float | bool | None]:
+    """What core itself tells of the button's watch in this boot. Pure."""
+    return {"restarts": gap.restarts if gap else 0, "blind_ms": gap.blind_ns // 1_000_000 if gap else 0}
+
+
 class Felt(NamedTuple):
     """An accepted press with the instants of its way through the GPIO thread (CLOCK_MONOTONIC ns)."""
 

@@ -68,7 +68,9 @@ class ClockDesk:
         log: Logger,
         tell: Tell,
         not_before: Callable[[int], None] = lambda _utc_s: None,
+        chain: Chain | None = None,
     ) -> None:
+        """`chain` is core's, where others write into it as well."""
         self._state_dir = state_dir
         self.boot, self._boot_id, self._session = boot, boot_id, session
         self._clock = clock
@@ -76,7 +78,7 @@ class ClockDesk:
         self._log = log
         self._tell = tell
         self._not_before = not_before
-        self._chain = Chain(state_dir / CHAIN_NAME, HUNG_APPEND_S)
+        self._chain = chain or Chain(state_dir / CHAIN_NAME, HUNG_APPEND_S)
         self._timeline: model.Timeline | None = None
         self._truths: dict[int, int] = {}
         self._recent: dict[str, _Recent] = {}

@@ -23,6 +23,8 @@ STATE_SETTLE_S = 0.3
 """Changes of the state that come together are told together."""
 FACTS_PERIOD_S = 900.0
 """Facts alone (signal, frame rate) change all the time: told this often, to keep an idle unit within 1 MB a day."""
+HEAD_PERIOD_NS = 3_600_000_000_000
+"""A heartbeat that bears the newest checkpoint's hash: one an hour, 80 bytes each."""
 STATE_PACE = Pace(burst=6, every_ns=20_000_000_000)
 """Changes that no operator waits for (faults that come and go): a flapping part must not fill the link."""
 EVENT_PACE = Pace(burst=60, every_ns=2_000_000_000)
@@ -48,7 +50,9 @@ class ControlRoomDesk:
         broker_connected: Callable[[], None],
         hub_heard: Callable[[], None],
         make_uplink: MakeUplink,
+        head: Callable[[], str] = str,
     ) -> None:
+        """`head()` is the hash of the newest checkpoint, "" without one."""
         self._unit = config.unit.id
         self.session = session
         self._clock = clock
@@ -59,6 +63,7 @@ class ControlRoomDesk:
         self._alarm_acked = alarm_acked
         self._broker_connected = broker_connected
         self._hub_heard = hub_heard
+        self._head, self._head_due_ns = head, 0
         self._rooms = rooms_of(config.control_rooms)
         self._beat_s = config.heartbeat.period_s
         self._events: deque[wire.Event] = deque(maxlen=EVENTS_KEPT)
@@ -220,8 +225,11 @@ class ControlRoomDesk:
     async def _beat(self) -> None:
         while True:
             stamp = self._clock.stamp()
+            head = self._head() if stamp.mono_ns >= self._head_due_ns else ""
+            if head:
+                self._head_due_ns = stamp.mono_ns + HEAD_PERIOD_NS
             beat = wire.Beat(
-                session=self.session, seq=self._seq, uptime_ms=stamp.mono_ns // 1_000_000, clock=stamp.clock
+                session=self.session, seq=self._seq, uptime_ms=stamp.mono_ns // 1_000_000, clock=stamp.clock, head=head
             )
             self._seq += 1
             for link in self.uplinks:

@@ -9,12 +9,14 @@ import msgspec
 
 from unitd.config import Config
 from unitd.core.alarm import AlarmDesk
-from unitd.core.button import Felt
+from unitd.core.button import Felt, gap_facts
 from unitd.core.clock_desk import ClockDesk
 from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.duty import DutyDesk
+from unitd.core.evidence_desk import EvidenceDesk
 from unitd.core.health import HealthDesk
+from unitd.core.incident_events import tell_asked, tell_stage
 from unitd.core.latch import Latch, Latched
 from unitd.core.locks import LockDesk
 from unitd.core.machine import Early, Machine, Watch
@@ -23,13 +25,14 @@ from unitd.core.recover import Recovered, merged, recover
 from unitd.core.settings import settings_of
 from unitd.core.snapshot import Snapshot
 from unitd.core.stills import StillDesk
+from unitd.core.tool_desk import ToolDesk
 from unitd.core.unit import Unit
 from unitd.core.wishes import Wishes
 from unitd.core.workers import WorkerDesk
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
 from unitd.model import events as ev
-from unitd.model.incident import Incident, Origin
+from unitd.model.incident import Origin
 from unitd.model.outputs import Outputs
 from unitd.prompts import warning_names
 from unitd.runtime import logs
@@ -182,35 +185,43 @@ class Core:
             self._log, unit.apply,
         )  # fmt: skip
         self._stills = StillDesk(c.unit.id, self._clock, self._log, lambda: self._alarms.taken)
+        self._evidence = EvidenceDesk(
+            c, self._machine, self._log, session, lambda: unit.state, unit.apply,
+            lambda: self._workers.facts().get("record", {}), lambda *a, **k: self._control_room.event(*a, **k),
+            lambda: any(each.connected for each in self._control_room.uplinks),
+        )  # fmt: skip
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
             lambda name: name in warning_names(), self._mint_test, has_dome=c.dome is not None,
+            judged=self._evidence.judged, lock_objection=self._evidence.releases.objection,
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
-            self._acked, self._alarms.broker_connected, self._alarms.hub_heard,
-            self._machine.uplink,
+            self._acked, self._broker_connected, self._alarms.hub_heard,
+            self._machine.uplink, lambda: self._evidence.checkpoints.head,
         )  # fmt: skip
         self._alarms.send_on(self._control_room.uplinks)
         self._stills.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries], recovered.durable)
         self._workers = WorkerDesk(
             self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
+            ToolDesk(self._evidence, lambda: unit.state, unit.apply, self._log).answer,
         )  # fmt: skip
         self._times = ClockDesk(
             self._state_dir, recovered.boot, self._machine.boot_id, session, self._clock, self._disk, self._log,
-            self._control_room.event, self._not_before,
+            self._control_room.event, self._not_before, self._evidence.file,
         )  # fmt: skip
         self._alarms.correct_with(self._times.corrected)
         self._duty = DutyDesk(c, self._clock, lambda: self._times.truth_us, lambda: unit.state, unit.apply, self._log)
         self._locks = LockDesk(
-            self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each))
-        )
+            self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each)),
+            self._evidence.lock_written,
+        )  # fmt: skip
         self._health = HealthDesk(
             c, site, session, self._clock, unit, self._panel, self._alarms, self._control_room, self._workers,
             lambda: self._snapshot.disk_failed or self._locks.failed, lambda: self._disk.hung,
             lambda: self._button_error, lambda: self._latch.refused,
-            recovered.quarantined, self._facts,
+            recovered.quarantined, self._facts, self._evidence.faults,
         )  # fmt: skip
         unit.first_with(self._alarms.send)  # the first light burns already: the alarm goes before the other lamps
         unit.reconcile_with(
@@ -221,9 +232,11 @@ class Core:
             lambda levels: self._control_room.state_changed(),
             self._test_when_due,
             lambda levels: self._times.note(unit.state),
+            self._evidence.reconcile,
         )
-        unit.on_stage(self._stage)
-        unit.on_asked(self._asked)
+        unit.on_stage(lambda each: tell_stage(self._control_room.event, each))
+        unit.on_stage(self._evidence.stage)
+        unit.on_asked(lambda each: tell_asked(self._control_room.event, each))
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)
         unit.restore(recovered.state, recovered.presses)
@@ -232,6 +245,7 @@ class Core:
         # not the predecessor's word: the contact may have come free while nobody watched
         watch = self._watch
         unit.apply(ev.ButtonState(watch is not None, watch is not None and watch.stuck, watch.fault if watch else ""))
+        self._evidence.began()
         self._ready = True
         self._latch.on_set = lambda latched: self._from_thread(self._rehearse, latched)
         self._restarted()
@@ -249,13 +263,8 @@ class Core:
             self._control_room.event("core_restarted", data=data)
 
     def _facts(self) -> dict[str, str | int | float | bool | None]:
-        """What core itself knows of the button's watch in this boot."""
         gap = self._watch.gap if self._watch is not None else None
-        return {
-            "restarts": gap.restarts if gap else 0,
-            "blind_ms": gap.blind_ns // 1_000_000 if gap else 0,
-            **self._latch.counts(),
-        }
+        return {**gap_facts(gap), **self._latch.counts(), **self._evidence.facts()}
 
     async def _late(self, recovered: Recovered) -> None:
         """A disk that was not ready at the start tells what it holds when it is: incidents and alarms of before."""
@@ -291,20 +300,9 @@ class Core:
         if self.unit.outputs().test_due:
             self.unit.apply(self._mint_test("periodic"))
 
-    def _stage(self, incident: Incident) -> None:
-        by = {
-            "accepted": incident.accepted_by, "answered": incident.answered_by,
-            "closing": incident.closed_by, "closed": incident.closed_by,
-        }.get(incident.stage)  # fmt: skip
-        self._control_room.event(
-            f"incident_{incident.stage}",
-            incident_id=incident.incident_id,
-            data={"kind": incident.kind, "by": by, "outcome": incident.outcome, "presses": incident.count},
-        )
-
-    def _asked(self, incident: Incident) -> None:
-        data = {"room": incident.asked[-1], "asked": ", ".join(incident.asked), "stage": incident.stage}
-        self._control_room.event("incident_asked", incident_id=incident.incident_id, data=data)
+    def _broker_connected(self) -> None:
+        self._alarms.broker_connected()
+        self._evidence.checkpoints.tell()
 
     def _acked(self, broker: str, token: str, at_ns: int) -> None:
         """A broker has taken an alarm or a still."""
@@ -358,6 +356,7 @@ class Core:
             Service("alarms", self._alarms.run, vital=True),
             Service("workers", self._workers.run),
             Service("stills", self._stills.run),
+            *self._evidence.services(),
             Service("locks", self._locks.run),
             Service("duty", lambda: self._duty.run(4 * pace.look_s)),
             Service("clock", lambda: self._times.run(pace.vital_s)),
@@ -388,6 +387,7 @@ class Core:
             )
         await asyncio.sleep(0.05)  # paho's thread takes the goodbye from its socket pair
         await self._times.close()
+        await self._evidence.close()
         work.cancel()
         stopping.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):

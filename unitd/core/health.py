@@ -42,6 +42,7 @@ class HealthDesk:
         latch_refused: Callable[[], bool],
         quarantined: list[str],
         facts: Callable[[], dict[str, str | int | float | bool | None]] = dict,
+        evidence_faults: Callable[[], list[wire.FaultReport]] = list,
     ) -> None:
         self._config = config
         self._site = site
@@ -59,6 +60,7 @@ class HealthDesk:
         self._started_ns = clock.mono_ns()
         self._quarantined = quarantined
         self._facts = facts
+        self._evidence_faults = evidence_faults
 
     def faults(self, clock: wire.ClockQuality) -> tuple[wire.FaultReport, ...]:
         """Everything wrong now, core's own first; `clock` is what the wall clock is good for now."""
@@ -88,6 +90,7 @@ class HealthDesk:
             found.append(report(code="clock_unknown", text="the clock is not synchronised; times are provisional"))
         if self._config.brokers and self._silent():
             found.append(report(code="control_room_silent", text="the control room has not been heard for too long"))
+        found += self._evidence_faults()
         found += self._control_room.faults()
         found += [report(code=each.code, subject=each.subject, text=each.text) for each in self._workers.faults()]
         return tuple(found)

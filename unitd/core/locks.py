@@ -20,8 +20,15 @@ class LockDesk:
     no other lock. `failed`: something was refused in the last pass."""
 
     def __init__(
-        self, directory: Path, disk_thread: DiskWorker, log: Logger, on_complete: Callable[[str], None]
+        self,
+        directory: Path,
+        disk_thread: DiskWorker,
+        log: Logger,
+        on_complete: Callable[[str], None],
+        on_written: Callable[[Lock], None] = lambda _lock: None,
     ) -> None:
+        """`on_written` hears of each lock that is on the disk now, `on_complete` of those that will not change."""
+        self._on_written = on_written
         self._on_complete = on_complete
         self._directory = directory
         self._disk = disk_thread
@@ -51,6 +58,7 @@ class LockDesk:
                 try:
                     await self._disk.run(lambda path=path, data=data: self._write(path, data))  # type: ignore[misc]
                     self._written[lock.incident_id] = lock
+                    self._on_written(lock)
                     if lock.to_mono_ns is not None:
                         self._on_complete(lock.incident_id)
                 except OSError as error:

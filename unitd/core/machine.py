@@ -72,6 +72,26 @@ class DiskWorker(Protocol):
         ...
 
 
+class Answer(NamedTuple):
+    """`certificate`: `fits` the key, `missing`, of `another` key, or `unreadable`. `signature` is empty if none was
+    asked for, else 64 bytes."""
+
+    signature: bytes
+    certificate: str
+
+
+class Signer(Protocol):
+    """Who has the unit's evidence key. One call at a time; each raises OSError, 10 s from now at the latest."""
+
+    async def make(self) -> Answer:
+        """See to it that there are a key and a request for its certificate."""
+        ...
+
+    async def sign(self, body: bytes) -> Answer:
+        """Sign exactly `body`, which is UTF-8."""
+        ...
+
+
 class Machine(Protocol):
     """Everything outside core's own process memory. Belongs to the loop unless a method says otherwise."""
 
@@ -88,6 +108,9 @@ class Machine(Protocol):
 
     @property
     def pace(self) -> Pace: ...
+
+    @property
+    def signer(self) -> Signer: ...
 
     def check_pins(self) -> None:
         """Raises when the board's pins cannot be reached at all; may block for seconds."""

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from unitd.errors import UNREADABLE
 from unitd.messages import workers as wire
 from unitd.model.outputs import Outputs
 from unitd.runtime.logs import Logger
@@ -43,6 +44,7 @@ class WorkerDesk:
         log: Logger,
         on_event: Callable[[wire.Worker, wire.Event], None],
         status: Callable[[], wire.Status],
+        tool: Callable[[wire.ToolRequest], Awaitable[wire.ToolReply]] | None = None,
     ) -> None:
         self._path = run_dir / "core.sock"
         self.session = session
@@ -50,6 +52,7 @@ class WorkerDesk:
         self._log = log
         self._on_event = on_event
         self._status = status
+        self._tool = tool
         self._desired = wire.Desired(session=session, number=0)
         self._line = b""
         self._seen: dict[wire.Worker, _Seen] = {name: _Seen() for name in WORKERS}
@@ -126,6 +129,20 @@ class WorkerDesk:
             self._writers.discard(writer)
             writer.close()
 
+    async def _serve_tool(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request of a program that somebody runs on the unit, one reply."""
+        async with asyncio.timeout(CONVERSE_S):
+            line = await reader.readline()
+        try:
+            request = msgspec.json.decode(line, type=wire.ToolRequest)
+        except (msgspec.MsgspecError, *UNREADABLE) as error:
+            reply = wire.ToolReply(error=f"the request cannot be read: {error}"[:500])
+        else:
+            reply = await self._tool(request) if self._tool is not None else wire.ToolReply(error="not served here")
+        writer.write(msgspec.json.encode(reply) + b"\n")
+        async with asyncio.timeout(CONVERSE_S):
+            await writer.drain()
+
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(CONVERSE_S):
             hello = msgspec.json.decode(await reader.readline(), type=wire.FromWorker)
@@ -137,7 +154,8 @@ class WorkerDesk:
                 await writer.drain()
             return
         if hello.who == "tool":
-            raise ValueError("tools are not served yet")
+            await self._serve_tool(reader, writer)
+            return
         name: wire.Worker = hello.who
         seen = self._seen[name]
         if seen.writer is not None:

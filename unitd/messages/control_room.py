@@ -143,13 +143,14 @@ class Event(Wire, frozen=True, kw_only=True):
     data: Annotated[dict[str, Fact], _says("depends on the name")] = {}
 
 
-class Beat(Wire, frozen=True, kw_only=True):
+class Beat(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """`up/beat`, QoS 0, every 30 s: the unit is alive; `seq` counts within a session."""
 
     session: Session
     seq: Annotated[int, _says("rises by one; a gap is a lost heartbeat")]
     uptime_ms: UptimeMs
     clock: ClockQuality
+    head: Annotated[str, _says("once an hour: SHA-256 of the newest checkpoint's body; else absent")] = ""
 
 
 class Still(Wire, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ import msgspec
 MAX_LINE_BYTES = 256 * 1024
 
 Worker = Literal["field", "record", "call", "sense"]
+Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
 
 
 class Wire(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -202,6 +203,15 @@ class ReleaseLock(Wire, frozen=True, kw_only=True, tag="release_lock"):
     reason: str
 
 
+class CloseIncident(Wire, frozen=True, kw_only=True, tag="close_incident"):
+    """End an incident at the unit itself: where no control room is configured, or none can be reached."""
+
+    incident_id: str
+    by: str
+    outcome: Outcome
+    note: str = ""
+
+
 class ToolReply(Wire, frozen=True, kw_only=True, tag="tool_reply"):
     """`error` is empty when it was done. Of a sealed export: the line in core's chain (`core_n`), the checkpoint's
     number and bytes, and its signature in base64 (empty when there is no key to sign with)."""
@@ -213,7 +223,7 @@ class ToolReply(Wire, frozen=True, kw_only=True, tag="tool_reply"):
     signature: str = ""
 
 
-ToolRequest = SealExport | ReleaseLock
+ToolRequest = SealExport | ReleaseLock | CloseIncident
 
 FromCore = Desired | Status | ToolReply
 FromWorker = Hello | Health | Event
