@@ -65,9 +65,10 @@ class Faults:
             ),
             "link": _Fault(
                 "4G link",
-                {"cut": "cut", "slow": "slow"},
+                {"cut": "cut", "slow": "slow", "no_stream": "no stream gets through"},
                 "Cut: nothing passes and nobody is told; a press waits on disk and goes out when the link is back. "
-                "Slow (400 kbit/s, 80 ms, 1 % loss): the picture steps down, the voice stays.",
+                "Slow (400 kbit/s, 80 ms, 1 % loss): the picture steps down, the voice stays. No stream (64 kbit/s, "
+                "media blocked): the alarm comes, and a still from each camera.",
                 self._link,
             ),
             "modem": _Fault(
@@ -181,6 +182,8 @@ class Faults:
             link.cut()
         elif value == "slow":
             link.slow()
+        elif value == "no_stream":
+            link.without_streams()
         else:
             link.restore()
 

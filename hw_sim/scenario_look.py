@@ -87,6 +87,8 @@ def seen_instead(view: View, expected: Any) -> str:
         case words.Picture() if view.operator is not None and view.operator.peer is not None:
             peer = view.operator.peer
             return f"{peer.frames} pictures in all, {peer.offers} offers, connected {peer.connected}"
+        case words.StillSeen() if view.operator is not None:
+            return f"stills: {[len(each) for each in view.operator.stills.values()]}"
         case words.EventSeen() if view.operator is not None:
             return f"events: {[name for _, name, _ in view.operator.events[-12:]]}"
         case words.Sms() if bench.modem is not None:
@@ -281,6 +283,14 @@ async def _event(view: View, expected: words.EventSeen, since_ns: int) -> int | 
     return next((at for at, name, _ in view.operator.events if name == expected.name and at >= since_ns), None)
 
 
+async def _still(view: View, expected: words.StillSeen, since_ns: int) -> int | None:
+    incident = view.newest_id()
+    if view.operator is None or incident is None:
+        return None
+    came = sorted(at for at in view.operator.stills.get(incident, {}).values() if at >= since_ns)
+    return came[expected.count - 1] if len(came) >= expected.count else None
+
+
 def decoded_seconds(file: str) -> float:
     """Seconds of video that really decode; 0 for what is no video. Blocks; for a thread."""
     import av
@@ -314,5 +324,6 @@ _LOOKS: dict[type[Any], Callable[[View, Any, int], Awaitable[int | None]]] = {
     words.Dome: _dome,
     words.Footage: _footage,
     words.Clip: _clip,
+    words.StillSeen: _still,
     words.EventSeen: _event,
 }

@@ -24,8 +24,8 @@ class OperatorError(RuntimeError):
 class ScenarioOperator:
     """One operator at one console. `state` is the console's last picture; `peer` sees and hears (when `media`).
 
-    `stages[incident][stage]`, `clips[incident]` and `received[incident]` (its alarm is in the book) hold when this
-    console first showed each (CLOCK_MONOTONIC ns); `events` what the unit reported, with the same time.
+    `stages[incident][stage]`, `clips[incident]`, `stills[incident][url]` and `received[incident]` (its alarm is in the
+    book) hold when this console first showed each (CLOCK_MONOTONIC ns); `events` what the unit reported, likewise.
     """
 
     def __init__(self, room: ControlRoom, unit: str, *, media: bool) -> None:
@@ -36,6 +36,7 @@ class ScenarioOperator:
         self.stages: dict[str, dict[str, int]] = {}
         self.clips: dict[str, int] = {}
         self.presses: dict[str, tuple[int, int]] = {}
+        self.stills: dict[str, dict[str, int]] = {}
         self.events: list[tuple[int, str, str | None]] = []
         self._seen_events: set[str] = set()
         self.peer = OperatorPeer(f"{self._url}duplex/{unit}") if media else None
@@ -103,6 +104,8 @@ class ScenarioOperator:
             self.stages.setdefault(identity, {}).setdefault(incident["stage"], now_ns)
             if self.presses.get(identity, (0, 0))[0] != incident["presses"]:
                 self.presses[identity] = (incident["presses"], now_ns)
+            for still in incident["stills"]:
+                self.stills.setdefault(identity, {}).setdefault(still["url"], now_ns)
             if incident["clip"]["state"] == "ready":
                 self.clips.setdefault(identity, now_ns)
         for event in state["events"]:

@@ -258,6 +258,12 @@ class Clip(_Expect, frozen=True, kw_only=True, tag="clip"):
     seconds: float = 1.0
 
 
+class StillSeen(_Expect, frozen=True, kw_only=True, tag="still"):
+    """The console shows so many stills of the newest incident that came after the action."""
+
+    count: int = 1
+
+
 class EventSeen(_Expect, frozen=True, kw_only=True, tag="event"):
     """The control room got this event from the unit after the action."""
 
@@ -284,5 +290,6 @@ Expectation = (
     | Dome
     | Footage
     | Clip
+    | StillSeen
     | EventSeen
 )

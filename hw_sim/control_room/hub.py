@@ -19,7 +19,8 @@ import msgspec
 from hw_sim.control_room.book import Book, Incident, now_utc_us
 from hw_sim.control_room.commands import Commander, Outcome
 from hw_sim.control_room.mqtt import QUEUE_MESSAGES, Message, Transport
-from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, topic
+from hw_sim.control_room.stills import StillBook
+from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, Still, topic
 
 KEEP_ALIVE_S = 30.0
 TAKEN_AT_ONCE = 256
@@ -65,6 +66,7 @@ class Hub:
         self.units: dict[str, Unit] = {}
         self.incidents: dict[str, Incident] = {}
         self.events: list[tuple[str, Event]] = []
+        self.stills = StillBook(directory / "stills")
         self.connected = False
         self.dropped = 0
         self.malformed = 0
@@ -75,6 +77,7 @@ class Hub:
         self._book = await self._on_disk(lambda: Book(self._directory / "incidents.sqlite"))
         for incident in await self._on_disk(self._the_book().incidents):
             self.incidents[incident.incident_id] = incident
+        await self._on_disk(self.stills.load)
         self._tasks = [asyncio.create_task(self._read_inbox()), asyncio.create_task(self._keep_alive())]
         self._transport.start(self._message, self._connection)
 
@@ -166,6 +169,9 @@ class Hub:
                 known.heard(beat.uptime_ms, fresh=True)
         elif what == "reply":
             self._commander.replied(unit, msgspec.json.decode(message.payload, type=Reply))
+        elif what == "still":
+            still = msgspec.json.decode(message.payload, type=Still)
+            await self._on_disk(lambda: self.stills.keep(unit, still, now_utc_us()))
         elif what == "event":
             await self._event(unit, msgspec.json.decode(message.payload, type=Event))
 

@@ -104,6 +104,7 @@ class ControlRoom:
         console.router.add_get("/api/ws", self._console)
         console.router.add_get("/duplex/{unit}", self.relay.handle_peer)
         console.router.add_get("/clips/{incident}.mp4", self.shelf.handle_get)
+        console.router.add_get("/stills/{incident}/{sha256}.jpg", self.hub.stills.handle_get)
         console.router.add_static("/console/", PAGES)
         await self._listen("console", console, None)
         await self.hub.start()
@@ -196,7 +197,9 @@ class ControlRoom:
             "now_utc_us": now_utc_us(),
             "broker": self.hub.connected,
             "units": [self._unit(unit) for _, unit in sorted(self.hub.units.items())],
-            "incidents": [_incident(each, self._closes_in_s(each)) for each in incidents],
+            "incidents": [
+                _incident(each, self._closes_in_s(each)) | {"stills": self._stills(each)} for each in incidents
+            ],
             "events": [
                 {
                     "unit": unit,
@@ -208,6 +211,11 @@ class ControlRoom:
                 for unit, event in self.hub.events[-50:]
             ],
         }
+
+    def _stills(self, incident: Incident) -> list[dict[str, Any]]:
+        keep = ("camera", "utc_us", "clock", "received_utc_us", "width", "height")
+        stills = self.hub.stills.of(incident.incident_id)
+        return [{key: getattr(each, key) for key in keep} | {"url": each.url} for each in stills]
 
     def _closes_in_s(self, incident: Incident) -> float | None:
         unit = self.hub.units.get(incident.unit)

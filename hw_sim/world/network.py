@@ -34,13 +34,15 @@ SEGMENT_BYTES = 1400
 
 @dataclass(frozen=True)
 class Shape:
-    """One way of the link. `loss` is a probability per packet; None for `kbit_s` means no limit."""
+    """One way of the link. `loss` is a probability per packet, `datagram_loss` one for media alone (a carrier may let
+    only TCP through); None for `kbit_s` means no limit."""
 
     kbit_s: float | None = None
     delay_ms: float = 0.0
     jitter_ms: float = 0.0
     loss: float = 0.0
     queue_ms: float = QUEUE_MS
+    datagram_loss: float = 0.0
 
 
 @dataclass
@@ -59,7 +61,8 @@ class Direction:
 
     def datagram_due_s(self, size_bytes: int, now_s: float) -> float | None:
         """When a datagram offered now comes out, or None when it is lost on air or finds the queue full."""
-        lost = self.shape.loss > 0 and self.rng.random() < self.shape.loss
+        loss = max(self.shape.loss, self.shape.datagram_loss)
+        lost = loss > 0 and self.rng.random() < loss
         if lost or self.backlog_s(now_s) * 1000 > self.shape.queue_ms:
             self.dropped += 1
             return None
@@ -130,13 +133,19 @@ class Link:
         jitter_ms: float = 20.0,
         loss: float = 0.01,
         down_kbit_s: float | None = None,
+        datagram_loss: float = 0.0,
     ) -> None:
         """A link at the edge of coverage; `kbit_s` limits the way up, `down_kbit_s` (the same by default) the other."""
+        down_kbit_s = kbit_s if down_kbit_s is None else down_kbit_s
         self._shape(
-            Shape(kbit_s, delay_ms, jitter_ms, loss),
-            Shape(kbit_s if down_kbit_s is None else down_kbit_s, delay_ms, jitter_ms, loss),
+            Shape(kbit_s, delay_ms, jitter_ms, loss, datagram_loss=datagram_loss),
+            Shape(down_kbit_s, delay_ms, jitter_ms, loss, datagram_loss=datagram_loss),
             slow=True,
         )
+
+    def without_streams(self) -> None:
+        """So little that no picture and no voice gets through: 64 kbit/s of TCP, and no datagram at all."""
+        self.slow(kbit_s=64.0, delay_ms=150.0, jitter_ms=30.0, datagram_loss=1.0)
 
     async def tcp(self, host: str, port: int) -> int:
         """A port on loopback that leads to `host:port` over this link, until `close`."""

@@ -7,6 +7,7 @@ picture and a 440 Hz tone as the caller. What it obeyed is in `obeyed`; the loud
 import asyncio
 import contextlib
 import fractions
+import hashlib
 import json
 import time
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import av
+import cv2
 import msgspec
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
@@ -35,6 +37,7 @@ from unitd.messages.control_room import (
     Site,
     Stamp,
     State,
+    Still,
 )
 
 SITE = Site(
@@ -158,6 +161,21 @@ class FakeUnit:
         )
         self.transport.say(self.name, "alarm", alarm)
         self.transport.say(self.name, "state", self.state())
+
+    def still(self, camera: str = "dome") -> None:
+        """What the real unit sends at a press: the picture as a small JPEG."""
+        done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(self.view(1280, 720), cv2.COLOR_RGB2BGR), [1, 50])
+        assert done
+        still = Still(
+            incident_id=self.incident_id,
+            camera=camera,
+            at=stamp(),
+            width=1280,
+            height=720,
+            sha256=hashlib.sha256(jpeg.tobytes()).hexdigest(),
+            jpeg=jpeg.tobytes(),
+        )
+        self.transport.say(self.name, "still", still)
 
     def _down(self, topic: str, payload: bytes) -> None:
         message = msgspec.json.decode(payload)

@@ -25,7 +25,7 @@ from hw_sim.pole_view import PoleView
 from hw_sim.world.timecode import age_ms
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
 from tests.browser.fake_bench import FakeBench, FakeSound
-from tests.browser.fake_unit import SITE, FakeUnit
+from tests.browser.fake_unit import PRESETS, SITE, FakeUnit
 from tests.browser.operator_view import grab
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.messages.control_room import FaultReport
@@ -60,6 +60,14 @@ async def console_pictures(browser: Browser) -> None:
         await asyncio.sleep(0.6)
         await shoot(pages, "console-1-idle")
         unit.press()
+        for camera in ("dome", "front", "side"):
+            unit.still(camera)
+            unit.pose = PRESETS[2 if camera == "dome" else 3]
+        for page in pages.values():
+            await until(page, "document.querySelectorAll('#stills img').length === 3")
+        await asyncio.sleep(1.2)
+        await shoot(pages, "console-1b-stills")
+        unit.pose = PRESETS[1]
         line = asyncio.create_task(unit.call(room.tls_port, pki.unit("pole-0001")))
         for page in pages.values():
             await until(page, "document.getElementById('picture').videoWidth > 0")

@@ -21,6 +21,7 @@ LONGEST_S = 120
 WITHOUT = {
     "press": set[str](),
     "no-answer": {"first_video_frame", "first_audio", "clip_ready"},
+    "no-stream": {"call_set_up", "first_video_frame", "first_audio", "clip_ready"},
 }
 """Steps of the chain that a scenario has no part for; every other one must be in its report."""
 

@@ -4,9 +4,9 @@ import { DomePad, typing } from "./dome.js";
 import { Gauges } from "./gauges.js";
 import { Hub } from "./hub.js";
 import { Line } from "./line.js";
-import { callRow, faultList, keep, make, pastRow, say, unitRow } from "./lists.js";
+import { callRow, faultList, keep, make, pastRow, say, stillThumb, unitRow } from "./lists.js";
 import { Ring } from "./ring.js";
-import { about, askedWords, clockTime, CLOCKS, dayAndTime, duration, kindWords, position, recentWords, STAGES, timeOfDay, title } from "./words.js";
+import { about, askedWords, clockTime, CLOCKS, dayAndTime, duration, kindWords, position, recentWords, STAGES, stillTime, timeOfDay, title } from "./words.js";
 
 const LATE_AFTER_S = 30;
 const EXTEND_S = 3600;
@@ -139,9 +139,25 @@ function showCall(incident) {
   if (incident.isolated) faults.unshift({ code: "isolated", subject: "", text: "Somebody is working on this unit: ask who is there, and send help all the same" });
   keep($("call-faults"), unit && !unit.online ? [{ code: "offline", text: "The unit's reporting line is down; the incident stays open", subject: "" }, ...faults] : faults,
     (each) => `${each.code} ${each.subject}`, (each) => faultList([each])[0]);
+  showStills(incident.stills ?? []);
   showActions(incident, unit);
   keep($("presets"), (unit?.presets ?? []).map((preset) => ({ preset })), (each) => each.preset, presetButton);
   keep($("warnings"), (unit?.warnings ?? []).map((name) => ({ name })), (each) => each.name, warningButton);
+}
+
+/** The newest still of each camera under the picture, and the first of them in its place until it moves. */
+function showStills(stills) {
+  const newest = new Map(stills.map((each) => [each.camera, each]));
+  const shown = [...newest.values()].sort((a, b) => a.camera.localeCompare(b.camera));
+  $("stills").hidden = shown.length === 0;
+  keep($("stills"), shown, (each) => each.camera, stillThumb);
+  const poster = shown[0]?.url ?? "";
+  const instead = Boolean(poster) && $("picture").videoWidth === 0;
+  $("picture-wait").classList.toggle("still", instead);
+  $("picture-wait").dataset.still = instead ? `Still picture, ${stillTime(shown[0])}. ` : "";
+  if (($("picture").getAttribute("poster") ?? "") === poster) return;
+  if (poster) $("picture").setAttribute("poster", poster);
+  else $("picture").removeAttribute("poster");
 }
 
 function showActions(incident, unit) {

@@ -1,6 +1,6 @@
 // Lists that keep their elements (and so the focus) from state to state, and the three lists of the console.
 
-import { about, clockTime, dayAndTime, duration, faultWords, kindWords, megabytes, OUTCOMES, STAGES } from "./words.js";
+import { about, clockTime, dayAndTime, duration, faultWords, kindWords, megabytes, OUTCOMES, STAGES, stillTime, stillWords } from "./words.js";
 
 const ISOLATE_S = 3600;
 
@@ -48,6 +48,15 @@ export function keep(parent, items, key, build) {
 
 export function faultList(faults) {
   return faults.map((fault) => make("li", {}, faultWords(fault)));
+}
+
+/** One still, small; it opens in a tab of its own. */
+export function stillThumb(still) {
+  const words = stillWords(still);
+  return make("li", {},
+    make("a", { href: still.url, target: "_blank", rel: "noopener", "data-focus": "still" },
+      make("img", { src: still.url, alt: words, width: String(still.width), height: String(still.height) }),
+      make("span", { "aria-hidden": "true" }, make("b", {}, still.camera), ` ${stillTime(still)}`)));
 }
 
 export function callRow(incident, current, choose) {

@@ -114,6 +114,15 @@ export function megabytes(bytes) {
 const ABBREVIATIONS = { cctv: "CCTV" };
 
 /** "move_on" -> "Move on". */
+/** When it was taken; by our clock when the unit does not know the time. */
+export function stillTime(still) {
+  return still.clock === "unknown" ? `received ${timeOfDay(still.received_utc_us)}` : timeOfDay(still.utc_us);
+}
+
+export function stillWords(still) {
+  return `Still picture from the camera ${still.camera}, ${still.clock === "unknown" ? "" : "taken at "}${stillTime(still)}`;
+}
+
 export function title(name) {
   if (ABBREVIATIONS[name]) return ABBREVIATIONS[name];
   const words = name.replaceAll(/[_-]+/g, " ").trim();

@@ -95,7 +95,7 @@ def test_faults_say_what_is_not_there_and_refuse_nonsense(tmp_path: Path) -> Non
         assert switches["kill"].momentary
         for name, value, said in [
             ("disk", "full", "limited size"),
-            ("link", "gone", "it can be cut, slow, off"),
+            ("link", "gone", "it can be cut, slow, no_stream, off"),
             ("lnk", "cut", "there are button, camera, link"),
         ]:
             with pytest.raises(ValueError, match=said):
