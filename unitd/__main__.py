@@ -177,6 +177,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from unitd.evidence.copy import be_gentle
     from unitd.evidence.gather import Order
     from unitd.tools.export import run, who_asks
 
@@ -191,6 +192,7 @@ def _export(arguments: argparse.Namespace) -> int:
         by=who_asks() if arguments.by is None else arguments.by,
         wait=not arguments.now,
     )
+    be_gentle()
     return run(load(arguments.config), order, arguments.output)
 
 

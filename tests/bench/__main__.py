@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import call, cold_start, idle, machine, press_to_ack, record_cost, storm
+from tests.bench import call, cold_start, export_time, idle, machine, press_to_ack, record_cost, storm
 from tests.bench.figures import Row, table
 from tests.bench.progress import Progress
 
@@ -27,6 +27,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "start": ("core's start", cold_start.measure),
     "call": ("calls", call.measure),
     "record": ("record beside ffmpeg", record_cost.measure),
+    "export": ("an export", export_time.measure),
     "idle": ("an idle unit", idle.measure),
     "storm": ("a thousand units at once", storm.measure),
 }

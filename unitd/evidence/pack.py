@@ -58,7 +58,7 @@ def _finished(config: Config, asked: Asked, target: Path, name: str) -> Done:
 
 
 def pack(directory: Path, target: Path, name: str) -> None:
-    """Every file of `directory` into the zip `target`, below `name`; on the medium at the end. Raises OSError. Blocks."""
+    """Every file of `directory` into the zip `target`, below `name`; on the medium at the end. Raises OSError."""
     date = time.gmtime()[:6]
     with target.open("wb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:

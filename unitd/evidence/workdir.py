@@ -8,7 +8,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import queue
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,9 @@ from unitd.evidence.manifest import EvidenceFile
 JOURNAL = ".export"
 UNFINISHED = ".unfinished"
 BLOCK_BYTES = 1 << 20
+SYNC_BYTES = 64 * 1024
+"""Smaller files are synced at the end."""
+SYNCS_AHEAD = 4
 PART_SUFFIX = ".part"
 DIRECTORIES = ("segments", "stills", "view", "audio", "chain", "checkpoints")
 SUMS = "SHA256SUMS"
@@ -58,6 +63,38 @@ class HashedFile:
         self._progress(len(data))
 
 
+class _Syncer:
+    """A thread that has whole files on the medium while the next are copied, so that little is left for the end and
+    the machine's memory does not fill with what is still to be written."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Path | None] = queue.Queue(SYNCS_AHEAD)
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread.start()
+
+    def put(self, path: Path) -> None:
+        """Sync it soon. Blocks while SYNCS_AHEAD files wait."""
+        self._waiting.put(path)
+
+    def join(self) -> None:
+        """Wait for all of them. Raises the first OSError: a sync that failed must not be tried again."""
+        self._waiting.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        while (path := self._waiting.get()) is not None:
+            try:
+                if self._error is None:
+                    sync_file(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._error = error
+
+
 class WorkDir:
     """`path` is where it will be, `part` where it grows. All methods block and raise StoreError, one line."""
 
@@ -66,6 +103,7 @@ class WorkDir:
         self.part = path.with_name(path.name + PART_SUFFIX)
         self.whole: dict[str, WholeFile] = {}
         self.kept = 0
+        self._syncer: _Syncer | None = None
 
     def open(self, request: dict[str, Any]) -> None:
         """Begin, or go on with, the export that `request` names. Refuses a directory that is not this export's."""
@@ -117,10 +155,14 @@ class WorkDir:
             target.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             try:
-                yield HashedFile(descriptor, progress)
+                file = HashedFile(descriptor, progress)
+                yield file
             finally:
                 os.close(descriptor)
             unfinished.replace(target)
+            if file.bytes >= SYNC_BYTES:
+                self._syncer = self._syncer or _Syncer()
+                self._syncer.put(target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 unfinished.unlink()
@@ -160,6 +202,8 @@ class WorkDir:
     def finish(self) -> None:
         """Everything on the medium, then the name by which it counts as finished."""
         try:
+            if self._syncer is not None:
+                self._syncer.join()
             sync_tree(self.part)
             (self.part / JOURNAL).unlink(missing_ok=True)
             self.part.replace(self.path)
@@ -188,12 +232,19 @@ def sync_tree(directory: Path) -> None:
     """Every file and directory below `directory` is on the medium when this returns. Raises OSError. Blocks."""
     for parent, _, names in os.walk(directory):
         for name in names:
-            descriptor = os.open(Path(parent) / name, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(Path(parent) / name, forget=True)
         sync_name(Path(parent))
+
+
+def sync_file(path: Path, *, forget: bool = False) -> None:
+    """The file is on the medium at the end; `forget`: and leaves the memory to others. Raises OSError. Blocks."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+        if forget:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def sync_name(directory: Path) -> None:

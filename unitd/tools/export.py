@@ -8,7 +8,6 @@ from typing import Any
 
 from unitd.config import Config
 from unitd.errors import StoreError
-from unitd.evidence.copy import be_gentle
 from unitd.evidence.export import Done, Watcher, default_name, export
 from unitd.evidence.gather import Order, understand
 
@@ -18,7 +17,6 @@ def run(config: Config, order: Order, output: Path | None) -> int:
 
     Returns the exit status. Raises StoreError, one line, when it could not be made; what was done is kept.
     """
-    be_gentle()
     if output is not None and output.suffix.lower() == ".mp4":
         return _clip(config, order, output)
     asked = understand(config, order)
