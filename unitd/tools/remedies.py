@@ -10,6 +10,8 @@ REMEDIES = {
     "camera_codec": "set the camera's streams to H.264 without B-frames, a keyframe each second or two",
     "camera_lost": "check the camera's supply and cable, then its address and password",
     "camera_stalled": "the picture stands still; it is reopened by itself, else restart the camera",
+    "chain_went_back": "evidence that was signed is not there any more: was the card or disk changed or set back? tell "
+    "who is answerable for the evidence; after a wanted change see docs/installer.md",
     "clock_unknown": "wait for the network's time; if it stays, check that time servers are reachable",
     "control_room_silent": "the control room's system does not answer although the broker may; telephone it",
     "disk_error": "make room if it is full; else the card or disk fails: save the evidence and replace it",
@@ -22,6 +24,8 @@ REMEDIES = {
     "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
     "outbox_quarantine": "an alarm on the disk could not be read: take the files out of `state_dir/outbox/quarantine` "
     "for an engineer; the fault goes at core's next start",
+    "signing_failed": "evidence is recorded but not signed: see the text; the key must be a file of mode 0600 that is the "
+    "unit's own, and the certificate made from this unit's evidence.csr",
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
     "test_unanswered": "the control room did not answer the test alarm: telephone it, then have a test raised",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
