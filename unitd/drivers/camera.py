@@ -22,6 +22,9 @@ SHORT_SESSION_S = 100.0
 
 SHORT_SESSIONS = 3
 STRIKES = 2
+DEAF_AFTER = 3
+"""So many sessions in a row that came without sound only: then the sound is left alone."""
+
 PASSWORD_PAUSES_S = (0.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Before the next attempt with a password that was refused: once more at once (a camera that starts may refuse a right
 one), then slowly. Some makers lock a client out for half an hour after 5 to 7 attempts [vendors' knowledge]."""
@@ -61,6 +64,9 @@ class WayFinder:
     words: dict[int, str] = field(default_factory=dict)
     reorder: int = 0
     """How many pictures come before one that is shown earlier, as found out by our own client."""
+    deaf: bool = False
+    """Whether the next attempt goes without the camera's sound: it may be what a camera cannot do."""
+    deaf_times: int = 0
 
     def __post_init__(self) -> None:
         first, other = self.transport, _OTHER[self.transport]
@@ -75,6 +81,7 @@ class WayFinder:
 
     def failed(self, way: int, words: str, *, hopeless: bool) -> None:
         """No picture came. `hopeless`: none will ever come this way."""
+        self.deaf = not self.deaf
         if hopeless:
             self.strikes[way] = STRIKES
         elif self.failures == 0:
@@ -85,11 +92,13 @@ class WayFinder:
     def began(self, way: int) -> None:
         """The first picture is there."""
         self.worked, self.failures = way, 0
+        self.deaf_times = self.deaf_times + 1 if self.deaf and way % 2 == 0 else 0
         self.strikes[way] = 0
         self.words.clear()
 
     def ended(self, way: int, lasted_s: float, *, hopeless: bool) -> None:
         """A session with pictures is over. Of short ones in a row another client may get more."""
+        self.deaf = self.deaf_times >= DEAF_AFTER
         self.short = 0 if lasted_s > SHORT_SESSION_S else self.short + 1
         if hopeless or self.short >= SHORT_SESSIONS:
             self.strikes[way] = STRIKES
@@ -153,6 +162,11 @@ class CameraSession:
             self._opener.note_end(self._finder, self._way, time.monotonic() - began, error)
             raise
 
+    def on_reading(self, rest: Callable[[], bool]) -> None:
+        """As the recorder's Source says; FFmpeg's client reads as it likes."""
+        if isinstance(self._stream, RtspStream):
+            self._stream.rest = rest
+
     def close(self) -> None:
         self._stream.close()
 
@@ -181,11 +195,11 @@ class CameraOpener:
             refusals = self._refusals.setdefault(camera.name, _Refusals())
             if time.monotonic() < refusals.not_before:
                 raise PasswordRefusedError(refusals.words)
-            number = finder.choose()
+            number, sound = finder.choose(), not finder.deaf
         way, reorder = finder.ways[number], finder.reorder
         table = msgspec.structs.replace(camera, transport=way.transport)
         try:
-            stream = RtspStream(table, profile, reorder) if way.client == "own" else LibavStream(table, profile)
+            stream = RtspStream(table, profile, reorder, sound) if way.client == "own" else LibavStream(table, profile)
         except PasswordRefusedError as error:
             raise self._refused(refusals, error) from None
         except DeviceError as error:

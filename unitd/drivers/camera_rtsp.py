@@ -10,6 +10,8 @@ from pathlib import Path
 
 from unitd.config import CameraTable
 from unitd.drivers.camera_failures import CameraAwayError, MoreReorderError, NotUnderstoodError, PasswordRefusedError
+from unitd.drivers.camera_sound import CameraSound
+from unitd.drivers.rtcp import Bye, parse_rtcp
 from unitd.drivers.rtp_clock import ReorderedError
 from unitd.drivers.rtp_h264 import Depacketizer
 from unitd.drivers.rtp_h265 import H265Depacketizer
@@ -18,8 +20,9 @@ from unitd.drivers.rtp_udp import UdpPair
 from unitd.drivers.rtsp_session import NoConnectionError, RefusedError, RtspSession, plain
 from unitd.drivers.rtsp_wire import RtspError, UnsupportedStreamError
 from unitd.drivers.sdp import Video
+from unitd.drivers.sdp_sound import Sound
 from unitd.errors import DeviceError
-from unitd.messages.media import AccessUnit, MediaUnit, Profile, StreamInfo
+from unitd.messages.media import AccessUnit, AudioUnit, MediaUnit, Profile, StreamInfo
 
 OPEN_TIMEOUT_S = 5.0
 """From the first packet to the answer to PLAY; a resolver may take longer."""
@@ -31,6 +34,9 @@ POLL_S = 0.5
 NO_KEYFRAME_S = 4.0
 """So long after PLAY a keyframe is waited for; cameras of this class send one every 1 to 4 s, most of them at PLAY."""
 
+BYE_S = 0.5
+"""After its BYE a camera may go on under another name; without a picture by then it is over."""
+
 PATIENCE_S = 30.0
 """So long in all, when pictures do come: "smart" codecs send a keyframe every 10 to 20 s [vendors' knowledge]."""
 
@@ -39,27 +45,31 @@ class RtspStream:
     """One session with one profile of a camera. Not thread-safe; used and closed by the thread that opened it.
 
     `info` becomes another one when the camera changes its parameters, right before the keyframe that has them.
+    While `hearing` is set, from any thread, the camera's sound comes among the pictures, when `info` has some.
     `waiting` is called each POLL_S while pictures but no keyframe come, with words that say so; False gives it up.
     """
 
-    def __init__(self, camera: CameraTable, profile: Profile, reorder: int = 0) -> None:
+    def __init__(self, camera: CameraTable, profile: Profile, reorder: int = 0, sound: bool = True) -> None:
         """Open the stream and wait for its first keyframe; blocks up to OPEN_TIMEOUT_S + NO_KEYFRAME_S.
 
-        `reorder` is what an earlier MoreReorderError said. Raises DeviceError (no secrets in it), of a kind that
-        camera_failures.py knows or itself.
+        `reorder` is what an earlier MoreReorderError said; without `sound` only pictures are asked for. Raises
+        DeviceError (no secrets in it), of a kind that camera_failures.py knows or itself.
         """
         self._name = f"{camera.name}/{profile}"
         self._session: RtspSession | None = None
         self._udp: UdpPair | None = None
-        self._units: list[AccessUnit] = []
-        self.hearing = False
+        self._sound_udp: UdpPair | None = None
+        self._sound: CameraSound | None = None
+        self._ends_at: float | None = None
+        self._units: list[MediaUnit] = []
+        self.hearing = self._heard = False
         self.waiting: Callable[[str], bool] = lambda _: True
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:
             raise DeviceError(f"{camera.name} has no {profile} stream")
         self._words = f"{camera.name}: cannot open the {profile} stream"
         try:
-            video = self._open(url, camera, reorder)
+            video = self._open(url, camera, reorder, sound and camera.audio and profile == "main")
             self.info = StreamInfo(video.codec, 0, 0, b"")
             self._opened = time.monotonic()
             self._seen = (0, self._opened)
@@ -88,18 +98,25 @@ class RtspStream:
         try:
             while not self._units:
                 self._await_keyframe(POLL_S)
+                if not self._units and self._session is not None:
+                    self._session.ask_keyframe(self._pictures.ssrc or 0)
                 if not self._units and not self.waiting(f"{self._words} (pictures come, but no keyframe)"):
                     raise RtspError("given up")
             first_pts, last, changes = self._units[0].pts_90khz, time.monotonic(), self._pictures.set_changes
             while True:
                 for unit in self._units or self._more():
-                    last = time.monotonic()
+                    if isinstance(unit, AudioUnit):
+                        yield unit
+                        continue
+                    last, self._ends_at = time.monotonic(), None
                     if changes != self._pictures.set_changes and unit.keyframe:
                         changes = self._pictures.set_changes
                         self._describe()
                     if unit.pts_90khz >= first_pts:  # else shown before the first keyframe: it cannot be decoded
                         yield unit
                 self._units = []
+                if self._ends_at is not None and time.monotonic() > self._ends_at:
+                    raise RtspError("the camera ended the stream")
                 if time.monotonic() - last > STALL_S:
                     raise RtspError(f"no picture for {STALL_S:g} s")
         except (DeviceError, RtspError, OSError, ValueError) as error:
@@ -109,8 +126,9 @@ class RtspStream:
         """End the session; does not wait for the camera. May be called again."""
         if self._session is not None:
             self._session.close()
-        if self._udp is not None:
-            self._udp.close()
+        for pair in (self._udp, self._sound_udp):
+            if pair is not None:
+                pair.close()
 
     def _failure(self, words: str, error: Exception) -> DeviceError:
         if isinstance(error, ReorderedError):
@@ -120,7 +138,7 @@ class RtspStream:
         kind = NotUnderstoodError if isinstance(error, UnsupportedStreamError) else DeviceError
         return kind(f"{words} ({plain(error)})" if words == self._words else f"{words}: {plain(error)}")
 
-    def _open(self, url: str, camera: CameraTable, reorder: int) -> Video:
+    def _open(self, url: str, camera: CameraTable, reorder: int, sound: bool) -> Video:
         password = ""
         if camera.password_file is not None:
             password = Path(camera.password_file).read_text(encoding="utf-8").strip()
@@ -130,19 +148,33 @@ class RtspStream:
             self._udp = UdpPair(session.socket.family)
         session.set_up(video, self._udp.ports if self._udp is not None else None)
         if self._udp is not None:
-            self._udp.open_the_way(session)
+            self._udp.open_the_way(session.host, session.server_port)
         assembler = H265Depacketizer if video.codec == "hevc" else Depacketizer
         self._pictures: PictureAssembler = assembler(video.payload_type, list(video.parameter_sets), reorder)
+        if sound and session.sound is not None:
+            self._open_sound(session, session.sound)
         session.play()
         session.socket.settimeout(POLL_S)
         return video
+
+    def _open_sound(self, session: RtspSession, sound: Sound) -> None:
+        try:
+            kept = CameraSound(sound, self._pictures.clock)
+        except ValueError:
+            return
+        if self._udp is not None:
+            self._sound_udp = UdpPair(session.socket.family)
+        if session.set_up_sound(sound, self._sound_udp.ports if self._sound_udp is not None else None):
+            self._sound = kept
+            if self._sound_udp is not None:
+                self._sound_udp.open_the_way(session.host, session.sound_server_port)
 
     def _await_keyframe(self, limit_s: float) -> None:
         """Wait so long for the first keyframe. Raises RtspError when not even pictures come, or PATIENCE_S is over."""
         started = time.monotonic()
         while not self._units and time.monotonic() - started < limit_s:
             for unit in self._more():
-                if unit.keyframe or self._units:
+                if self._units or (isinstance(unit, AccessUnit) and unit.keyframe):
                     self._units.append(unit)
             if self._pictures.pictures != self._seen[0]:
                 self._seen = (self._pictures.pictures, time.monotonic())
@@ -160,9 +192,10 @@ class RtspStream:
         except ValueError as error:
             raise UnsupportedStreamError(f"its SPS: {error}") from None
         sets = b"".join(START_CODE + one for one in self._pictures.parameter_sets)
-        self.info = StreamInfo(self._pictures.codec, sps.width, sps.height, sets)
+        sound = self._sound.info if self._sound is not None else None
+        self.info = StreamInfo(self._pictures.codec, sps.width, sps.height, sets, sound)
 
-    def _more(self) -> list[AccessUnit]:
+    def _more(self) -> list[MediaUnit]:
         """The units that the next read brings, perhaps none."""
         if self._session is None:
             raise RtspError("closed")
@@ -177,4 +210,50 @@ class RtspStream:
         except TimeoutError:
             return []
         arrival_ns = time.monotonic_ns()
-        return [unit for packet in packets for unit in self._pictures.push(packet, arrival_ns)]
+        units: list[MediaUnit] = [unit for packet in packets for unit in self._pictures.push(packet, arrival_ns)]
+        if self._udp is not None:
+            self._udp_aside(self._udp, units, arrival_ns)
+        elif self._session.aside:
+            self._aside(self._session, units, arrival_ns)
+        if self._sound is not None and self.hearing != self._heard:
+            self._hear(self.hearing)
+        return units
+
+    def _aside(self, session: RtspSession, units: list[MediaUnit], arrival_ns: int) -> None:
+        """What came beside the pictures in the same connection."""
+        aside, session.aside = session.aside, []
+        for channel, data in aside:
+            if channel == session.sound_channel and self._sound is not None:
+                units += self._sound.push(data, arrival_ns)
+            else:
+                self._report(data, of_sound=channel != session.rtp_channel + 1)
+
+    def _udp_aside(self, udp: UdpPair, units: list[MediaUnit], arrival_ns: int) -> None:
+        for data in udp.reports():
+            self._report(data, of_sound=False)
+        if self._sound_udp is None:
+            return
+        for data in self._sound_udp.reports():
+            self._report(data, of_sound=True)
+        for data in self._sound_udp.come():
+            if self._sound is not None and self.hearing:
+                units += self._sound.push(data, arrival_ns)
+
+    def _report(self, data: bytes | memoryview, *, of_sound: bool) -> None:
+        for report in parse_rtcp(data):
+            if isinstance(report, Bye):
+                if not of_sound:
+                    self._ends_at = time.monotonic() + BYE_S
+            elif self._sound is not None and of_sound:
+                self._sound.clock.sound_report = report
+            elif self._sound is not None:
+                self._sound.clock.picture_report = report
+
+    def _hear(self, wanted: bool) -> None:
+        """Let the sound's packets through, or drop them before any work."""
+        self._heard = wanted
+        if self._sound is not None and not wanted:
+            self._sound.rest()
+        if self._session is not None and self._session.sound_channel is not None:
+            change = self._session.aside_channels.add if wanted else self._session.aside_channels.discard
+            change(self._session.sound_channel)

@@ -48,7 +48,7 @@ class PictureAssembler(ABC):
         self._recovery = False
         self._in_fragment = False
         self._timestamp: int | None = None
-        self._ssrc: int | None = None
+        self.ssrc: int | None = None
         self._arrival_ns = 0
         self._next_sequence: int | None = None
         self._damaged = False
@@ -90,7 +90,7 @@ class PictureAssembler(ABC):
         if first & 0x20:
             end -= packet[-1]
         units: list[AccessUnit] = []
-        if ssrc != self._ssrc:
+        if ssrc != self.ssrc:
             units += self._another_source(ssrc)
         if sequence != self._next_sequence and self._next_sequence is not None:
             self.lost_packets += (sequence - self._next_sequence) & 0xFFFF
@@ -180,11 +180,11 @@ class PictureAssembler(ABC):
 
     def _another_source(self, ssrc: int) -> list[AccessUnit]:
         """The camera began anew within the session: numbers and times of another origin."""
-        if self._ssrc is None:
-            self._ssrc = ssrc
+        if self.ssrc is None:
+            self.ssrc = ssrc
             return []
         units = self._flush()
-        self._ssrc, self._next_sequence, self._timestamp = ssrc, None, None
+        self.ssrc, self._next_sequence, self._timestamp = ssrc, None, None
         self.clock.renew()
         return units
 

@@ -23,11 +23,11 @@ class UdpPair:
         self._held: dict[int, bytes] = {}
         self._next: int | None = None
 
-    def open_the_way(self, session: RtspSession) -> None:
+    def open_the_way(self, host: str, port: int) -> None:
         """A datagram towards the camera, so that a firewall or NAT in between lets its packets in."""
-        if session.server_port:
+        if port:
             with contextlib.suppress(OSError):
-                self._rtp.sendto(_NOTHING, (session.host, session.server_port))
+                self._rtp.sendto(_NOTHING, (host, port))
 
     def report(self, session: RtspSession, report: bytes) -> None:
         """Send a receiver report to where the camera expects it."""
@@ -37,29 +37,33 @@ class UdpPair:
 
     def packets(self, session: RtspSession, wait_s: float) -> list[bytes]:
         """What has come, in order; watches the RTSP connection too. Waits up to `wait_s`."""
-        self._drop_reports()
         ready, _, _ = select.select([self._rtp, session.socket], [], [], wait_s)
         if session.socket in ready:
             session.packets()
-        if self._rtp in ready:
-            with contextlib.suppress(BlockingIOError):
-                while len(self._held) < REORDER_PACKETS:
-                    packet = self._rtp.recv(_DATAGRAM_BYTES)
-                    number = int.from_bytes(packet[2:4], "big")
-                    late = self._next is not None and (number - self._next) & 0xFFFF > _HALF
-                    if len(packet) >= 12 and not late:
-                        self._held[number] = packet
+        return self.come() if self._rtp in ready else list(self._in_order())
+
+    def come(self) -> list[bytes]:
+        """What has come, in order; does not wait."""
+        with contextlib.suppress(BlockingIOError):
+            while len(self._held) < REORDER_PACKETS:
+                packet = self._rtp.recv(_DATAGRAM_BYTES)
+                number = int.from_bytes(packet[2:4], "big")
+                late = self._next is not None and (number - self._next) & 0xFFFF > _HALF
+                if len(packet) >= 12 and not late:
+                    self._held[number] = packet
         return list(self._in_order())
+
+    def reports(self) -> list[bytes]:
+        """The RTCP packets that have come; does not wait."""
+        found: list[bytes] = []
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(REORDER_PACKETS):
+                found.append(self._rtcp.recv(_DATAGRAM_BYTES))
+        return found
 
     def close(self) -> None:
         self._rtp.close()
         self._rtcp.close()
-
-    def _drop_reports(self) -> None:
-        """What the camera reports is not needed; its datagrams must not fill the socket's buffer."""
-        with contextlib.suppress(BlockingIOError):
-            for _ in range(REORDER_PACKETS):
-                self._rtcp.recv(_DATAGRAM_BYTES)
 
     def _in_order(self) -> Iterator[bytes]:
         """Packets from the expected one on; past REORDER_PACKETS what is missing is given up."""

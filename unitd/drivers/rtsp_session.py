@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from unitd.drivers.rtsp_auth import Challenge, authorization, parse_challenges
 from unitd.drivers.rtsp_wire import Incoming, Message, Packet, RtspError, UnsupportedStreamError
 from unitd.drivers.sdp import Video, is_absolute, parse_sdp, resolve
+from unitd.drivers.sdp_sound import Sound, parse_sound
 from unitd.errors import DeviceError
 
 RECEIVE_BYTES = 256 * 1024
@@ -24,6 +25,9 @@ LONGEST_KEEP_ALIVE_S = 20.0
 RECEIVER_REPORT_S = 5.0
 """Cameras that judge a client by its RTCP give it up after 10 s or more [vendors' knowledge]."""
 
+MAX_ASIDE = 1024
+_INTERLEAVED = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.ASCII)
+_SERVER_PORT = re.compile(r"server_port\s*=\s*(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
 _REDIRECTS = (301, 302, 303, 305, 307, 308)
 _REPORT = struct.pack(">BBHI", 0x80, 201, 1, 0x756E6974) + struct.pack(
     ">BBHIBB5sB", 0x81, 202, 3, 0x756E6974, 1, 5, b"unitd", 0
@@ -65,6 +69,13 @@ class RtspSession:
         self._interleaved = False
         self.rtp_channel = 0
         self.server_port = self.server_rtcp_port = 0
+        self.sound: Sound | None = None
+        """The sound in the description, as far as it can be kept."""
+        self.sound_channel: int | None = None
+        self.sound_server_port = 0
+        self.aside_channels: set[int] = set()
+        """Channels whose packets go to `aside`: reports, and the sound while somebody wants it."""
+        self.aside: list[Packet] = []
         self._connect(url)
 
     def describe(self) -> Video:
@@ -81,34 +92,58 @@ class RtspSession:
             if is_absolute(response.headers.get(name, "")):
                 self._base = response.headers[name]
                 break
-        video = parse_sdp(response.body.decode("utf-8", "replace"))
+        text = response.body.decode("utf-8", "replace")
+        video = parse_sdp(text)
+        self.sound = parse_sound(text)
         self._aggregate = resolve(self._base, video.session_control)
         return video
 
     def set_up(self, video: Video, udp_ports: tuple[int, int] | None) -> None:
         """Set the stream up: interleaved in this connection, or to two UDP ports of ours."""
-        transport = "RTP/AVP/TCP;unicast;interleaved=0-1"
-        if udp_ports is not None:
-            transport = f"RTP/AVP;unicast;client_port={udp_ports[0]}-{udp_ports[1]}"
         url = resolve(self._base, video.control or video.session_control)
-        response = self._exchange("SETUP", url, {"Transport": transport})
-        _demand("SETUP", response)
-        self._session, _, rest = response.headers.get("session", "").partition(";")
-        self._session = self._session.strip()
-        if limit := re.search(r"timeout\s*=\s*(\d{1,6})", rest, re.ASCII):
-            self._keep_alive_s = min(max(1.0, int(limit[1]) / 3), LONGEST_KEEP_ALIVE_S)
-        answer = response.headers.get("transport", "")
-        channel = re.search(r"interleaved\s*=\s*(\d{1,3})", answer, re.ASCII)
+        answer = self._set_up(url, udp_ports, 0)
+        channel = _INTERLEAVED.search(answer)
         if udp_ports is None:
             if channel is None and "tcp" not in answer.lower():
                 raise UnsupportedStreamError("SETUP: the camera does not send over TCP")
             self._interleaved = True
             self.rtp_channel = int(channel[1]) if channel else 0
+            self.aside_channels = {self.rtp_channel + 1}
         elif channel is not None:
             raise UnsupportedStreamError("SETUP: the camera does not send over UDP")
-        if ports := re.search(r"server_port\s*=\s*(\d{1,5})(?:-(\d{1,5}))?", answer, re.ASCII):
+        if ports := _SERVER_PORT.search(answer):
             self.server_port = min(int(ports[1]), 65_535)
             self.server_rtcp_port = min(int(ports[2] or 0), 65_535)
+
+    def set_up_sound(self, sound: Sound, udp_ports: tuple[int, int] | None) -> bool:
+        """Set the sound up beside the pictures. A camera that refuses gives its pictures all the same: False."""
+        try:
+            answer = self._set_up(resolve(self._base, sound.control), udp_ports, self.rtp_channel + 2)
+        except RtspError:
+            return False
+        channel = _INTERLEAVED.search(answer)
+        if udp_ports is None:
+            self.sound_channel = int(channel[1]) if channel else self.rtp_channel + 2
+            if self.sound_channel in (self.rtp_channel, self.rtp_channel + 1):
+                self.sound_channel = None
+                return False
+            self.aside_channels.add(self.sound_channel + 1)
+        if ports := _SERVER_PORT.search(answer):
+            self.sound_server_port = min(int(ports[1]), 65_535)
+        return True
+
+    def _set_up(self, url: str, udp_ports: tuple[int, int] | None, channel: int) -> str:
+        """The camera's Transport header. Raises RtspError when it refuses."""
+        transport = f"RTP/AVP/TCP;unicast;interleaved={channel}-{channel + 1}"
+        if udp_ports is not None:
+            transport = f"RTP/AVP;unicast;client_port={udp_ports[0]}-{udp_ports[1]}"
+        response = self._exchange("SETUP", url, {"Transport": transport})
+        _demand("SETUP", response)
+        session, _, rest = response.headers.get("session", "").partition(";")
+        self._session = session.strip() or self._session
+        if limit := re.search(r"timeout\s*=\s*(\d{1,6})", rest, re.ASCII):
+            self._keep_alive_s = min(max(1.0, int(limit[1]) / 3), LONGEST_KEEP_ALIVE_S)
+        return response.headers.get("transport", "")
 
     def play(self) -> None:
         _demand("PLAY", self._exchange("PLAY", self._aggregate, {"Range": "npt=0.000-"}))
@@ -129,6 +164,12 @@ class RtspSession:
                 return _REPORT
             self.socket.sendall(struct.pack(">BBH", 0x24, (self.rtp_channel + 1) & 0xFF, len(_REPORT)) + _REPORT)
         return None
+
+    def ask_keyframe(self, ssrc: int) -> None:
+        """A picture loss indication (RFC 4585, 6.3.1), only inside the connection; few cameras obey, none minds."""
+        if self._interleaved:
+            wish = _REPORT[:8] + struct.pack(">BBHII", 0x81, 206, 2, 0x756E6974, ssrc)
+            self.socket.sendall(struct.pack(">BBH", 0x24, (self.rtp_channel + 1) & 0xFF, len(wish)) + wish)
 
     def packets(self) -> list[memoryview]:
         """The RTP packets that have come, at least one read's worth; waits up to the socket's time-out for them."""
@@ -188,6 +229,8 @@ class RtspSession:
             if isinstance(item, Packet):
                 if item.channel == self.rtp_channel:
                     self._packets.append(item.data)
+                elif item.channel in self.aside_channels and len(self.aside) < MAX_ASIDE:
+                    self.aside.append(item)
             else:
                 self._messages.append(item)
 

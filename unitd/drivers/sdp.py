@@ -32,7 +32,7 @@ def parse_sdp(text: str) -> Video:
     for block in blocks:
         if not block.lower().startswith("video"):
             continue
-        attributes = _attributes(block)
+        attributes = attributes_of(block)
         for attribute in attributes:
             mapped = re.match(r"(?i)rtpmap:\s*(\d{1,3})\s+([\w.-]+)(?:/(\d+))?", attribute, re.ASCII)
             if mapped is None:
@@ -45,10 +45,10 @@ def parse_sdp(text: str) -> Video:
             if re.search(r"(?i)(packetization-mode\s*=\s*[2-9]|sprop-max-don-diff\s*=\s*[1-9])", formats):
                 raise UnsupportedStreamError(f"{mapped[2]} in interleaved mode")
             return Video(
-                _control(attributes),
+                control_of(attributes),
                 int(mapped[1]),
                 _parameter_sets(formats, codec),
-                _control(_attributes(head)),
+                control_of(attributes_of(head)),
                 codec,
             )
     raise UnsupportedStreamError(
@@ -69,11 +69,11 @@ def is_absolute(url: str) -> bool:
     return _ABSOLUTE.match(url) is not None
 
 
-def _attributes(block: str) -> list[str]:
+def attributes_of(block: str) -> list[str]:
     return [line.strip()[2:].strip() for line in block.split("\n") if line.strip().startswith("a=")]
 
 
-def _control(attributes: list[str]) -> str:
+def control_of(attributes: list[str]) -> str:
     return next((a[8:].strip() for a in attributes if a.lower().startswith("control:")), "")
 
 
