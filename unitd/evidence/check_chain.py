@@ -122,7 +122,12 @@ def check_covered(extract: Extract, seal: Seal, report: Report) -> None:
     for signed in seal.signed:
         head = signed.said.heads.get(extract.writer)
         if head is None:
-            report.accuse(signed.file, f"says nothing of the chain of {extract.writer}")
+            if signed is seal.last and extract.last_n:
+                what = (
+                    f"is not signed for by {signed.file}: the unit itself found that it had become shorter, or another"
+                )
+                report.accuse(extract.path, what)
+                extract.sound = False
         elif head.n > extract.last_n:
             what = f"ends at line number {extract.last_n}; {signed.file} signs for {head.n}: its end was cut away"
             report.accuse(extract.path, what)

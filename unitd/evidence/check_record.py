@@ -8,6 +8,8 @@ from unitd.evidence.check_tree import RefusedError
 from unitd.evidence.manifest import SegmentState, Span
 from unitd.store.segment import SegmentKey
 
+EDGE_NS = 1_000_000_000
+"""The end of a segment by the camera's clock and by ours may differ by this."""
 STATES: dict[str, SegmentState] = {"segment": "whole", "abandoned": "abandoned", "recovered": "recovered"}
 
 
@@ -28,6 +30,10 @@ class SegmentLine:
     @property
     def path(self) -> str:
         return f"segments/{self.stream}/{self.key.file_name}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.stream}/{self.key.file_name}"
 
     @property
     def timed(self) -> bool:
@@ -55,7 +61,7 @@ class GapLine:
 
 @dataclass
 class RecordFacts:
-    """By path in an export. Of a file that has several lines the last one counts."""
+    """`segments` by path in an export, `evicted` by the unit's own name. Of several lines about a file the last counts."""
 
     segments: dict[str, SegmentLine] = field(default_factory=dict)
     evicted: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -68,7 +74,7 @@ class RecordFacts:
         if kind in STATES:
             self._segment(n, record, STATES[kind])
         elif kind == "evict":
-            self.evicted[f"segments/{_text(record, 'file')}"] = (n, _text(record, "why"))
+            self.evicted[_text(record, "file")] = (n, _text(record, "why"))
         elif kind == "still":
             self.stills.append(
                 StillLine(
@@ -95,13 +101,13 @@ class RecordFacts:
         self.segments[line.path] = line
 
 
-def overlaps(span: Span, boot: int, from_mono_ns: int, to_mono_ns: int) -> bool:
-    """Whether a stretch of `boot` lies in the span, at least with its edge inside. Pure."""
-    if (boot, to_mono_ns) <= (span.from_boot, span.from_mono_ns):
+def overlaps(span: Span, line: SegmentLine) -> bool:
+    """Whether a segment lies in the span with more than EDGE_NS of it. Pure."""
+    if not line.timed or (line.key.boot, line.to_mono_ns - EDGE_NS) <= (span.from_boot, span.from_mono_ns):
         return False
     if span.to_boot is None or span.to_mono_ns is None:
         return True
-    return (boot, from_mono_ns) < (span.to_boot, span.to_mono_ns)
+    return (line.key.boot, line.from_mono_ns + EDGE_NS) < (span.to_boot, span.to_mono_ns)
 
 
 def _text(record: dict[str, Any], key: str) -> str:

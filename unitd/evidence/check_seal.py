@@ -110,8 +110,6 @@ def read_seal(tree: Tree, trust: list[x509.Certificate] | None, kept: dict[int, 
         except (StoreError, OSError) as error:
             seal.tampered.append(Finding(CERTIFICATE, str(error)))
     _checkpoints(seal, tree, kept)
-    if CERTIFICATE not in tree.files and seal.checkpoints > seal.unsigned:
-        seal.tampered.append(Finding(CERTIFICATE, "is missing, though checkpoints are signed"))
     if CERTIFICATE in tree.files and seal.unsigned:
         missing = f"{seal.unsigned} checkpoint(s) have no signature, though the unit has a key"
         seal.tampered.append(Finding("checkpoints", missing))

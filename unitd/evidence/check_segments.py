@@ -70,7 +70,7 @@ def check_segments(
     for stream in footage.streams.values():
         stream.files.sort(key=lambda file: (file.boot, file.seq))
         if record.sound:
-            _none_left_out(stream, manifest, facts, footage, report)
+            _none_left_out(stream, manifest, facts, report)
         _gaps(stream, manifest, facts, report)
     if record.sound:
         _stills(manifest, facts, footage, report)
@@ -122,28 +122,31 @@ def _by_header(tree: Tree, file: EvidenceFile, unit: str, stream: StreamFacts, r
         report.accuse(file.path, f"says of itself that it is {name}")
 
 
-def _none_left_out(
-    stream: StreamFacts, manifest: Manifest, facts: RecordFacts, footage: Footage, report: Report
-) -> None:
+def _none_left_out(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, report: Report) -> None:
     """Every line about this stream, from the first exported segment to the last or within the span, has its file."""
     have = {file.path for file in stream.files}
     keys = [SegmentKey(file.boot, file.seq) for file in stream.files]
-    told = 0
+    told = later = 0
+    open_end = manifest.span.to_boot is None or manifest.span.to_mono_ns is None
     for path, line in facts.segments.items():
         if line.stream != stream.name or path in have:
             continue
-        between = keys[0] < line.key < keys[-1]
-        within = line.timed and overlaps(manifest.span, line.key.boot, line.from_mono_ns, line.to_mono_ns)
-        if not between and not within:
+        if open_end and line.key > keys[-1]:
+            later += 1
             continue
-        if path in facts.evicted:
-            n, why = facts.evicted[path]
-            report.remarks.append(f"{path} was deleted by the unit itself before the export (line number {n}: {why}).")
-        elif any(line.key.file_name in note for note in manifest.notes):
-            footage.left_out.append(path)
+        between = keys[0] < line.key < keys[-1] and (line.timed or line.state == "whole")
+        if not between and not overlaps(manifest.span, line):
+            continue
+        if line.file in facts.evicted:
+            n, why = facts.evicted[line.file]
+            words = f"{path} was deleted by the unit itself before the export (line number {n}: {safe(why, 40)})."
+            report.remarks.append(words)
         elif told < MAX_TOLD:
             told += 1
-            report.accuse(path, f"is missing: line number {line.n} of chain/record.jsonl says that it was recorded")
+            what = f"is missing: line number {line.n} of chain/record.jsonl says that it was recorded, and none that"
+            report.accuse(path, f"{what} the unit deleted it")
+    if later:
+        report.remarks.append(f"{stream.name} has {later} later segment(s): recorded after this export was begun.")
 
 
 def _gaps(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, report: Report) -> None:
@@ -203,7 +206,7 @@ def _stills(manifest: Manifest, facts: RecordFacts, footage: Footage, report: Re
     for name, line in by_name.items():
         if name in files or (line.camera not in cameras and line.camera not in footage.streams):
             continue
-        if any(name in note for note in manifest.notes):
+        if line.file in facts.evicted or any(name in note for note in manifest.notes):
             footage.left_out.append(f"stills/{name}")
         else:
             report.accuse(f"stills/{name}", f"is missing: line number {line.n} of chain/record.jsonl says it was taken")
@@ -212,9 +215,8 @@ def _stills(manifest: Manifest, facts: RecordFacts, footage: Footage, report: Re
 def _other_streams(footage: Footage, manifest: Manifest, facts: RecordFacts, report: Report) -> None:
     others: dict[str, int] = {}
     for line in facts.segments.values():
-        if line.stream not in footage.streams and line.timed:
-            inside = overlaps(manifest.span, line.key.boot, line.from_mono_ns, line.to_mono_ns)
-            others[line.stream] = others.get(line.stream, 0) + inside
+        if line.stream not in footage.streams:
+            others[line.stream] = others.get(line.stream, 0) + overlaps(manifest.span, line)
     names = [f"{safe(name, 40)} ({count} segments)" for name, count in sorted(others.items()) if count]
     if names:
         report.remarks.append(

@@ -42,8 +42,13 @@ def _origin(report: Report, seal: Seal, with_trust: bool, anchors: Anchors, seal
     again = "If the unit is still there, export again while unitd runs on it."
     if not seal.checkpoints:
         unproven("The unit did not seal this export (core was not running, or refused): nothing is signed.", again)
-    elif seal.unsigned or seal.key is None:
+    elif seal.unsigned:
         unproven("The checkpoints are not signed: the unit had no key.", again)
+    elif seal.key is None:
+        why = (
+            "There is no certificate.pem: the unit had none yet, or it was taken away. Whose signature it is, is open."
+        )
+        unproven(why, "Have the unit's request (evidence.csr) signed by your authority, and export again.")
     elif not with_trust:
         unproven("Nobody has vouched here for the key that signed: anyone can make a key.", GET_TRUST)
     elif seal.self_signed:
@@ -87,7 +92,7 @@ def _completeness(
         )
     elif not heads.kept:
         unproven(_no_heads(heads), GET_HEADS)
-    elif not seal.signed or seal.key is None:
+    elif not seal.signed:
         unproven("The export has no signed checkpoint that the control room's heads could be held against.", later)
     else:
         _until(report, anchors, footage, unproven, later)
