@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="everything, for a program")
     _export_options(commands)
     _verify_options(commands)
+    _lock_options(commands)
     _broker_acl_options(commands)
     schema = _command(
         commands, "schema", "write the JSON Schemas and the AsyncAPI file of the control room API", _schema
@@ -104,6 +105,24 @@ def _verify_options(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     verify.add_argument("--trust", metavar="CA.pem", type=Path, help="the authority that signs units' certificates")
     verify.add_argument("--heads", metavar="FILE", type=Path, help="the heads that the control room kept, JSON lines")
     verify.add_argument("--json", action="store_true", help="everything that was found, for a program")
+
+
+def _lock_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    kept = _command(commands, "locks", "list the incidents whose footage is kept, and when to look at them", _locks)
+    kept.add_argument("--json", action="store_true", help="everything, for a program")
+    which = "the incident's id, or its first characters"
+    release = _command(
+        commands, "release", "let an incident's footage go with age or for room, on the record", _release
+    )
+    release.add_argument("--incident", metavar="ID", required=True, help=which)
+    release.add_argument("--by", metavar="NAME", required=True, help="who decides it")
+    release.add_argument("--reason", metavar="WORDS", required=True, help="why it need not be kept")
+    close = _command(commands, "close", "end an incident here, where no control room can", _close)
+    close.add_argument("--incident", metavar="ID", required=True, help=which)
+    close.add_argument("--by", metavar="NAME", required=True, help="who ends it")
+    outcomes = ("genuine", "hoax", "test", "fault", "unknown")
+    close.add_argument("--outcome", choices=outcomes, required=True, help="what it was")
+    close.add_argument("--note", metavar="WORDS", default="", help="more about it")
 
 
 def _broker_acl_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -200,6 +219,24 @@ def _verify(arguments: argparse.Namespace) -> int:
     from unitd.tools.verify import run
 
     return run(arguments.path, arguments.trust, arguments.heads, arguments.json)
+
+
+def _locks(arguments: argparse.Namespace) -> int:
+    from unitd.tools.locks import locks
+
+    return locks(load(arguments.config), arguments.json)
+
+
+def _release(arguments: argparse.Namespace) -> int:
+    from unitd.tools.locks import release
+
+    return release(load(arguments.config), arguments.incident, arguments.by, arguments.reason)
+
+
+def _close(arguments: argparse.Namespace) -> int:
+    from unitd.tools.locks import close
+
+    return close(load(arguments.config), arguments.incident, arguments.by, arguments.outcome, arguments.note)
 
 
 def _broker_acl(arguments: argparse.Namespace) -> int:

@@ -62,6 +62,10 @@ class ChainDesk:
         self._queue.append(_Line(kind, {"mono_ns": self._clock.mono_ns(), **fields}, once))
         self._wake.set()
 
+    def knows(self, once: Hashable) -> bool:
+        """Whether that line was written, as far back as is remembered."""
+        return once in self._known
+
     def newest(self, kind: str) -> dict[str, Field] | None:
         """The fields of the queue's last line, if it is of that kind and not written yet: they may be changed."""
         return self._queue[-1].fields if self._queue and self._queue[-1].kind == kind else None
@@ -153,7 +157,7 @@ class ChainDesk:
 
 _ONCE = {
     "incident": ("incident_id", "stage"),
-    "lock": ("incident_id", "to_boot", "to_mono_ns", "outcome", "review_utc_us"),
+    "lock": ("incident_id", "to_boot", "to_mono_ns"),
     "lock_released": ("incident_id",),
 }
 """What makes two lines the same, for those that a core which started again would write a second time."""

@@ -124,9 +124,11 @@ class EvidenceDesk:
             "to_boot": lock.to_boot, "to_mono_ns": lock.to_mono_ns, "incident_kind": lock.kind,
             "outcome": lock.outcome, "review_utc_us": lock.review_utc_us,
         }  # fmt: skip
-        self.chain.add("lock", once=once_of("lock", fields), **fields)
         self.releases.written(lock.incident_id)
-        self.checkpoints.soon(LOCK_S)
+        once = once_of("lock", fields)
+        if not self.chain.knows(once):  # an outcome that is told before the end does not make it another
+            self.chain.add("lock", once=once, **fields)
+            self.checkpoints.soon(LOCK_S)
 
     def judged(self, role: str, command: wire.Command | None, reply: wire.Reply) -> None:
         """A command was judged: each is a line, but an operator's joystick is one a second, and floods are counted."""

@@ -60,12 +60,13 @@ def signing_files(config: Config) -> SigningFiles:
 
 
 class ChildSigner:
-    """Belongs to the loop. One job at a time; a child that cannot even be killed (a disk that hangs) blocks those that
+    """Belongs to the loop. One job at a time, others wait; a child that cannot even be killed (a disk that hangs) blocks those that
     come after it, not core."""
 
     def __init__(self, config: Config) -> None:
         self._unit, self._files = config.unit.id, signing_files(config)
         self._child: asyncio.subprocess.Process | None = None
+        self._one = asyncio.Lock()
 
     async def make(self) -> Answer:
         """See to it that there are a key and a request for its certificate. Raises SigningFailedError."""
@@ -76,12 +77,11 @@ class ChildSigner:
         return await self._run("sign", body.decode())
 
     async def _run(self, op: str, body: str) -> Answer:
-        if self._child is not None and self._child.returncode is None:
-            raise SigningFailedError("the process that signs hangs")
         files = self._files
         job = _Job(op, self._unit, str(files.key), str(files.request), str(files.certificate), body)
         try:
-            out, status = await self._converse(msgspec.json.encode(job))
+            async with self._one:
+                out, status = await self._converse(msgspec.json.encode(job))
         except OSError as error:
             raise SigningFailedError(f"the process that signs: {error}") from error
         try:
@@ -94,6 +94,8 @@ class ChildSigner:
         return answer
 
     async def _converse(self, job: bytes) -> tuple[bytes, int | None]:
+        if self._child is not None and self._child.returncode is None:
+            raise SigningFailedError("the process that signs hangs")
         pipe = asyncio.subprocess.PIPE
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "unitd.tools.signing_job", stdin=pipe, stdout=pipe, cwd="/"

@@ -1,0 +1,47 @@
+"""One question to core over `core.sock`, for programs that somebody runs on the unit itself."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+import msgspec
+
+from unitd.errors import UNREADABLE, UnitdError
+from unitd.messages.workers import MAX_LINE_BYTES, Hello, ToolReply, ToolRequest
+
+ANSWER_WITHIN_S = 12.0
+"""A release waits for the disk: core answers within 6 s."""
+
+
+class CoreSilentError(UnitdError):
+    """Core cannot be reached, or did not answer."""
+
+
+def ask_core(run_dir: Path, request: ToolRequest, within_s: float = ANSWER_WITHIN_S) -> ToolReply:
+    """Core's reply. Raises CoreSilentError with what to look at. Blocks for `within_s` at most."""
+    path = run_dir / "core.sock"
+    deadline_s = time.monotonic() + within_s
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(within_s)
+            link.connect(str(path))
+            link.sendall(msgspec.json.encode(Hello(who="tool", pid=os.getpid())) + b"\n")
+            link.sendall(msgspec.json.encode(request) + b"\n")
+            heard = b""
+            while b"\n" not in heard:
+                if len(heard) > MAX_LINE_BYTES:
+                    raise ValueError("its answer is too long")
+                link.settimeout(max(deadline_s - time.monotonic(), 0.001))
+                chunk = link.recv(65536)
+                if not chunk:
+                    raise EOFError("it closed the connection")
+                heard += chunk
+        return msgspec.json.decode(heard.split(b"\n", 1)[0], type=ToolReply)
+    except PermissionError:
+        raise CoreSilentError(f"{path} is not for you: run it as root, or as a member of group unitd") from None
+    except (OSError, EOFError, *UNREADABLE) as error:
+        why = str(error) or type(error).__name__
+        raise CoreSilentError(
+            f"core does not answer at {path} ({why}); is it running? systemctl status unitd-core"
+        ) from error
