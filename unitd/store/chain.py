@@ -44,6 +44,13 @@ class Head(NamedTuple):
     head: str
 
 
+class _Doubt(NamedTuple):
+    """From where on a file holds what an append that failed has left."""
+
+    inode: int
+    bytes: int
+
+
 class Chain:
     """The writing end. Thread-safe. Every method that touches the disk raises OSError and may be called again.
 
@@ -55,6 +62,7 @@ class Chain:
         self._within_s = within_s
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._doubt: _Doubt | None = None
         self._at = Head(0, GENESIS)
         self._recent: list[dict[str, Any]] = []
 
@@ -148,9 +156,21 @@ class Chain:
         """Cut back what a failed append left; the file is read afresh before the next one."""
         self._descriptor = None
         try:
+            self._doubt = _Doubt(os.fstat(descriptor).st_ino, size)
             os.ftruncate(descriptor, size)
+            self._doubt = None
         finally:
             os.close(descriptor)
+
+    def _end_doubt(self) -> None:
+        """Cut back now what a disk that refused would not: after a failed sync it may be in memory alone, for good."""
+        doubt = self._doubt
+        if doubt is not None:
+            with contextlib.suppress(FileNotFoundError):
+                status = self._path.stat()
+                if status.st_ino == doubt.inode and status.st_size > doubt.bytes:
+                    os.truncate(self._path, doubt.bytes)
+        self._doubt = None
 
     def _part_ends(self, descriptor: int) -> bool:
         """Give the file its number; the next `_open` begins a new one. Whoever dies in between is gone on from.
@@ -176,6 +196,7 @@ class Chain:
         if self._descriptor is not None:
             return self._descriptor
         disk.make_dirs(self._path.parent)
+        self._end_doubt()
         whole = self._whole_tail(self._path)
         lines = whole.split(b"\n") if whole else []
         if len(whole) < TAIL_BYTES // 2 and (parts := older_parts(self._path)):
