@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.faulty_disk import FaultyDisk
-from tests.crash.record_life import FPS, RESERVE_BYTES, STREAMS, Street
-from tests.crash.tagged_units import is_fed, is_part_of_fed, samples
+from tests.crash.record_life import FPS, FRAGMENT_UNITS, RESERVE_BYTES, STREAMS, Street
+from tests.crash.tagged_units import is_fed, is_part_of_fed, samples, torn_samples
 from unitd.store.segment import list_segments, measure
 
 GENESIS = "0" * 64
 NAMING = ("segment", "abandoned", "recovered")
-FRAGMENT_UNITS = 3
-"""500 ms at FPS pictures a second: what is not in a whole fragment yet."""
-
 Line = dict[str, Any]
 
 
@@ -44,6 +41,19 @@ def whole_chain(chain: Path) -> list[Line]:
     return lines
 
 
+def whole_bytes(content: bytes) -> int:
+    """Where the last whole fragment of a file ends; 0 when there is none. By ISO/IEC 14496-12 alone."""
+    at = end = 0
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        if size < 8 or at + size > len(content):
+            break
+        at += size
+        if content[at - size + 4 : at - size + 8] == b"mdat":
+            end = at
+    return end
+
+
 class Witness:
     """Stands beside the disk over all lives, and sees every file before it goes."""
 
@@ -65,7 +75,8 @@ class Witness:
         intents = [each for each in chain.splitlines() if b'"evict"' in each and f'"{name}"'.encode() in each]
         if not intents:
             self.wrongs.append(f"{name} was deleted, and the chain on the medium does not say so")
-        numbers = [number for number, _ in samples(io.BytesIO(content), stream)]
+        whole = content[: whole_bytes(content)]
+        numbers = [number for number, _ in samples(io.BytesIO(whole), stream)] if whole else []
         locks = self._street.base / "state" / "locks"
         for lock in locks.glob("*.json"):
             fields = json.loads(self._faulty.durable(lock) or b"{}")
@@ -79,7 +90,7 @@ class Witness:
 
 
 def judge(street: Street, witness: Witness, lost_at_cut: bool, died_at: int) -> None:
-    """After a start and an orderly end that followed a death or a refusal (of the life whose next number was `died_at`).
+    """After a start and an orderly end that followed a death (of the life whose next number was `died_at`).
 
     `lost_at_cut`: the power was cut, so what no incident made durable at once may be gone.
     """
@@ -96,6 +107,27 @@ def judge(street: Street, witness: Witness, lost_at_cut: bool, died_at: int) -> 
     assert (evidence / ".reserve").stat().st_size == RESERVE_BYTES, "the reserve is not back"
 
 
+def judge_refused(street: Street, witness: Witness, operations: list[str], failed_sync: str) -> None:
+    """After a life whose disk refused something and healed, and its orderly end.
+
+    `failed_sync`: the file (as operations name it) whose sync failed first, or "".
+    """
+    assert witness.wrongs == []
+    evidence = street.base / "evidence"
+    lines = whole_chain(evidence / "record.chain")
+    said = {line["file"]: line for line in lines if line["kind"] in NAMING}
+    for stream in STREAMS:
+        there = _files(evidence / stream, stream, said)
+        found = [number for numbers in there for number in numbers]
+        assert found == sorted(set(found)), f"{stream}: pictures out of order, or twice: {found}"
+        after = set(range(street.healed_at, street.next_number)) - witness.evicted[stream]
+        assert after <= set(found), f"{stream}: not recorded after the disk had healed: {sorted(after - set(found))}"
+    assert (evidence / ".reserve").stat().st_size == RESERVE_BYTES, "the reserve is not back"
+    if failed_sync.endswith(".mp4"):
+        later = [each for each in operations if each.split()[0] in ("write", "fsync", "truncate")]
+        assert [each for each in later if each.endswith(failed_sync)] == [], f"{failed_sync}: used after a failed sync"
+
+
 def _files(directory: Path, stream: str, said: dict[str, Line]) -> list[list[int]]:
     """The pictures in each file of one stream, in the order of the names."""
     found = []
@@ -105,17 +137,18 @@ def _files(directory: Path, stream: str, said: dict[str, Line]) -> list[list[int
         assert name in said, f"{name} is not in the chain"
         assert said[name]["bytes"] == len(content), f"{name}: not the size that the chain says"
         assert said[name]["sha256"] == hashlib.sha256(content).hexdigest(), f"{name}: not what the chain says"
-        extent = measure(path)
-        if not extent.fragments:
+        end = whole_bytes(content)
+        assert end == (measure(path).whole_bytes if measure(path).fragments else 0), f"{name}: measured wrongly"
+        if not end:
             found.append([])
             continue
-        whole = samples(io.BytesIO(content[: extent.whole_bytes]), stream)
+        whole = samples(io.BytesIO(content[:end]), stream)
         for number, sample in whole:
             assert is_fed(stream, number, sample), f"{name}: picture {number} is not as it was fed"
-        if extent.torn_bytes:
-            torn = samples(io.BytesIO(content), stream)
-            assert torn[: len(whole)] == whole, f"{name}: what is torn spoils what is whole"
-            for number, sample in torn[len(whole) :]:
+        if end < len(content):
+            torn = torn_samples(io.BytesIO(content))
+            assert torn[: len(whole)] == [sample for _, sample in whole], f"{name}: a torn end spoils what is whole"
+            for number, sample in enumerate(torn[len(whole) :], start=whole[-1][0] + 1):
                 assert is_part_of_fed(stream, number, sample), f"{name}: something is played that nobody recorded"
         found.append([number for number, _ in whole])
     return found
@@ -125,12 +158,14 @@ def _owed(street: Street, stream: str, lost_at_cut: bool, died_at: int) -> Itera
     """The numbers that must be there: of the life that died, and all of those that ended in order."""
     fed = street.fed[stream]
     for number in fed.handled:
+        if number in street.refused:
+            continue
         if number >= died_at:
             yield number  # of the lives after it
         elif not lost_at_cut:
             if number < died_at - 2 * FRAGMENT_UNITS:
                 yield number
-        elif number in fed.before_press[: -FRAGMENT_UNITS or None]:
-            yield number
-        elif number in fed.urgent and number < max(fed.urgent) + 1 - FPS:
+        elif number in fed.before_press[:-FRAGMENT_UNITS] or (
+            number in fed.urgent and number < max(fed.urgent) + 1 - FPS
+        ):
             yield number

@@ -7,9 +7,10 @@ the same order in every run. A writer that has died (Dead is no Exception) ends 
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import msgspec
@@ -23,14 +24,17 @@ from unitd.record.writer import SegmentWriter
 from unitd.runtime.clock import SystemClock
 from unitd.store import chain as chain_module
 from unitd.store import disk
-from unitd.store import ring as ring_module
+from unitd.store import place as place_module
 from unitd.store.boot import current_boot
 from unitd.store.ring import Ring
 
 STREAMS = ("dome", "fixed")
 SECOND_NS = 1_000_000_000
-IDLE_SYNC_S = 1_000_000.0
-"""Outside an incident no sync falls due by age here: the press must bring it."""
+IDLE_SYNC_S = 30.0
+"""Longer than a segment: outside an incident the press must bring the sync."""
+
+FRAGMENT_UNITS = 3
+"""500 ms at FPS pictures a second: what is not in a whole fragment yet."""
 
 HANDLED_WITHIN_S = 10.0
 RESERVE_BYTES = 8 * 1024
@@ -70,9 +74,11 @@ class Street:
         self.config = config_of(base)
         self.fed = {name: Fed() for name in STREAMS}
         self.next_number = 0
-        self.began_ns = time.monotonic_ns() - 3600 * SECOND_NS
+        self.began_ns = self.now_ns = 5_000 * SECOND_NS
         self.sessions = 0
-        self.locked: dict[str, set[str]] = {}
+        self.healed_at = 0
+        self.refused = set[int]()
+        """Pictures that came while the disk was full, nothing could go, and the last ones before them."""
 
     def at_ns(self, number: int) -> int:
         return self.began_ns + number * UNIT_NS
@@ -101,9 +107,11 @@ class RecordLife:
         street = self.street
         for _ in range(count):
             number, street.next_number = street.next_number, street.next_number + 1
+            street.now_ns = street.at_ns(number) + SECOND_NS // 100
             for name, each in self.writers.items():
-                if self.urgent:
-                    each.set_sync(1.0)  # of the one that is fed next: the other one's thread has nothing to do
+                if self.urgent and each._sync_s > 1.0:
+                    each.set_sync(1.0)
+                    self._wait(each, lambda each=each: not each._sync_now)
                 due = each.report.handled_units + 1
                 each.offer(SessionUnit(self.session, INFO, unit(name, number, street.at_ns(number), self.first)))
                 self._wait(each, lambda each=each, due=due: each.report.handled_units >= due)
@@ -134,7 +142,10 @@ class RecordLife:
     def lock(self, incident: str, from_number: int, to_number: int | None) -> None:
         """What core does (procedure Lock)."""
         street = self.street
-        boot = current_boot(street.base / "state", kernel(self.boot_id)).boot
+        try:
+            boot = current_boot(street.base / "state", kernel(self.boot_id)).boot
+        except OSError:
+            return
         fields: dict[str, object] = {
             "incident_id": incident,
             "from_boot": boot,
@@ -143,8 +154,9 @@ class RecordLife:
             "to_mono_ns": None if to_number is None else street.at_ns(to_number),
         }
         path = street.base / "state" / "locks" / f"{incident}.json"
-        disk.make_dirs(path.parent)
-        disk.atomic_write(path, msgspec.json.encode(fields))
+        with contextlib.suppress(OSError):  # core tries again; what the recorder does meanwhile is the same
+            disk.make_dirs(path.parent)
+            disk.atomic_write(path, msgspec.json.encode(fields))
 
     def make_room(self) -> None:
         """One round of the eviction thread; what the disk refuses it tries again at the next."""
@@ -167,16 +179,17 @@ class RecordLife:
                 each._thread.join(HANDLED_WITHIN_S)
                 assert not each._thread.is_alive(), "a writer hangs"
 
-    def _wait(self, each: SegmentWriter, done: object) -> None:
-        deadline = time.monotonic() + HANDLED_WITHIN_S
-        while not done():  # type: ignore[operator]
+    def _wait(self, each: SegmentWriter, done: Callable[[], bool]) -> None:
+        """Until it is done, and the round in which it was done is over."""
+        deadline_s = _real_monotonic() + HANDLED_WITHIN_S
+        while not done() or each.report.busy_since is not None:
             if not each._thread.is_alive():
                 raise Dead
-            assert time.monotonic() < deadline, "a picture was not handled in time"
+            assert _real_monotonic() < deadline_s, "a picture was not handled in time"
             time.sleep(0.00002)
 
 
-def kernel(boot_id: str) -> object:
+def kernel(boot_id: str) -> Any:
     return mock.Mock(**{"read_text.return_value": boot_id})
 
 
@@ -190,14 +203,16 @@ def quick() -> Iterator[None]:
             threads(args)
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(ring_module, "RESERVE_BYTES", RESERVE_BYTES))
+        stack.enter_context(mock.patch.object(place_module, "RESERVE_BYTES", RESERVE_BYTES))
         stack.enter_context(mock.patch.object(chain_module, "PART_BYTES", PART_BYTES))
         stack.enter_context(mock.patch.object(writer_module, "TRY_AGAIN_S", 0.0))
+        # no thread wakes of itself, which would make the order of operations a matter of chance
+        stack.enter_context(mock.patch.object(SegmentWriter, "_patience_s", lambda _: HANDLED_WITHIN_S))
         stack.enter_context(mock.patch.object(threading, "excepthook", quiet))
         yield
 
 
-def story(life: RecordLife, faulty: FaultyDisk) -> None:
+def story(life: RecordLife, faulty: FaultyDisk, to_the_end: bool = True) -> None:
     """Idle; a press with its lock; an eviction; a disk that is full to the last byte, and is free again; the close."""
     street = life.street
     faulty.capacity_bytes = CAPACITY_BYTES
@@ -214,12 +229,32 @@ def story(life: RecordLife, faulty: FaultyDisk) -> None:
     life.feed(12)
     life.make_room()
     faulty.capacity_bytes = faulty.used_bytes() + 700
+    street.refused |= set(range(street.next_number - FRAGMENT_UNITS, street.next_number + 7))
     life.feed(7)
     life.make_room()
     faulty.capacity_bytes = CAPACITY_BYTES
     life.make_room()
     life.feed(3)
+    if to_the_end:
+        life.stop()
+
+
+def healed(life: RecordLife, faulty: FaultyDisk) -> None:
+    """The same process goes on when the disk is well again: no restart, no hand."""
+    faulty.plan(Fault())
+    faulty.capacity_bytes = CAPACITY_BYTES
+    life.make_room()
+    life.street.healed_at = life.street.next_number
+    life.new_session()
+    life.feed(2 * FPS + 3)
+    life.make_room()
     life.stop()
+
+
+def story_then_healed(life: RecordLife, faulty: FaultyDisk) -> None:
+    """The story on a disk that refuses something on the way, up to its last act; then the disk heals."""
+    story(life, faulty, to_the_end=False)
+    healed(life, faulty)
 
 
 def again(life: RecordLife, faulty: FaultyDisk) -> None:
@@ -231,18 +266,35 @@ def again(life: RecordLife, faulty: FaultyDisk) -> None:
     life.stop()
 
 
-def lived(faulty: FaultyDisk, street: Street, boot_id: str, act: object, fault: Fault = Fault()) -> bool:
+_real_monotonic = time.monotonic
+
+
+@contextlib.contextmanager
+def time_of(street: Street) -> Iterator[None]:
+    """The program's monotonic clock is the pictures' own, so that what falls due falls due in every run alike."""
+    with (
+        mock.patch.object(time, "monotonic_ns", lambda: street.now_ns),
+        mock.patch.object(time, "monotonic", lambda: street.now_ns / SECOND_NS),
+    ):
+        yield
+
+
+Act = Callable[[RecordLife, FaultyDisk], None]
+NO_FAULT = Fault()
+
+
+def lived(faulty: FaultyDisk, street: Street, boot_id: str, act: Act, fault: Fault = NO_FAULT) -> bool:
     """One life; True when it came to its end."""
-    life = RecordLife(street, boot_id)
     ended = False
-    with quick(), mock.patch.object(writer_module, "current_boot", _boot_of(boot_id)):
+    with time_of(street), quick(), mock.patch.object(writer_module, "current_boot", _boot_of(boot_id)):
+        life = RecordLife(street, boot_id)
         with faulty.life(fault):
             life.start()
-            act(life, faulty)  # type: ignore[operator]
+            act(life, faulty)
             ended = True
         life.end()
     return ended and not (faulty.died and fault.how in ("before", "after", "half"))
 
 
-def _boot_of(boot_id: str) -> object:
+def _boot_of(boot_id: str) -> Any:
     return lambda state_dir: current_boot(state_dir, kernel(boot_id))

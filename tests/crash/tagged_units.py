@@ -43,14 +43,20 @@ def _coded_second() -> tuple[tuple[bytes, bool], ...]:
 
 def unit(stream: str, number: int, arrival_ns: int, session_first: int = 0) -> AccessUnit:
     """Picture `number` of `stream`; a keyframe each second of its session, which began with `session_first`."""
-    data, keyframe = _coded_second()[(number - session_first) % FPS]
+    pts = 12_345 + number * TICKS
+    return AccessUnit(*_data(stream, number, (number - session_first) % FPS), pts, pts, arrival_ns)
+
+
+@functools.cache
+def _data(stream: str, number: int, in_second: int) -> tuple[bytes, bool]:
+    data, keyframe = _coded_second()[in_second]
     text = _MARK + f"{stream}#{number:06d};".encode() + b"." * FILLER_BYTES
     size = len(text)
     sei = b"\x00\x00\x00\x01\x06\x05" + b"\xff" * (size // 255) + bytes([size % 255]) + text + b"\x80"
-    pts = 12_345 + number * TICKS
-    return AccessUnit(data + sei, keyframe, pts, pts, arrival_ns)
+    return data + sei, keyframe
 
 
+@functools.cache
 def essence(data: bytes) -> tuple[bytes, ...]:
     """The NAL units of an Annex B unit, without the parameter sets, which a file may keep elsewhere."""
     nals = [nal.rstrip(b"\x00") for nal in re.split(rb"\x00\x00\x01", data) if nal.strip(b"\x00")]
@@ -87,12 +93,22 @@ def is_fed(stream: str, number: int, sample: bytes) -> bool:
     return any(_of_sample(sample) == essence(unit(stream, number, 0, first).data) for first in range(FPS))
 
 
+def torn_samples(file: BinaryIO) -> list[bytes]:
+    """What a player finds in a file whose end is torn, as it is; nothing when it refuses the file."""
+    try:
+        with av.open(file) as container:
+            return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    except (av.error.FFmpegError, IndexError):
+        return []
+
+
 def is_part_of_fed(stream: str, number: int, sample: bytes) -> bool:
-    """Whether it is a beginning of what was fed, and nothing else behind it but zeros."""
-    sample = sample.rstrip(b"\0")
+    """Whether it is a beginning of what was fed, with nothing behind it but zeros."""
+    got = _of_sample(sample.rstrip(b"\0"))
     for first in range(FPS):
         nals = essence(unit(stream, number, 0, first).data)
-        got = _of_sample(sample)
-        if got[:-1] == nals[: len(got) - 1] and len(got) <= len(nals) and nals[len(got) - 1].startswith(got[-1]):
+        if not got:
+            return True
+        if len(got) <= len(nals) and got[:-1] == nals[: len(got) - 1] and nals[len(got) - 1].startswith(got[-1]):
             return True
     return False
