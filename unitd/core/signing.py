@@ -60,8 +60,8 @@ def signing_files(config: Config) -> SigningFiles:
 
 
 class ChildSigner:
-    """Belongs to the loop. One job at a time, others wait; a child that cannot even be killed (a disk that hangs) blocks those that
-    come after it, not core."""
+    """Belongs to the loop. One job at a time, others wait; a child that cannot even be killed (a disk that hangs) blocks
+    those that come after it, not core."""
 
     def __init__(self, config: Config) -> None:
         self._unit, self._files = config.unit.id, signing_files(config)

@@ -24,8 +24,8 @@ REMEDIES = {
     "outbox_memory_only": "alarms are sent but would not survive a restart: see disk_full and disk_error",
     "outbox_quarantine": "an alarm on the disk could not be read: take the files out of `state_dir/outbox/quarantine` "
     "for an engineer; the fault goes at core's next start",
-    "signing_failed": "evidence is recorded but not signed: see the text; the key must be a file of mode 0600 of unitd's, "
-    "the certificate one that was made from this unit's evidence.csr",
+    "signing_failed": "evidence is not signed, see the text: the key must be a file of mode 0600 of unitd's, "
+    "the certificate one made from this unit's evidence.csr",
     "sim_missing": "put a SIM in, contacts down, and check that the holder is closed",
     "test_unanswered": "the control room did not answer the test alarm: telephone it, then have a test raised",
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
