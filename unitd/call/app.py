@@ -8,6 +8,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from unitd.call.clips import clip_loader
 from unitd.call.conversation import Conversation
@@ -15,6 +16,7 @@ from unitd.call.gst import warm_up
 from unitd.call.microphone import Microphone
 from unitd.call.mixer import Mixer
 from unitd.call.peer import Name
+from unitd.call.voice_record import VoiceRecord
 from unitd.config import Config, EndpointTable
 from unitd.drivers.sound import SoundCard, SoundState
 from unitd.drivers.tls import client_context
@@ -41,6 +43,7 @@ def build(frame: Frame) -> list[Service]:
         Service("silence", worker.microphone.run),
         Service("health", worker.report_health),
         Service("sound", worker.keep_sound),
+        Service("voice record", worker.keep_voices),
     ]
 
 
@@ -60,10 +63,12 @@ class CallWorker:
         self._warning_number: int | None = None
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
-        self.microphone = Microphone(self._push_voice)
         sound = frame.config.sound
+        self._voices = VoiceRecord(Path(frame.config.paths.run_dir) / "audio.sock")
+        self._keeps_voices = sound is not None and frame.config.evidence.audio
+        self.microphone = Microphone(self._push_voice, self._voices.microphone)
         self._card = (
-            None if sound is None else SoundCard(sound.input, sound.output, self.microphone.deliver, self._mixer.frame)
+            None if sound is None else SoundCard(sound.input, sound.output, self.microphone.deliver, self._next_output)
         )
 
     # --- services ---------------------------------------------------------------------------------------------------
@@ -93,6 +98,10 @@ class CallWorker:
         finally:
             await asyncio.shield(asyncio.to_thread(self._card.close))
 
+    async def keep_voices(self) -> None:
+        """Send the two voices to `record` while there is an incident."""
+        await self._voices.run()
+
     async def report_health(self) -> None:
         while True:
             self._frame.core.set_health(self._faults(), self._facts())
@@ -113,6 +122,9 @@ class CallWorker:
         # The gates first: they must not wait for a call to be put down.
         is_open = call is not None and call.microphone
         self.microphone.gate(is_open)
+        if not is_open:
+            self._voices.shut()
+        self._voices.follow(call.incident_id if call is not None and self._keeps_voices else None)
         if self._card is not None:
             self._card.want(microphone=is_open, horn=True)
         self._mixer.open_voices(call is not None and call.voices)
@@ -189,6 +201,12 @@ class CallWorker:
     def _push_voice(self, pcm: bytes) -> None:
         if self._conversation is not None:
             self._conversation.push_voice(pcm)
+
+    def _next_output(self) -> bytes:
+        """On the card's thread."""
+        pcm = self._mixer.frame()
+        self._voices.horn(pcm)
+        return pcm
 
     def _warning_played(self, number: int, name: str) -> None:
         """On the card's thread."""

@@ -20,10 +20,13 @@ class Microphone:
     hand.
     """
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
+    def __init__(
+        self, send: Callable[[bytes], None], record: Callable[[bytes, int], None] = lambda _pcm, _at_ns: None
+    ) -> None:
+        """`record` gets the card's frames that pass the gate, and when (monotonic ns) each had ended."""
+        self._send, self._record = send, record
         self._loop = asyncio.get_running_loop()
-        self._frames: deque[bytes] = deque(maxlen=WAITING_FRAMES)
+        self._frames: deque[tuple[bytes, int]] = deque(maxlen=WAITING_FRAMES)
         self._scheduled = False
         self._open = False
         self._listened_to = asyncio.Event()
@@ -51,7 +54,7 @@ class Microphone:
             return
         if len(self._frames) == WAITING_FRAMES:
             self.dropped_frames += 1
-        self._frames.append(pcm)
+        self._frames.append((pcm, time.monotonic_ns()))
         if not self._scheduled:
             self._scheduled = True
             try:
@@ -62,10 +65,11 @@ class Microphone:
     def _drain(self) -> None:
         self._scheduled = False
         while self._frames:
-            pcm = self._frames.popleft()
+            pcm, at_ns = self._frames.popleft()
             if self._open:
                 self._last_s = time.monotonic()
                 self._send(pcm)
+                self._record(pcm, at_ns)
 
     async def run(self) -> None:
         """Fill in with silence, for ever."""
