@@ -18,6 +18,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -379,7 +380,7 @@ class FaultyDisk:
             if (file := self._names.get(ours)) is not None:
                 self.before_unlink(ours, bytes(file.data))
             real(path, **more)
-            self._names_change(lambda image: image.pop(ours, None) and None, ours.parent)
+            self._names_change(partial(_drop, ours), ours.parent)
         self._end(how, ours)
 
     def _mkdir(self, real: Any, path: Any, mode: int = 0o777, **more: Any) -> None:
@@ -401,6 +402,10 @@ class FaultyDisk:
             return _Writing(ours)
         self._end(self._step("read", ours), ours)
         return real(file, mode, *more, **named)
+
+
+def _drop(path: Path, image: Image) -> None:
+    image.pop(path, None)
 
 
 class _Writing:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.faulty_disk import FaultyDisk
-from tests.crash.record_life import FPS, FRAGMENT_UNITS, RESERVE_BYTES, STREAMS, Street
-from tests.crash.tagged_units import is_fed, is_part_of_fed, samples, torn_samples
+from tests.crash.record_life import FRAGMENT_UNITS, RESERVE_BYTES, STREAMS, Street
+from tests.crash.tagged_units import FPS, is_fed, is_part_of_fed, samples, torn_samples
 from unitd.store.segment import list_segments, measure
 
 GENESIS = "0" * 64
@@ -130,7 +130,7 @@ def judge_refused(street: Street, witness: Witness, operations: list[str], faile
 
 def _files(directory: Path, stream: str, said: dict[str, Line]) -> list[list[int]]:
     """The pictures in each file of one stream, in the order of the names."""
-    found = []
+    found: list[list[int]] = []
     for key in list_segments(directory):
         path = directory / key.file_name
         name, content = f"{stream}/{path.name}", path.read_bytes()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -111,10 +112,10 @@ class RecordLife:
             for name, each in self.writers.items():
                 if self.urgent and each._sync_s > 1.0:
                     each.set_sync(1.0)
-                    self._wait(each, lambda each=each: not each._sync_now)
+                    self._wait(each, partial(_has_synced, each))
                 due = each.report.handled_units + 1
                 each.offer(SessionUnit(self.session, INFO, unit(name, number, street.at_ns(number), self.first)))
-                self._wait(each, lambda each=each, due=due: each.report.handled_units >= due)
+                self._wait(each, partial(_has_handled, each, due))
                 fed = street.fed[name]
                 fed.handled.append(number)
                 if self.urgent:
@@ -187,6 +188,14 @@ class RecordLife:
                 raise Dead
             assert _real_monotonic() < deadline_s, "a picture was not handled in time"
             time.sleep(0.00002)
+
+
+def _has_synced(writer: SegmentWriter) -> bool:
+    return not writer._sync_now
+
+
+def _has_handled(writer: SegmentWriter, units: int) -> bool:
+    return writer.report.handled_units >= units
 
 
 def kernel(boot_id: str) -> Any:

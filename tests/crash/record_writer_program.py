@@ -13,6 +13,7 @@ from unitd.config import CameraTable, Config, PathsTable, RingTable
 from unitd.record.backlog import SessionUnit
 from unitd.record.writer import SegmentWriter
 from unitd.runtime.clock import SystemClock
+from unitd.store.boot import current_boot
 from unitd.store.ring import Ring
 
 
@@ -31,6 +32,7 @@ def main(base: Path, units_a_second: int) -> None:
     writer = SegmentWriter(config, "dome", ring, SystemClock(base / "no-such-flag"), lambda _: None)
     writer.set_sync(1.0)
     writer.start()
+    recovered = ring.recover(current_boot(base / "state"))
     session = time.monotonic_ns()
     for number, unit in enumerate(units(10_000_000, arrival_ns=session)):
         writer.offer(SessionUnit(session, INFO, unit))
@@ -42,7 +44,7 @@ def main(base: Path, units_a_second: int) -> None:
                 "segments": report.segments,
                 "evicted": report.evicted,
                 "abandoned": report.abandoned,
-                "recovered": report.recovered,
+                "recovered": recovered,
                 "fault": writer.fault()[0],
                 "dropped": writer.backlog.dropped,
             }

@@ -77,7 +77,7 @@ def samples(file: BinaryIO, stream: str) -> list[tuple[int, bytes]]:
 
     Raises AssertionError for one that says that it is another stream's, or does not say which it is.
     """
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         found = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     numbered = []
     for sample in found:
@@ -96,7 +96,7 @@ def is_fed(stream: str, number: int, sample: bytes) -> bool:
 def torn_samples(file: BinaryIO) -> list[bytes]:
     """What a player finds in a file whose end is torn, as it is; nothing when it refuses the file."""
     try:
-        with av.open(file) as container:
+        with av.open(file, "r") as container:
             return [bytes(packet) for packet in container.demux(video=0) if packet.size]
     except (av.error.FFmpegError, IndexError):
         return []
