@@ -29,6 +29,17 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
     encipher_only=False,
     decipher_only=False,
 )
+_SIGNS_EVIDENCE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=False,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 CONTROL_ROOM = "system@control-room"
 CONTROL_ROOM_FILES = "control-room"
 VALID_DAYS = 365
@@ -57,6 +68,7 @@ class Pki:
     - `control_room`: common name `system@control-room`, good as a client and, with the same names, as a server;
     - `unit(id)`: a client certificate whose common name is the unit's id; made once, then the same;
     - `person(name)`: a client certificate of that name, `ann@control-room`;
+    - `evidence(request, file)`: what proves that a unit's evidence key is the unit's;
     - `thief`: a unit's name, but signed by another authority;
     - `revoke`: the list of certificates taken back.
 
@@ -79,6 +91,29 @@ class Pki:
 
     def person(self, name: str) -> Credentials:
         return self._issue(f"person-{name}", name, server=False)
+
+    def evidence(self, request_file: Path, certificate_file: Path) -> None:
+        """Sign a unit's request for its evidence key, as an installer does, and put the certificate into place."""
+        request = x509.load_pem_x509_csr(request_file.read_bytes())
+        if not request.is_signature_valid:
+            raise ValueError(f"{request_file} is not signed by the key that it is for")
+        signer, now = self._authority, datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(request.subject)
+            .issuer_name(signer.certificate.subject)
+            .public_key(request.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_SIGNS_EVIDENCE, critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
+            .sign(signer.key, hashes.SHA256())
+        )
+        temporary = certificate_file.with_suffix(".new")
+        _write(temporary, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        temporary.replace(certificate_file)
 
     def revoke(self, *taken_back: Credentials) -> Path:
         """Write the authority's list of certificates that it has taken back: these, and no other."""

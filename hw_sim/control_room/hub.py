@@ -18,6 +18,7 @@ import msgspec
 
 from hw_sim.control_room.book import Book, Incident, now_utc_us
 from hw_sim.control_room.commands import Commander, Outcome
+from hw_sim.control_room.heads import HeadBook
 from hw_sim.control_room.mqtt import QUEUE_MESSAGES, Message, Transport
 from hw_sim.control_room.stills import StillBook
 from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, Still, topic
@@ -67,6 +68,7 @@ class Hub:
         self.incidents: dict[str, Incident] = {}
         self.events: list[tuple[str, Event]] = []
         self.stills = StillBook(directory / "stills")
+        self.heads = HeadBook(directory / "heads.jsonl")
         self.connected = False
         self.dropped = 0
         self.malformed = 0
@@ -265,6 +267,8 @@ class Hub:
 
     async def _event(self, unit: str, event: Event) -> None:
         self.events = [*self.events[-199:], (unit, event)]
+        if event.name == "checkpoint":
+            await self._on_disk(lambda: self.heads.keep(unit, event, now_utc_us()))
         incident = self.incidents.get(event.incident_id or "")
         if incident is not None and event.name == "stamp_corrected":
             self._corrected(incident, event)

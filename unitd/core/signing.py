@@ -60,7 +60,7 @@ def signing_files(config: Config) -> SigningFiles:
 
 
 class ChildSigner:
-    """Belongs to the loop. One job at a time, others wait; a child that cannot even be killed (a disk that hangs) blocks
+    """Belongs to the loop. One job at a time; a child that cannot even be killed (a disk that hangs) blocks
     those that come after it, not core."""
 
     def __init__(self, config: Config) -> None:
