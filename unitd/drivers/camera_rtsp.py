@@ -6,6 +6,7 @@ less than half the CPU. What it does not understand (other codecs, interlaced pi
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from unitd.config import CameraTable
@@ -46,6 +47,7 @@ class RtspStream:
 
     `info` becomes another one when the camera changes its parameters, right before the keyframe that has them.
     While `hearing` is set, from any thread, the camera's sound comes among the pictures, when `info` has some.
+    `rest` is called before each read over TCP; it may wait for pictures to gather, and says so.
     `waiting` is called each POLL_S while pictures but no keyframe come, with words that say so; False gives it up.
     """
 
@@ -64,6 +66,8 @@ class RtspStream:
         self._units: list[MediaUnit] = []
         self.hearing = self._heard = False
         self.waiting: Callable[[str], bool] = lambda _: True
+        self.rest: Callable[[], bool] = lambda: False
+        self._newest_ns = 0
         url = camera.main_url if profile == "main" else camera.sub_url
         if url is None:
             raise DeviceError(f"{camera.name} has no {profile} stream")
@@ -199,6 +203,7 @@ class RtspStream:
         """The units that the next read brings, perhaps none."""
         if self._session is None:
             raise RtspError("closed")
+        rested = self._udp is None and not self._session.more and self.rest()
         report = self._session.keep_alive()
         try:
             if self._udp is None:
@@ -210,7 +215,10 @@ class RtspStream:
         except TimeoutError:
             return []
         arrival_ns = time.monotonic_ns()
-        units: list[MediaUnit] = [unit for packet in packets for unit in self._pictures.push(packet, arrival_ns)]
+        push = self._pictures.push
+        pictures = [unit for packet in packets for unit in push(packet, arrival_ns)]
+        units: list[MediaUnit] = [*(self._spread(pictures) if rested and len(pictures) > 1 else pictures)]
+        self._newest_ns = arrival_ns
         if self._udp is not None:
             self._udp_aside(self._udp, units, arrival_ns)
         elif self._session.aside:
@@ -218,6 +226,19 @@ class RtspStream:
         if self._sound is not None and self.hearing != self._heard:
             self._hear(self.hearing)
         return units
+
+    def _spread(self, pictures: list[AccessUnit]) -> list[AccessUnit]:
+        """Pictures that gathered came as far apart as the camera's clock says; right to a picture interval."""
+        last = pictures[-1]
+        return [
+            replace(
+                unit,
+                arrival_mono_ns=max(
+                    self._newest_ns, last.arrival_mono_ns - (last.dts_90khz - unit.dts_90khz) * 100_000 // 9
+                ),
+            )
+            for unit in pictures
+        ]
 
     def _aside(self, session: RtspSession, units: list[MediaUnit], arrival_ns: int) -> None:
         """What came beside the pictures in the same connection."""

@@ -19,6 +19,12 @@ from unitd.drivers.sdp_sound import Sound, parse_sound
 from unitd.errors import DeviceError
 
 RECEIVE_BYTES = 256 * 1024
+MUCH_BYTES = 96 * 1024
+"""After a read of more, more may be waiting."""
+
+GATHERED_BYTES = 512 * 1024
+"""So much the kernel takes from a camera while nobody reads: 0.2 s of the largest bit rates, or a large keyframe."""
+
 USER_AGENT = "unitd"
 DEFAULT_SESSION_S = 60
 LONGEST_KEEP_ALIVE_S = 20.0
@@ -67,6 +73,9 @@ class RtspSession:
         self._packets: list[memoryview] = []
         self._url = self._base = self._aggregate = ""
         self._interleaved = False
+        self._space = memoryview(bytearray(RECEIVE_BYTES))
+        self.more = False
+        """Whether there is probably more to be read at once."""
         self.rtp_channel = 0
         self.server_port = self.server_rtcp_port = 0
         self.sound: Sound | None = None
@@ -107,6 +116,9 @@ class RtspSession:
             if channel is None and "tcp" not in answer.lower():
                 raise UnsupportedStreamError("SETUP: the camera does not send over TCP")
             self._interleaved = True
+            with contextlib.suppress(OSError):  # asking for so much widens the window; then any byte wakes again
+                for low_water in (GATHERED_BYTES, 1):
+                    self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_water)
             self.rtp_channel = int(channel[1]) if channel else 0
             self.aside_channels = {self.rtp_channel + 1}
         elif channel is not None:
@@ -221,10 +233,11 @@ class RtspSession:
             if left_s <= 0:
                 raise TimeoutError
             self.socket.settimeout(left_s)
-        data = self.socket.recv(RECEIVE_BYTES)
-        if not data:
+        count = self.socket.recv_into(self._space)
+        if not count:
             raise RtspError("the camera closed the connection")
-        self._incoming.feed(data)
+        self.more = count > MUCH_BYTES
+        self._incoming.feed(self._space[:count])
         for item in self._incoming.take():
             if isinstance(item, Packet):
                 if item.channel == self.rtp_channel:

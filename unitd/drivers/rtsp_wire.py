@@ -56,7 +56,7 @@ class Incoming:
         self._buffer = bytearray()
         self.garbage_bytes = 0
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         self._buffer += data
 
     def take(self) -> list[Message | Packet]:

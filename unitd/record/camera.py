@@ -15,6 +15,10 @@ from unitd.runtime.supervise import VitalServiceLostError
 
 STALLED_AFTER_S = 2.0
 LOST_AFTER_S = 3.0
+GATHER_S = 0.2
+"""While nobody waits for pictures they are read this long after each other: a thread that is woken for each costs three
+times as much (docs/benchmarks.md)."""
+
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 HUNG_AFTER_S = 10.0
@@ -53,6 +57,10 @@ class Source(Protocol):
 
     def on_waiting(self, waiting: Callable[[str], bool]) -> None:
         """Have `waiting` called twice a second, with words, while pictures but no keyframe come; False gives up."""
+        ...
+
+    def on_reading(self, rest: Callable[[], bool]) -> None:
+        """Have `rest` called before each read; True: it let pictures gather, and their arrivals are to be estimated."""
         ...
 
     def close(self) -> None: ...
@@ -101,6 +109,9 @@ class CameraStream:
         self.running = False
         self.hearing = False
         """Whether the camera's sound is wanted; set by the loop."""
+        self.in_hurry: Callable[[], bool] = lambda: True
+        """Whether somebody waits for each picture; from any thread."""
+        self._hurry = threading.Event()
 
     def start(self) -> None:
         if self.running:
@@ -116,6 +127,10 @@ class CameraStream:
         self._generation += 1
         self.reading.session = None
         self._wake.set()
+
+    def hurry(self) -> None:
+        """`in_hurry` has become true: what has gathered is read at once."""
+        self._hurry.set()
 
     def silent_s(self) -> float:
         """How long since the last access unit, or since the start when there has been none."""
@@ -177,6 +192,15 @@ class CameraStream:
         self.reading.error = error
         self.reading.session = None
 
+    def _rest(self) -> bool:
+        if self.in_hurry():
+            return False
+        self._hurry.clear()
+        if self.in_hurry():
+            return False
+        self._hurry.wait(GATHER_S)
+        return True
+
     def _waits(self, generation: int, words: str) -> bool:
         if generation == self._generation and words != self.reading.error:
             self._lost(words)
@@ -185,6 +209,7 @@ class CameraStream:
     def _session(self, generation: int) -> None:
         source = self._open_source(self.camera, self.profile)
         source.on_waiting(lambda words: self._waits(generation, words))
+        source.on_reading(self._rest)
         source.hearing = self.hearing
         try:
             session, info = 0, None

@@ -20,14 +20,17 @@ CLIENT_LIMIT_BYTES = 2 * 1024 * 1024
 
 @dataclass(eq=False)
 class Client:
-    """One client's end. `dropped` counts units it did not get for its slowness."""
+    """One client's end. `dropped` counts units it did not get for its slowness; to a `relaxed` one they may come
+    together, a little late."""
 
     send: Callable[[bytes], None]
     waiting_bytes: Callable[[], int]
+    relaxed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     skipping: bool = True
     dropped: int = 0
     sent: int = 0
+    ready: list[bytes] = field(default_factory=list)
 
     def offer(self, unit: AccessUnit) -> None:
         if self.skipping and unit.keyframe and self.waiting_bytes() <= CLIENT_LIMIT_BYTES // 2:
@@ -37,8 +40,14 @@ class Client:
         if self.skipping:
             self.dropped += 1
             return
-        self.send(pack_header(unit) + unit.data)
+        self.ready += (pack_header(unit), unit.data)
         self.sent += 1
+
+    def flush(self) -> None:
+        """Send what was offered, in one go."""
+        if self.ready:
+            data, self.ready = b"".join(self.ready), []
+            self.send(data)
 
 
 class StreamHub:
@@ -58,6 +67,8 @@ class StreamHub:
         self.info: StreamInfo | None = None
         self.clients: set[Client] = set()
         self.waiting = 0
+        self.on_listener: Callable[[], None] = lambda: None
+        """Called when somebody comes who may be in a hurry."""
         self.late_drops = 0
 
     def put(self, item: SessionUnit) -> None:
@@ -85,9 +96,14 @@ class StreamHub:
             self._scheduled = True
         self._loop.call_soon_threadsafe(self._drain)
 
+    def in_hurry(self) -> bool:
+        """Whether somebody wants each picture as it comes. From any thread."""
+        return self.waiting > 0 or any(not client.relaxed for client in tuple(self.clients))
+
     async def ready(self, timeout_s: float) -> StreamInfo | None:
         """What the stream is, once a keyframe is in hand; None when that takes longer."""
         self.waiting += 1
+        self.on_listener()
         try:
             self._drain()
             if not await set_within(self._keyframe, timeout_s):
@@ -102,6 +118,8 @@ class StreamHub:
         self.clients.add(client)
         for unit in self._gop:
             client.offer(unit)
+        client.flush()
+        self.on_listener()
 
     def pictures(self) -> tuple[StreamInfo, list[AccessUnit]] | None:
         """The GOP in hand, from its keyframe to the newest picture; None while there is none."""
@@ -139,6 +157,8 @@ class StreamHub:
                 client.skipping = True
         for session, info, unit in items:
             self._publish(session, info, unit)
+        for client in self.clients:
+            client.flush()
 
     def _publish(self, session: int, info: StreamInfo, unit: AccessUnit) -> None:
         if session != self._session:

@@ -56,8 +56,8 @@ class FragmentMuxer:
         self.parameters: tuple[bytes, ...] = ()
         self.units = 0
         self.sounds = 0
-        self.given_90khz = 0
-        """How long the pictures are that were given out in fragments."""
+        self.given_90khz = self.given_units = 0
+        """How long, and how many, the pictures are that were given out in fragments."""
 
     @property
     def due_dts_90khz(self) -> int | None:
@@ -106,8 +106,8 @@ class FragmentMuxer:
         return data
 
     def finish(self, next_dts_90khz: int | None = None) -> bytes:
-        """The last fragment; `next_dts_90khz` is when the picture after it comes, if that is known. May be called
-        again (empty)."""
+        """A fragment of all that is there, the last one mostly; `next_dts_90khz` is when the picture after it comes, if
+        that is known. More may be added all the same."""
         if not self._samples:
             return b""
         end = self._samples[-1][0] + self._duration if next_dts_90khz is None else next_dts_90khz
@@ -167,6 +167,7 @@ class FragmentMuxer:
         total = 8 + sum(run.size_bytes for run in runs)
         data = b"".join([head, struct.pack(">I4s", total, b"mdat"), *self._parts, *[unit.data for unit in self._sound]])
         self.given_90khz = times[0] - self._first_dts + sum(sample[0] for sample in table)
+        self.given_units += len(samples)
         self._parts, self._bytes, self._sound = [], 0, []
         return data
 

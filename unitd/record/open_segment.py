@@ -3,28 +3,28 @@
 import contextlib
 import hashlib
 import os
-import time
 from pathlib import Path
 
-from unitd.messages.media import CLOCK_RATE_HZ, AccessUnit, StreamInfo
-from unitd.record.muxer import FragmentMuxer
+from unitd.messages.media import CLOCK_RATE_HZ, AccessUnit, AudioUnit, StreamInfo
+from unitd.record.audio_muxer import muxer_of
 from unitd.store import disk
-from unitd.store.segment import SegmentKey
+from unitd.store.segment import SegmentHeader, SegmentKey, header_box
 
 
 class OpenSegment:
-    """Created exclusively, its name durable before the first byte. Every method but `add` blocks on the disk.
+    """Created exclusively, its name durable before the first byte. Only the constructor, `write`, `sync`, `cut_back`
+    and `close` touch the disk, and block on it.
 
     Raises OSError. After a failed `write`, `unwritten` is what is still to go and the call may be repeated with it;
     after a failed `sync` the file must be abandoned.
     """
 
-    def __init__(self, path: Path, key: SegmentKey, info: StreamInfo, fragment_ms: int, header_box: bytes) -> None:
-        self.path, self.key = path, key
+    def __init__(self, path: Path, key: SegmentKey, info: StreamInfo, fragment_ms: int, header: SegmentHeader) -> None:
+        self.path, self.key, self.header = path, key, header
         self._descriptor = disk.create_exclusive(path)
         try:
             disk.sync_dir(path.parent)
-            self._muxer = FragmentMuxer(info, fragment_ms, header_box)
+            self._muxer = muxer_of(info, fragment_ms, header_box(header))
         except BaseException:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
@@ -32,8 +32,11 @@ class OpenSegment:
             raise
         self._hash = hashlib.sha256()
         self._first_dts: int | None = None
-        self._unsynced_since: float | None = None
+        self._held_since_ns: int | None = None
+        self._written_since_ns: int | None = None
+        self._newest_ns = header.mono_ns
         self._whole_bytes = 0
+        self._whole_90khz = self._whole_units = 0
         self.unwritten = memoryview(b"")
         self.size_bytes = 0
         self.unsynced_bytes = 0
@@ -44,25 +47,63 @@ class OpenSegment:
 
     @property
     def units(self) -> int:
-        return self._muxer.units
+        """How many pictures were written in whole fragments."""
+        return self._whole_units
+
+    @property
+    def due_dts_90khz(self) -> int | None:
+        """The time of the picture that makes the next fragment due."""
+        return self._muxer.due_dts_90khz
+
+    @property
+    def to_mono_ns(self) -> int:
+        """Where the footage ends that was written in whole fragments, by its pictures' times."""
+        return self.header.mono_ns + self._whole_90khz * 1_000_000_000 // CLOCK_RATE_HZ
+
+    @property
+    def newest_mono_ns(self) -> int:
+        """When the newest picture arrived that the segment has taken."""
+        return self._newest_ns
 
     def duration_s(self, unit: AccessUnit) -> float:
         """How long the segment would be if `unit` began the next one."""
         return 0.0 if self._first_dts is None else (unit.dts_90khz - self._first_dts) / CLOCK_RATE_HZ
 
-    def unsynced_age_s(self) -> float:
-        """How long ago the oldest bytes that are not yet synced were written."""
-        return 0.0 if self._unsynced_since is None else time.monotonic() - self._unsynced_since
+    def unsynced_since_ns(self) -> int | None:
+        """When the oldest picture arrived that a power cut would take, be it written or not; None for none."""
+        return self._written_since_ns if self._written_since_ns is not None else self._held_since_ns
+
+    def fits(self, unit: AccessUnit) -> bool:
+        """Whether a keyframe has the parameters that this file declares."""
+        return self._muxer.fits(unit)
 
     def add(self, unit: AccessUnit) -> bytes:
         """Take a unit and return the bytes to `write` now. Raises ValueError when it cannot be muxed."""
         if self._first_dts is None:
             self._first_dts = unit.dts_90khz
-        return self._muxer.add(unit)
+        data = self._muxer.add(unit)
+        self._given(data)
+        if self._held_since_ns is None:
+            self._held_since_ns = unit.arrival_mono_ns
+        self._newest_ns = unit.arrival_mono_ns
+        return data
 
-    def finish(self) -> bytes:
+    def add_sound(self, unit: AudioUnit) -> None:
+        self._muxer.add_sound(unit)
+
+    def flush(self, *, everything: bool) -> bytes:
+        """A short fragment, to be written; without `everything` the newest picture waits to be as long as it is."""
+        data = self._muxer.finish() if everything else self._muxer.flush()
+        self._given(data)
+        if data and not everything:
+            self._held_since_ns = self._newest_ns
+        return data
+
+    def finish(self, next_dts_90khz: int | None = None) -> bytes:
         """The last fragment, to be written before `close`."""
-        return self._muxer.finish()
+        data = self._muxer.finish(next_dts_90khz)
+        self._given(data)
+        return data
 
     def write(self, data: bytes | memoryview) -> None:
         """Write and hash all of `data`, a whole fragment or what was left of one."""
@@ -72,15 +113,14 @@ class OpenSegment:
             self._hash.update(self.unwritten[:written])
             self.size_bytes += written
             self.unsynced_bytes += written
-            if self._unsynced_since is None:
-                self._unsynced_since = time.monotonic()
             self.unwritten = self.unwritten[written:]
         self._whole_bytes = self.size_bytes
+        self._whole_90khz, self._whole_units = self._muxer.given_90khz, self._muxer.given_units
 
     def sync(self) -> None:
         disk.sync_data(self._descriptor)
         self.unsynced_bytes = 0
-        self._unsynced_since = None
+        self._written_since_ns = None
 
     def cut_back(self) -> None:
         """Cut the file to its last whole fragment and hash it again from the file."""
@@ -94,3 +134,10 @@ class OpenSegment:
 
     def close(self) -> None:
         disk.close(self._descriptor)
+
+    def _given(self, data: bytes) -> None:
+        """What was held is about to be written."""
+        if data and self._held_since_ns is not None:
+            if self._written_since_ns is None:
+                self._written_since_ns = self._held_since_ns
+            self._held_since_ns = None

@@ -65,7 +65,7 @@ class MediaServer:
         if isinstance(hub, str):
             await _refuse(writer, hub)
             return
-        client = Client(writer.write, writer.transport.get_write_buffer_size)
+        client = Client(writer.write, writer.transport.get_write_buffer_size, relaxed=request.relaxed)
         info = await hub.ready(STREAM_TIMEOUT_S)
         if info is None:
             await _refuse(writer, f"{request.camera}: no {request.profile} picture from the camera")

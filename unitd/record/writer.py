@@ -6,28 +6,57 @@
 A fault ends when data has been written and synced again. The reader and the clients never wait for this thread.
 """
 
+import contextlib
 import errno
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from unitd.config import Config
 from unitd.messages.media import AccessUnit, AudioUnit
 from unitd.ports import Clock
 from unitd.record.backlog import Backlog, SessionUnit
+from unitd.record.gaps import GAP_S, End, Why, camera_why, end_before, gap
 from unitd.record.open_segment import OpenSegment
+from unitd.record.timeline import Timeline
 from unitd.store.boot import Boot, current_boot
+from unitd.store.chain import Field
 from unitd.store.ring import Ring
-from unitd.store.segment import SegmentHeader, SegmentKey, header_box
+from unitd.store.segment import SegmentHeader, SegmentKey
 
 BACKLOG_BYTES = 6 * 1024 * 1024
 """12 s of a 4 Mbit/s camera: a card's pauses are below that, and three cameras still fit in the memory budget."""
 
 TRY_AGAIN_S = 1.0
 STUCK_AFTER_S = 5.0
-TAKE_S = 0.5
+TAKE_S = 1.0
+SILENT_S = 5.0
+"""A segment whose camera has sent nothing for so long is closed: its evidence is sealed, and the thread lets it go."""
+
+SYNC_EARLY_S = 0.15
+"""What a sync may take, so that it is over when it has to be."""
+
+IDLE_GRACE_S = 0.5
+"""Outside incidents a sync that falls due about when the segment ends waits for that: one sync instead of two."""
+
+LONGEST_S = 60.0
+LARGEST_BYTES = 256 * 1024 * 1024
+"""A camera that sends no keyframe for so long, or so much: its segments then begin in the middle of a GOP, and are
+played behind the one before."""
+
+STALLED_S = 2.5
+"""A camera that is silent for longer within one session gets a new segment, and a gap in the chain."""
+
+HELD_S = 0.5
+"""The newest picture's length is known when the next comes; after so long it is written with a guess."""
+
+MAX_LINES = 64
+"""Lines that wait for a chain that takes them; what is beyond is found and chained as `recovered` at the next start."""
+
+Line = tuple[str, dict[str, Field]]
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -52,14 +81,22 @@ class WriterReport:
     fault_text: str = ""
     busy_since: float | None = None
     evicted: int = 0
-    recovered: list[str] = field(default_factory=list)
 
 
 class SegmentWriter:
-    """Owns the thread. `offer` from any thread, never blocks; `set_sync` from any thread; `stop` blocks up to 3 s."""
+    """Owns the thread. `offer` from any thread, never blocks; `set_sync` and `set_incident` from any thread; `stop`
+    blocks up to 3 s. With `gather` it sleeps until a fragment is there, else it handles each picture as it comes.
+    """
 
     def __init__(
-        self, config: Config, camera: str, ring: Ring, clock: Clock, on_closed: Callable[[ClosedSegment], None]
+        self,
+        config: Config,
+        camera: str,
+        ring: Ring,
+        clock: Clock,
+        on_closed: Callable[[ClosedSegment], None],
+        *,
+        gather: bool = False,
     ) -> None:
         self._config, self._camera, self._ring, self._clock = config, camera, ring, clock
         self._on_closed = on_closed
@@ -71,7 +108,18 @@ class SegmentWriter:
         self._boot: Boot | None = None
         self._segment: OpenSegment | None = None
         self._key: SegmentKey | None = None
+        self._gather = gather
         self._session = 0
+        self._timeline = Timeline()
+        self._rebased: int | None = None
+        self._end: End | None = None
+        self._refused = False
+        self._lines: list[Line] = []
+        self._in_gop = False
+        self._heard = 0.0
+        self._incident = False
+        self._missed_from_ns: int | None = None
+        self._seal = False
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"write {camera}", daemon=True)
 
@@ -88,6 +136,17 @@ class SegmentWriter:
         self._sync_s = sync_s
         if self._sync_now:
             self.backlog.poke()
+
+    def set_incident(self, on: bool) -> None:
+        """Whether an incident is on: inside it a camera's sound is written, and when it ends the open segment is closed
+        at the next keyframe, so that its evidence is sealed soon."""
+        if self._incident and not on:
+            self._seal = True
+        self._incident = on
+
+    def missed_from(self, mono_ns: int) -> None:
+        """Of this boot; where nothing was recorded before it is no gap: the stream is wanted from then on only."""
+        self._missed_from_ns = mono_ns
 
     def stop(self) -> None:
         """Close the open segment in order and end the thread."""
@@ -109,38 +168,79 @@ class SegmentWriter:
 
     def _run(self) -> None:
         while not self._stop:
-            item = self.backlog.take(TAKE_S)
-            self.report.busy_since = time.monotonic()
-            try:
-                if item is not None:
-                    self._write(item)
-                self._sync_if_due()
-            except OSError as error:
-                self._give_up(error)
-            except ValueError as error:
-                self._give_up(OSError(errno.EINVAL, str(error)))
-            self.report.handled_units += item is not None
-            self.report.busy_since = None
+            self._round(self.backlog.take(self._patience_s(), self._due()))
+        self._round(self.backlog.take(0.0))
         self._close()
 
-    def _write(self, item: SessionUnit) -> None:
-        segment, unit = self._segment, item.unit
-        if isinstance(unit, AudioUnit):
-            return
-        if segment is not None and (
-            item.session != self._session
-            or (unit.keyframe and segment.duration_s(unit) >= self._config.ring.segment_s - 0.25)
-        ):
+    def _round(self, items: list[SessionUnit]) -> None:
+        for item in items:
+            self._heard = self.report.busy_since = time.monotonic()
+            try:
+                self._write(item)
+            except (OSError, ValueError) as error:
+                self._give_up(error)
+            self.report.handled_units += 1
+        self.report.busy_since = time.monotonic()
+        try:
+            self._sync_if_due()
+        except (OSError, ValueError) as error:
+            self._give_up(error)
+        if self._segment is not None and time.monotonic() - self._heard > SILENT_S:
             self._close()
-            segment = None
-        if segment is None:
-            if not unit.keyframe or time.monotonic() < self._not_before:
+        self.report.busy_since = None
+
+    def _due(self) -> tuple[int, int] | None:
+        """Until which picture the thread may sleep; None when it has to see each."""
+        due = self._segment.due_dts_90khz if self._segment is not None and self._gather else None
+        return None if due is None else (self._session, due - self._timeline.offset_90khz)
+
+    def _patience_s(self) -> float:
+        """How long the thread may sleep: a sync may fall due before the next fragment does."""
+        due_ns = self._sync_due_ns()
+        return TAKE_S if due_ns is None else min(max((due_ns - time.monotonic_ns()) / 1e9, 0.01), TAKE_S)
+
+    def _write(self, item: SessionUnit) -> None:
+        unit = item.unit
+        if isinstance(unit, AudioUnit):
+            if self._segment is not None and self._incident and item.session == self._session:
+                self._segment.add_sound(self._timeline.place_sound(unit))
+            return
+        dropped = self.backlog.was_dropped_before(item)
+        if item.session != self._session:
+            self._close()
+            self._session, self._rebased = item.session, None
+            self._timeline.rebase()
+        placed = self._timeline.place(unit)
+        if self._segment is not None and self._ends(self._segment, placed, dropped=dropped):
+            hole = dropped or unit.arrival_mono_ns - self._segment.newest_mono_ns > GAP_S * 1e9
+            self._close(None if hole else placed.dts_90khz)
+            self._in_gop = not unit.keyframe
+        if self._segment is None:
+            if not (unit.keyframe or self._in_gop) or time.monotonic() < self._not_before:
                 return
-            segment = self._segment = self._open(item, unit)
-            self._session = item.session
-        data = segment.add(unit)
-        if data:
-            self._put(segment, data)
+            if self._timeline.broken:
+                self._timeline.rebase()
+                placed, self._rebased = self._timeline.place(unit), unit.arrival_mono_ns
+            self._segment = self._open(item, placed)
+            self._seal = self._in_gop = False
+            self._note_gap(self._segment, dropped=dropped)
+        if data := self._segment.add(placed):
+            self._put(self._segment, data)
+
+    def _ends(self, segment: OpenSegment, unit: AccessUnit, *, dropped: bool) -> bool:
+        """Whether `unit` begins the next segment."""
+        length_s = segment.duration_s(unit)
+        if not unit.keyframe:
+            return length_s >= LONGEST_S or segment.size_bytes > LARGEST_BYTES
+        silent_s = (unit.arrival_mono_ns - segment.newest_mono_ns) / 1e9
+        return (
+            length_s >= self._config.ring.segment_s - 0.25
+            or self._seal
+            or dropped
+            or self._timeline.broken
+            or silent_s > STALLED_S
+            or not segment.fits(unit)
+        )
 
     def _put(self, segment: OpenSegment, data: bytes) -> None:
         left: bytes | memoryview = data
@@ -168,13 +268,13 @@ class SegmentWriter:
             mono_ns=unit.arrival_mono_ns,
             utc_us=stamp.utc_us,
             clock=stamp.clock,
-            session=item.session,
+            session=item.session if self._rebased is None else self._rebased,
             pts_90khz=unit.dts_90khz,
         )
         while True:
             try:
                 file = directory / key.file_name
-                segment = OpenSegment(file, key, item.info, self._config.ring.fragment_ms, header_box(header))
+                segment = OpenSegment(file, key, item.info, self._config.ring.fragment_ms, header)
                 break
             except FileExistsError:
                 self._key = None  # somebody else's file: look again, never overwrite
@@ -192,13 +292,10 @@ class SegmentWriter:
         return self._ring.next_key(self._camera, boot)
 
     def _begin(self) -> Boot:
-        """What must have worked once before the first segment: the boot's number, the chain, recovery."""
+        """What must have worked before a segment: the boot's number, the chain. (`Ring.make_room` recovers.)"""
         if self._boot is None:
             boot = current_boot(Path(self._config.paths.state_dir))
             self._ring.chain.open()
-            name = self._ring.recover(self._camera, boot)
-            if name is not None:
-                self.report.recovered.append(name)
             self._boot = boot
         return self._boot
 
@@ -209,38 +306,54 @@ class SegmentWriter:
         self.report.evicted += room.segments
         return room.segments > 0
 
+    def _sync_due_ns(self) -> int | None:
+        """When what a power cut would take has to be on the medium; None when there is nothing."""
+        since_ns = None if self._segment is None else self._segment.unsynced_since_ns()
+        if since_ns is None:
+            return None
+        calm = self._sync_s >= self._config.ring.sync_idle_s
+        early_s = -IDLE_GRACE_S if calm else min(SYNC_EARLY_S, self._sync_s / 4)
+        return since_ns + int((self._sync_s - early_s) * 1e9)
+
     def _sync_if_due(self) -> None:
-        segment = self._segment
-        if segment is None:
-            self._sync_now = False
+        segment, due_ns, now_ns = self._segment, self._sync_due_ns(), time.monotonic_ns()
+        at_once, self._sync_now = self._sync_now, False
+        if segment is None or not (at_once or (due_ns is not None and now_ns >= due_ns)):
             return
-        fragment_s = self._config.ring.fragment_ms / 1000
-        if segment.unsynced_bytes and (self._sync_now or segment.unsynced_age_s() + 2 * fragment_s >= self._sync_s):
+        everything = at_once or now_ns - segment.newest_mono_ns > HELD_S * 1e9
+        if data := segment.flush(everything=everything):
+            self._put(segment, data)
+        if segment.unsynced_bytes:
             segment.sync()
             self.report.fault = self.report.fault_text = ""
-        self._sync_now = False
 
-    def _close(self) -> None:
-        segment, self._segment = self._segment, None
+    def _close(self, next_dts_90khz: int | None = None) -> None:
+        segment = self._segment
         if segment is None:
             return
         try:
-            try:
-                self._put(segment, segment.finish())
-                segment.sync()
-            finally:
-                segment.close()
-                self._ring.closed(segment.path)
-            self._chain("segment", segment)
+            if data := segment.finish(next_dts_90khz):
+                self._put(segment, data)
+            segment.sync()
         except (OSError, ValueError) as error:
-            self._note(error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error)))
+            self._give_up(error)
+            return
+        self._segment = None
+        self._ended(segment, max(segment.to_mono_ns, segment.newest_mono_ns))
+        try:
+            segment.close()
+            self._chain([self._line("segment", segment)])
+        except OSError as error:
+            self._note(error)
             return
         self.report.fault = self.report.fault_text = ""
         self.report.segments += 1
         self._on_closed(ClosedSegment(self._camera, segment.key.seq, segment.size_bytes))
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: OSError | ValueError) -> None:
         """Leave the open file as it is (cut back when the disk is full) and try a new one in a second."""
+        if not isinstance(error, OSError):
+            error = OSError(errno.EINVAL, str(error))
         self._note(error)
         segment, self._segment = self._segment, None
         if segment is None:
@@ -253,25 +366,50 @@ class SegmentWriter:
             segment.close()
         except OSError as again:
             self._note(again)
+        self._ended(segment, segment.to_mono_ns)
+        with contextlib.suppress(OSError):  # the line goes with the next one
+            self._chain([self._line("abandoned", segment)])
+
+    def _ended(self, segment: OpenSegment, mono_ns: int) -> None:
         self._ring.closed(segment.path)
-        try:
-            self._chain("abandoned", segment)
-        except OSError:
-            return  # recovery at the next start chains it as found
+        self._end = End(segment.key.boot, mono_ns)
 
     def _note(self, error: OSError) -> None:
         full = error.errno in _FULL
+        self._refused = True
         self.report.fault = "disk_full" if full else "disk_error"
         self.report.fault_text = "nothing left to evict" if full else (error.strerror or str(error))
         self._not_before = time.monotonic() + TRY_AGAIN_S
 
-    def _chain(self, kind: str, segment: OpenSegment) -> None:
-        boot = self._boot.boot if self._boot is not None else 0
-        self._ring.chain.append(
-            kind,
-            boot,
-            file=f"{self._camera}/{segment.path.name}",
-            bytes=segment.size_bytes,
-            sha256=segment.sha256,
-            units=segment.units,
-        )
+    def _note_gap(self, segment: OpenSegment, *, dropped: bool) -> None:
+        """Say in the chain what is missing before a new segment. A chain that refuses gets the line with the next."""
+        end, key, began_ns = self._end, segment.key, segment.header.mono_ns
+        refused, self._refused = self._refused, False
+        with contextlib.suppress(OSError):
+            if end is None:
+                end = end_before(segment.path.parent, key, self._ring.chain.recent())
+                self._end = end
+            if end is None:
+                return
+            if self._missed_from_ns is not None and (end.boot != key.boot or end.mono_ns < self._missed_from_ns):
+                return
+            why: Why = "disk" if refused else "dropped" if dropped else camera_why(end, began_ns)
+            line = gap(self._camera, end, key.boot, began_ns, why)
+            if line is not None:
+                self._chain([line])
+
+    def _line(self, kind: str, segment: OpenSegment) -> Line:
+        return kind, {
+            "file": f"{self._camera}/{segment.path.name}",
+            "bytes": segment.size_bytes,
+            "sha256": segment.sha256,
+            "units": segment.units,
+            "from_mono_ns": segment.header.mono_ns,
+            "to_mono_ns": segment.to_mono_ns,
+        }
+
+    def _chain(self, lines: list[Line]) -> None:
+        """Append `lines`, and with them what the chain refused before: one sync for all."""
+        self._lines = [*self._lines, *lines][-MAX_LINES:]
+        self._ring.chain.append_all(self._lines, self._boot.boot if self._boot is not None else 0)
+        self._lines = []

@@ -36,7 +36,7 @@ class PictureClient:
         try:
             self._socket.settimeout(TIMEOUT_S)
             self._socket.connect(str(path))
-            self._socket.sendall(msgspec.json.encode(MediaRequest(camera, profile)) + b"\n")
+            self._socket.sendall(msgspec.json.encode(MediaRequest(camera, profile, relaxed=True)) + b"\n")
             self._file: BinaryIO = self._socket.makefile("rb")
             answer = decode_answer(self._file.readline(MAX_REQUEST_BYTES))
             if not answer.ok:

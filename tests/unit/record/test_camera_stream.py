@@ -52,6 +52,9 @@ class Session:
     def on_waiting(self, waiting: Callable[[str], bool]) -> None:
         pass
 
+    def on_reading(self, rest: Callable[[], bool]) -> None:
+        pass
+
     def close(self) -> None:
         self._script.closed += 1
 

@@ -23,6 +23,10 @@ from unitd.store.ring import Ring
 from unitd.store.segment import list_segments, read_header
 
 
+LONG_AGO_NS = 3600 * 1_000_000_000
+"""Taken from the arrivals it makes every sync overdue."""
+
+
 class StandingClock:
     def mono_ns(self) -> int:
         return time.monotonic_ns()
@@ -53,11 +57,12 @@ class Rig:
         self.closed: list[ClosedSegment] = []
         self.writer = SegmentWriter(self.config, "dome", self.ring, StandingClock(), self.closed.append)
         self.writer.start()
+        self.began_ns = time.monotonic_ns()
         self.next = 0
         self.offered = 0
 
     def feed(self, count: int, session: int = 1) -> None:
-        for unit in units(count, first=self.next):
+        for unit in units(count, first=self.next, arrival_ns=self.began_ns):
             self.writer.offer(SessionUnit(session, INFO, unit))
         self.next += count
         self.offered += count
@@ -118,11 +123,14 @@ def test_each_fragment_is_synced_in_an_incident_and_few_otherwise(rig: Rig, mock
     idle = sync.call_count
     rig.writer.set_sync(1.0)
     until(lambda: sync.call_count > idle, "what was open is synced at once")
-    rig.feed(1)
-    before = sync.call_count
-    rig.feed(2 * FPS - 1)
     assert idle == 0
-    assert sync.call_count - before >= 3
+    rig.feed(2)
+    before = sync.call_count
+    rig.feed(FPS - 2)
+    assert sync.call_count == before, "of pictures that have just come nothing is due"
+    rig.began_ns -= LONG_AGO_NS
+    rig.feed(2 * FPS, session=2)
+    assert sync.call_count - before >= 2
 
 
 def test_a_failed_sync_abandons_the_file_and_recording_goes_on_in_a_new_one(rig: Rig, mocker: MockerFixture) -> None:
@@ -134,6 +142,7 @@ def test_a_failed_sync_abandons_the_file_and_recording_goes_on_in_a_new_one(rig:
     abandoned = rig.directory / rig.names()[0]
     size = abandoned.stat().st_size
     mocker.stop(broken)
+    rig.began_ns -= LONG_AGO_NS
     rig.feed(FPS + 11)
     assert abandoned.stat().st_size == size
     assert len(rig.names()) == 2
