@@ -81,6 +81,8 @@ def export(config: Config, order: Order, asked: Asked, output: Path, watcher: Wa
     work.open(_request(config, order, asked))
     try:
         return _Export(config, order, asked, work, watcher).run()
+    except StoreError:
+        raise
     except OSError as error:
         raise work.refused(error) from error
 
@@ -311,7 +313,7 @@ class _Export:
         record, core = self._evidence / CHAIN, self._state / CORE_CHAIN
         record_end, core_end = last_n(record)[0], last_n(core)[0]
         if sealed is not None:
-            heads = sealed.checkpoint.heads
+            heads = sealed.checkpoint.checkpoint.heads
             record_end = heads["record"].n if "record" in heads else record_end
             core_end = heads["core"].n if "core" in heads else core_end
         record_n = min(numbers, default=max(1, record_end))
@@ -323,7 +325,7 @@ class _Export:
         made = {"chain/record.jsonl", "chain/core.jsonl"}
         if sealed is not None:
             for each in checkpoints(self._state, sealed.checkpoint, record_n, core_n, MOST_CHECKPOINTS):
-                name = f"checkpoints/{each.n:08d}"
+                name = f"checkpoints/{each.checkpoint.n:08d}"
                 self._work.put(f"{name}.json", each.body)
                 made.add(f"{name}.json")
                 if each.signature:
@@ -340,15 +342,12 @@ class _Export:
 
     def _certificate(self) -> None:
         named = self._config.evidence.cert_file
-        signing = self._state / "signing"
-        for path in (Path(named) if named else signing / "evidence.pem", signing / "evidence.selfsigned.pem"):
-            try:
-                data = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            self._work.put("certificate.pem", data)
+        try:
+            data = (Path(named) if named else self._state / "signing" / "evidence.pem").read_bytes()
+        except FileNotFoundError:
+            self._watcher.say("the unit has no certificate yet: who checks its signatures must know its key")
             return
-        self._watcher.say("the unit has a key and no certificate yet: only its signatures go along")
+        self._work.put("certificate.pem", data)
 
 
 def _software() -> str:

@@ -1,6 +1,5 @@
 """Has core chain an export and sign a checkpoint over it, through core.sock. Core need not be there."""
 
-import base64
 import binascii
 import os
 import socket
@@ -11,6 +10,7 @@ import msgspec
 
 from unitd.errors import UNREADABLE, StoreError
 from unitd.messages.workers import MAX_LINE_BYTES, FromCore, Hello, SealExport, ToolReply
+from unitd.store.checkpoints import Checkpoint, Signed, read_checkpoints
 
 TIMEOUT_S = 30.0
 """Core answers in a fraction of a second: it signs in a child process, and a slow disk may hold up the line."""
@@ -20,44 +20,12 @@ class NotSealedError(StoreError):
     """Nobody signs for the export; the text says why."""
 
 
-class Head(msgspec.Struct, frozen=True):
-    n: int
-    head: str = ""
-
-
-class CheckpointBody(msgspec.Struct, frozen=True):
-    """What an export needs of a checkpoint (docs/design/storage.md)."""
-
-    n: int
-    heads: dict[str, Head] = {}
-
-
-class _LogLine(msgspec.Struct, frozen=True):
-    body: str
-    sig: str = ""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """`body`: exactly the signed bytes. `signature` is empty when there was no key."""
-
-    n: int
-    heads: dict[str, Head]
-    body: bytes
-    signature: bytes
-
-    def signs_for(self, writer: str, from_n: int) -> bool:
-        """Whether a line from `from_n` on of that chain lies under it."""
-        head = self.heads.get(writer)
-        return head is not None and head.n >= from_n
-
-
 @dataclass(frozen=True)
 class Seal:
     """The line in core's chain, and the checkpoint over it."""
 
     core_n: int
-    checkpoint: Checkpoint
+    checkpoint: Signed
 
 
 def seal(run_dir: Path, request: SealExport, timeout_s: float = TIMEOUT_S) -> Seal:
@@ -101,40 +69,32 @@ def _reply(connection: socket.socket) -> ToolReply:
     return reply
 
 
-def parse(body: str, signature: str) -> Checkpoint | None:
+def parse(body: str, signature: str) -> Signed | None:
     """A checkpoint from its text and its signature in base64; None for damage. Pure."""
     try:
-        told = msgspec.json.decode(body, type=CheckpointBody)
-        return Checkpoint(told.n, told.heads, body.encode(), base64.b64decode(signature, validate=True))
-    except (*UNREADABLE, binascii.Error):
-        return None
-
-
-def checkpoints(state_dir: Path, last: Checkpoint, record_n: int, core_n: int, most: int) -> list[Checkpoint]:
-    """The checkpoints that sign for lines from `record_n` or `core_n` on, up to `last`, without a hole; of more than
-    `most` the newest. Raises OSError. Blocks."""
-    found: list[Checkpoint] = []
-    try:
-        with (state_dir / "checkpoints.log").open("rb") as file:
-            for raw in file:
-                each = _parsed(raw)
-                if each is None or each.n >= last.n:
-                    continue
-                if each.signs_for("record", record_n) or each.signs_for("core", core_n):
-                    if found and each.n != found[-1].n + 1:
-                        found.clear()
-                    found.append(each)
-                    del found[:-most]
-    except FileNotFoundError:
-        pass
-    if found and found[-1].n != last.n - 1:
-        found.clear()
-    return [*found[-(most - 1) :], last]
-
-
-def _parsed(raw: bytes) -> Checkpoint | None:
-    try:
-        line = msgspec.json.decode(raw, type=_LogLine)
+        told, signed = msgspec.json.decode(body, type=Checkpoint), binascii.a2b_base64(signature, strict_mode=True)
     except UNREADABLE:
         return None
-    return parse(line.body, line.sig)
+    return Signed(told, body.encode(), signed)
+
+
+def checkpoints(state_dir: Path, last: Signed, record_n: int, core_n: int, most: int) -> list[Signed]:
+    """The checkpoints that sign for lines from `record_n` or `core_n` on, up to `last`, without a hole; of more than
+    `most` the newest. Raises OSError. Blocks."""
+    found: list[Signed] = []
+    end = last.checkpoint.n
+    for each in read_checkpoints(state_dir, max(1, end - most + 1)):
+        if each.checkpoint.n >= end:
+            break
+        if _signs_for(each, "record", record_n) or _signs_for(each, "core", core_n):
+            if found and each.checkpoint.n != found[-1].checkpoint.n + 1:
+                found.clear()
+            found.append(each)
+    if found and found[-1].checkpoint.n != end - 1:
+        found.clear()
+    return [*found, last]
+
+
+def _signs_for(signed: Signed, writer: str, from_n: int) -> bool:
+    head = signed.checkpoint.heads.get(writer)
+    return head is not None and head.n >= from_n

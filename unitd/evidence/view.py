@@ -20,6 +20,8 @@ LONGEST_GAP_S = 10.0
 SOUND_SLACK_S = 0.1
 """Sound that is nearer than this to the end of what is there runs on; further off it is a gap, or comes twice."""
 VIDEO, SOUND = 0, 1
+_BEFORE_ALL = -(1 << 62)
+"""The first picture is shown at zero; with B-frames it is decoded before."""
 _LONGEST = int(LONGEST_GAP_S * CLOCK_RATE_HZ)
 _VISUAL_BYTES = 8 + 78
 _IGNORED = (b"btrt",)
@@ -121,7 +123,7 @@ class _Line:
         if lead.kind == "vide":
             out.timescale = CLOCK_RATE_HZ
         self.part = Part(out, source.header)
-        self._last_dts = -1
+        self._last_dts = _BEFORE_ALL
         self._origin: SegmentHeader | None = None
         self._base = 0
 

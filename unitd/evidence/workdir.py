@@ -259,9 +259,14 @@ def sync_name(directory: Path) -> None:
 
 def need_room(directory: Path, needed_bytes: int) -> None:
     """Raises StoreError before the first byte when the medium cannot take all of it."""
-    free = shutil.disk_usage(directory).free
+    free = free_bytes(directory)
     if free < needed_bytes:
         raise StoreError(
             f"{directory} has {free / 1e6:.0f} MB free and the export needs {needed_bytes / 1e6:.0f} MB; "
             "use a bigger medium, or --camera for one camera"
         )
+
+
+def free_bytes(directory: Path) -> int:
+    """What the medium can still take. Raises OSError."""
+    return shutil.disk_usage(directory).free

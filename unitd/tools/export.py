@@ -40,7 +40,7 @@ def told(done: Done) -> str:
         return f"{done.path}: finished already ({size}); nothing was done"
     minutes = f"{done.footage_s / 60:.1f} minutes of {', '.join(done.cameras) or 'sound'}"
     if done.seal is not None:
-        n = done.seal.checkpoint.n
+        n = done.seal.checkpoint.checkpoint.n
         state = f"sealed by the unit (checkpoint {n}): unitd verify {done.path}"
         if not done.seal.checkpoint.signature:
             state = f"sealed in the unit's log (checkpoint {n}), not signed: the unit has no key"
