@@ -10,6 +10,7 @@ from unitd.record.recorder import Recorder
 from unitd.record.server import MediaServer
 from unitd.record.stills import Stills
 from unitd.record.uploads import Uploads, putter
+from unitd.record.voices import Voices
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
 
@@ -33,10 +34,14 @@ def build(frame: Frame) -> list[Service]:
     services = [
         Service("recorder", recorder.run, vital=True),
         Service("durability", recorder.follow),
-        Service("room", recorder.keep_room),
+        Service("room", recorder.room.run),
         Service("record.sock", server.run),
         Service("uploads", uploads.run),
     ]
     if frame.config.evidence.stills:
         services.append(Service("stills", Stills(frame, recorder.ring, recorder.pictures).run))
+    if frame.config.evidence.audio and frame.config.sound is not None:
+        voices = Voices(frame, recorder.ring, recorder.closed_from_thread)
+        recorder.more_faults = voices.faults
+        services.append(Service("voices", voices.run))
     return services

@@ -1,8 +1,8 @@
 """The recorder as a whole: which streams run, what the ring is told, and how it says it is."""
 
 import asyncio
-import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,14 @@ from unitd.messages.media import AccessUnit, MediaRequest, StreamInfo
 from unitd.messages.workers import Desired, Fault
 from unitd.record.camera import CameraStream, OpenSource
 from unitd.record.hub import StreamHub
+from unitd.record.room import RoomKeeper, budgets
 from unitd.record.writer import ClosedSegment, SegmentWriter
 from unitd.runtime.ipc import Fact
 from unitd.runtime.worker import Frame
-from unitd.store.boot import current_boot
 from unitd.store.ring import Ring
 
 TICK_S = 0.5
 FACTS_EVERY_S = 4.0
-ROOM_EVERY_S = 5.0
 SUB_LINGERS_S = 10.0
 """A sub stream that nobody asks for any more stays open for this long, so that a client may come back."""
 
@@ -56,13 +55,15 @@ class Recorder:
             self._state_dir,
             config.ring,
             config.incident.pre_roll_s + FRESH_MARGIN_S,
+            budgets(config),
         )
         self._cameras = {table.name: self._camera(table, open_source) for table in config.cameras}
         self._facts: dict[str, Fact] = {}
         self._facts_at = 0.0
-        self._room_fault: Fault | None = None
-        self._room_since_s: float | None = None
+        self._incident = False
+        self.room = RoomKeeper(frame, self.ring, self._received_bytes)
         self._logged: dict[str, str] = {}
+        self.more_faults: Callable[[], list[Fault]] = list
 
     def find(self, request: MediaRequest) -> StreamHub | str:
         """The hub of what a client of record.sock asks for; a sub stream is opened for it."""
@@ -79,9 +80,7 @@ class Recorder:
 
     def pictures(self) -> dict[str, tuple[StreamInfo, list[AccessUnit]] | None]:
         """By camera, what is in hand from the last keyframe on: of the main stream, else of the sub stream."""
-        return {
-            name: camera.main_hub.pictures() or camera.sub_hub.pictures() for name, camera in self._cameras.items()
-        }
+        return {name: camera.main_hub.pictures() or camera.sub_hub.pictures() for name, camera in self._cameras.items()}
 
     async def run(self) -> None:
         """Read, record and report until cancelled; then close what is open in order (blocks up to 3 s a camera)."""
@@ -90,7 +89,7 @@ class Recorder:
             camera.writer.start()
             self._frame.last_resort.watch(f"writer of {camera.table.name}", camera.writer.busy_s)
             camera.main.start()
-        self._frame.last_resort.watch("making room", self._room_stuck_s)
+        self._frame.last_resort.watch("making room", self.room.stuck_s)
         watchdog.expect("recorder", within_s=6.0)
         try:
             while True:
@@ -114,25 +113,31 @@ class Recorder:
             version = await self._frame.core.wait_change(version)
             self._apply(self._frame.core.desired)
 
-    async def keep_room(self) -> None:
-        """Evict between the watermarks, on a thread, until cancelled."""
-        while True:
-            await asyncio.to_thread(self._make_room)
-            await asyncio.sleep(ROOM_EVERY_S)
+    def _received_bytes(self) -> dict[str, int]:
+        return {name: camera.main.reading.bytes for name, camera in self._cameras.items()}
 
     def _camera(self, table: CameraTable, open_source: OpenSource) -> _Camera:
         frame = self._frame
-        writer = SegmentWriter(frame.config, table.name, self.ring, frame.clock, self._closed_from_thread)
+        writer = SegmentWriter(frame.config, table.name, self.ring, frame.clock, self.closed_from_thread, gather=True)
         main_hub, sub_hub = StreamHub(self._loop), StreamHub(self._loop)
         main = CameraStream(table, "main", open_source, [main_hub.put, writer.offer], frame.log)
         sub = CameraStream(table, "sub", open_source, [sub_hub.put], frame.log)
+        for stream, hub in ((main, main_hub), (sub, sub_hub)):
+            stream.in_hurry, hub.on_listener = hub.in_hurry, stream.hurry
+        main.in_hurry = lambda: self._incident or main_hub.in_hurry()
         return _Camera(table, writer, main, main_hub, sub, sub_hub)
 
     def _apply(self, desired: Desired | None) -> None:
         ring = self._frame.config.ring
         sync_s = ring.sync_idle_s if desired is None else desired.record.sync_s
+        self._incident = self._incident if desired is None else desired.incident is not None
         for camera in self._cameras.values():
             camera.writer.set_sync(sync_s)
+            camera.writer.set_incident(self._incident)
+            camera.main.hearing = self._incident
+            if self._incident:
+                camera.main.hurry()
+                camera.sub.hurry()
 
     def _tick(self, camera: _Camera) -> None:
         now = time.monotonic()
@@ -146,39 +151,16 @@ class Recorder:
             camera.sub.stop()
             camera.sub_hub.end()
 
-    def _make_room(self) -> None:
-        self._room_since_s = time.monotonic()
-        try:
-            boot = current_boot(self._state_dir)
-        except OSError:
-            return  # what the disk refuses, the writers report
-        finally:
-            self._room_since_s = None
-        with contextlib.suppress(OSError):
-            self.ring.camera_dir(next(iter(self._cameras), "."))
-            room = self.ring.make_room(boot)
-            if room.segments:
-                self._frame.log.info("segments evicted", segments=room.segments, bytes=room.bytes)
-            full = room.wanted and self.ring.fill().used_percent > 99.0
-            words = "the disk is full and everything left is locked or not ours"
-            self._room_fault = Fault(code="disk_full", subject="evidence", text=words) if full else None
-
-    def _room_stuck_s(self) -> float:
-        """For how long the thread that makes room has waited for the boot's number, which takes milliseconds (deleting
-        may take long)."""
-        since_s = self._room_since_s
-        return 0.0 if since_s is None else time.monotonic() - since_s
-
-    def _closed_from_thread(self, segment: ClosedSegment) -> None:
+    def closed_from_thread(self, segment: ClosedSegment) -> None:
+        """A writer has closed a segment whole; on its thread."""
         self._loop.call_soon_threadsafe(self._closed, segment)
 
     def _closed(self, segment: ClosedSegment) -> None:
         self._frame.core.event("segment_closed", camera=segment.camera, seq=segment.seq, bytes=segment.bytes)
 
     def _report(self) -> None:
-        faults = [fault for camera in self._cameras.values() for fault in self._faults(camera)]
-        if self._room_fault is not None and not any(fault.code == "disk_full" for fault in faults):
-            faults.append(self._room_fault)
+        found = [each for camera in self._cameras.values() for each in self._faults(camera)]
+        faults = self.room.faults((*found, *self.more_faults()))
         self._log_changes(faults)
         now = time.monotonic()
         if now - self._facts_at >= FACTS_EVERY_S:
@@ -186,7 +168,10 @@ class Recorder:
             self._facts_at = now
         for camera in self._cameras.values():
             self._facts[f"{camera.table.name}.state"] = camera.main.state()
-        self._frame.core.set_health(tuple(faults), dict(self._facts))
+        head = self.ring.chain.at
+        if head.n:
+            self._facts |= {"chain.n": head.n, "chain.head": head.head}
+        self._frame.core.set_health(faults, dict(self._facts))
 
     def _faults(self, camera: _Camera) -> list[Fault]:
         name, state, faults = camera.table.name, camera.main.state(), []
@@ -204,7 +189,7 @@ class Recorder:
             faults.append(Fault(code=code, subject=name, text=words))
         return faults
 
-    def _log_changes(self, faults: list[Fault]) -> None:
+    def _log_changes(self, faults: tuple[Fault, ...]) -> None:
         now = {f"{fault.code} {fault.subject}": fault.text for fault in faults}
         for key in now.keys() - self._logged.keys():
             self._frame.log.warning("fault", fault=key, text=now[key])
@@ -222,6 +207,4 @@ class Recorder:
             facts[f"{name}.segments"] = camera.writer.report.segments
             facts[f"{name}.dropped"] = camera.writer.backlog.dropped
             camera.units_seen, camera.bytes_seen = reading.units, reading.bytes
-        with contextlib.suppress(OSError):
-            facts["ring.used_percent"] = round(self.ring.fill().used_percent, 1)
-        return facts
+        return facts | self.room.facts()

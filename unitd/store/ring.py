@@ -1,226 +1,253 @@
-"""The evidence ring as a whole: names, fill, eviction of the oldest unlocked segments, recovery at start.
+"""The evidence ring as a whole: names, room, recovery. The files are the truth; what is in memory is a cache.
 
-The files are the truth; nothing is indexed in memory but what is open. Invariants:
-1. A segment that overlaps a lock is never deleted, whatever the fill. Locks are read again before each batch.
-2. An intent line is durable in the chain before the first unlink of a batch; the unlinks are synced afterwards.
-3. Segments being written, and those younger than `keep_fresh_s` while a disk that others fill is merely above its
-   watermark, are left alone: the roll before the next press must exist.
+index.py what is there · headers.py when it was · locked.py what is kept · eviction.py what goes · room.py when and
+why · recovery.py what a crash left · place.py the disk · unitd/model/retention.py how much.
 """
 
 import contextlib
-import heapq
-import os
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from unitd.config import RingTable
-from unitd.errors import StoreError
-from unitd.store import disk
+from unitd.model.retention import Disk
 from unitd.store.boot import Boot
-from unitd.store.chain import Chain, Field
-from unitd.store.locks import read_locks
-from unitd.store.segment import SegmentKey, end_mono_ns, list_segments, measure, read_header
+from unitd.store.chain import Chain
+from unitd.store.eviction import Evictor
+from unitd.store.headers import Headers
+from unitd.store.index import SEQ_BITS, Index, Packed, file_name, list_names, list_streams, packed, unpacked
+from unitd.store.locks import LockReader
+from unitd.store.place import Place
+from unitd.store.recovery import START_BYTES, TAIL_BYTES, Named, read_named, recover
+from unitd.store.room import Need, Room, RoomMaker, Standing
+from unitd.store.segment import SegmentKey
 
-BATCH_SEGMENTS = 16
-URGENT_SEGMENTS = 4
-RESERVE_BYTES = 256 * 1024
+__all__ = ["Disk", "Need", "Ring", "Room", "Standing"]
 
-
-@dataclass(frozen=True)
-class Fill:
-    """How full the file system of the ring is, as df counts it (blocks reserved for root are not available)."""
-
-    used_percent: float
-    free_bytes: int
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Room:
-    """What one call of `make_room` did. `wanted` is True when the low watermark was not reached."""
-
-    segments: int = 0
-    bytes: int = 0
-    wanted: bool = False
+LIST_AGAIN_S = 60.0
+"""When nothing is left to delete although there should be, the directories are listed again, but not more often."""
+RECOVER_FOR_S = 2.0
+"""In one call of `make_room`: a chain that is gone would have every file hashed anew, and room is made in between."""
+RECOVER_AGAIN_S = 60.0
+"""A file that could not be recovered is tried again so much later."""
 
 
-@dataclass(frozen=True, order=True)
-class _Candidate:
-    boot: int
-    start_ns: int
-    end_ns: int
-    path: Path
+class _RecordChain(Chain):
+    """No chain is begun beneath a mount that is missing."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place.directory / "record.chain")
+        self._place = place
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._place.check()
+        return super()._open()
 
 
 class Ring:
-    """Thread-safe. Every method blocks on the disk and raises OSError (StoreError included) when it refuses."""
+    """Thread-safe. What blocks on the disk says so; it raises OSError (StoreError included) when the disk refuses.
 
-    def __init__(self, evidence_dir: Path, state_dir: Path, table: RingTable, keep_fresh_s: float) -> None:
+    `budgets`: by stream, bytes of unlocked footage; a stream that is not in it has none.
+    """
+
+    def __init__(
+        self,
+        evidence_dir: Path,
+        state_dir: Path,
+        table: RingTable,
+        keep_fresh_s: float,
+        budgets: Mapping[str, int] | None = None,
+    ) -> None:
         self.directory = evidence_dir
-        self._state_dir = state_dir
-        self._table = table
-        self._keep_fresh_ns = int(keep_fresh_s * 1e9)
-        self._evicting = threading.Lock()
-        self._open: frozenset[Path] = frozenset()
-        self._opening = threading.Lock()
-        self.chain = Chain(evidence_dir / "record.chain")
-        self._reserve = evidence_dir / ".reserve"
+        self._place = Place(evidence_dir, must_be_mounted=table.must_be_mounted)
+        self.chain: Chain = _RecordChain(self._place)
+        self._index = Index(evidence_dir)
+        headers = Headers(evidence_dir)
+        evictor = Evictor(self._place, self.chain, self._index, headers, LockReader(state_dir), int(keep_fresh_s * 1e9))
+        self._evictor = evictor
+        self._rooms = RoomMaker(
+            self._place, state_dir, table, keep_fresh_s, budgets or {}, self._index, headers, evictor
+        )
+        self._listing, self._names = threading.Lock(), threading.Lock()
+        self._identity: tuple[int, int] | None = None
+        self._ours: dict[str, Packed] = {}
+        self._sized: set[str] = set()
+        self._listed_s = -1e9
+        self._missing: list[tuple[str, Packed]] | None = None
+        self._recover_at_s = 0.0
+
+    # --- for the writers ---------------------------------------------------------------------------------------------
+
+    def check_present(self) -> None:
+        """Raises OSError (ENODEV) when evidence_dir has to be a mount of its own and is none now. Blocks: two stats."""
+        self._place.check()
 
     def camera_dir(self, camera: str) -> Path:
-        """The directory of one camera's segments, made durable when it is new."""
-        directory = self.directory / camera
-        disk.make_dirs(directory)
+        """The directory of one stream's segments, made durable when it is new. Raises as `check_present`. Blocks."""
+        directory = self._place.stream_dir(camera)
+        self._look()
         return directory
 
     def next_key(self, camera: str, boot: Boot) -> SegmentKey:
-        """The key after the highest of this boot."""
-        of_boot = [key.seq for key in list_segments(self.camera_dir(camera)) if key.boot == boot.boot]
-        return SegmentKey(boot.boot, max(of_boot, default=0) + 1)
+        """A name that no segment has or had. Blocks: the chain's end and a few stats (some 10 ms), or, when the chain
+        says too little, the whole directory (1 s for 300,000 names)."""
+        directory = self.camera_dir(camera)
+        self._place.hold_reserve()
+        low = boot.boot << SEQ_BITS
+        named = self._named_at_start()
+        of_boot = [key for key in named.files.get(camera, ()) if key >> SEQ_BITS == boot.boot] if named else []
+        if of_boot or (named is not None and 0 < named.first_boot < boot.boot):
+            key = max(of_boot, default=low) + 1
+            while (directory / file_name(key)).exists():  # what a crash left is not in the chain
+                key += 1
+        else:
+            key = max((each for each in list_names(directory) if each >> SEQ_BITS == boot.boot), default=low) + 1
+        self._ours_up_to(camera, key)
+        return unpacked(key)
 
     def opened(self, path: Path) -> None:
         """`path` is being written: it is not to be evicted. Does not block."""
-        with self._opening:
-            self._open |= {path}
+        stream, key = _parts(path)
+        if key is not None:
+            self._evictor.opened(stream, key)
+            self._index.added(stream, key)
+            self._ours_up_to(stream, key)
 
     def closed(self, path: Path) -> None:
-        with self._opening:
-            self._open -= {path}
+        """It is written no more. Does not block."""
+        stream, key = _parts(path)
+        if key is not None:
+            self._index.written(stream, key)
+            self._evictor.closed(stream, key)
 
-    def fill(self) -> Fill:
-        status = os.statvfs(self.directory)
-        used = status.f_blocks - status.f_bfree
-        usable = used + status.f_bavail
-        percent = 100.0 * used / usable if usable else 100.0
-        return Fill(percent, status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
+    # --- for whoever makes room --------------------------------------------------------------------------------------
 
-    def make_room(self, boot: Boot, *, urgent: bool = False) -> Room:
-        """Above the high watermark evict down to the low one, keeping what is fresh.
+    def fill(self) -> Disk:
+        """How full the file system is. Blocks."""
+        return self._place.fill()
 
-        `urgent` (a write met a full disk): evict just a few of the oldest, fresh ones too, never locked or open ones.
+    def make_room(self, boot: Boot, need: Need | None = None, *, urgent: bool = False) -> Room:
+        """Chain what a crash left; delete what is too old, above a budget, above the high watermark or in the reserve.
+        For one thread. Blocks: the first call lists the ring.
+
+        `urgent` (any thread; a write met a full disk): delete just a few of the oldest, also fresh ones.
         """
-        with self._evicting:
-            if urgent:
-                batch = self._unlocked(self._candidates(boot, urgent), URGENT_SEGMENTS)
-                return Room(len(batch), self._evict(batch, boot), wanted=not batch)
-            if self.fill().used_percent < self._table.high_watermark_percent:
-                self._keep_reserve()
-                return Room()
-            segments, freed = 0, 0
-            candidates = self._candidates(boot, urgent)
-            while (excess := self._excess_bytes()) > 0:
-                batch = self._unlocked(candidates, BATCH_SEGMENTS, excess)
-                if not batch:
-                    return Room(segments, freed, wanted=True)
-                freed += self._evict(batch, boot)
-                segments += len(batch)
-            self._keep_reserve()
-            return Room(segments, freed)
+        self._place.make()
+        self._look()
+        self._list_names()
+        if urgent:
+            return self._rooms.urgent(boot)
+        self._measure()
+        recovered = self.recover(boot, RECOVER_FOR_S)
+        room = replace(self._rooms.tidy(boot, need or Need()), recovered=tuple(recovered))
+        room = replace(room, more=room.more or self.recovering)
+        if room.wanted and time.monotonic() - self._listed_s >= LIST_AGAIN_S:
+            self._list_names(again=True)
+            self._measure()
+        return room
 
-    def recover(self, camera: str, boot: Boot) -> str | None:
-        """Chain the segment that a crash left open, if there is one; returns its name. Idempotent."""
-        keys = list_segments(self.camera_dir(camera))
-        if not keys:
-            return None
-        path = self.camera_dir(camera) / keys[-1].file_name
-        if path in self._open:
-            return None
-        name = f"{camera}/{path.name}"
-        for record in reversed(self.chain.recent()):
-            if record.get("file") == name and record.get("kind") in ("segment", "recovered", "abandoned"):
-                return None
-        extent = measure(path)
-        digest = sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        size = path.stat().st_size
-        self.chain.append(
-            "recovered", boot.boot, file=name, bytes=size, sha256=digest.hexdigest(), torn_bytes=extent.torn_bytes
-        )
-        return name
+    def recover(self, boot: Boot, within_s: float = 1e9) -> list[str]:
+        """Chain what a crash left unclosed, in all streams; returns the names (`<stream>/<file>`) of this call. Does
+        nothing once that is done on this disk. For the thread that makes room. Blocks: it reads those files.
 
-    def _candidates(self, boot: Boot, urgent: bool) -> Iterator[_Candidate]:
-        """What might go, oldest first over all cameras by (boot, monotonic start); files are read only as needed."""
-        cameras = [d for d in self.directory.iterdir() if d.is_dir() and d.name[0] != "."]
-        return heapq.merge(*(self._of_camera(d, boot, urgent) for d in cameras))
-
-    def _of_camera(self, directory: Path, boot: Boot, urgent: bool) -> Iterator[_Candidate]:
-        fresh_ns = time.monotonic_ns() - self._keep_fresh_ns
-        for key in list_segments(directory):
-            path = directory / key.file_name
-            if path in self._open:
-                continue
-            start_ns, end_ns = _span(path)
-            if not urgent and key.boot == boot.boot and end_ns > fresh_ns:
-                return
-            yield _Candidate(key.boot, start_ns, end_ns, path)
-
-    def _excess_bytes(self) -> int:
-        """What must go to reach the low watermark."""
-        fill = self.fill()
-        return int((fill.used_percent - self._table.low_watermark_percent) / 100 * fill.size_bytes)
-
-    def _unlocked(self, candidates: Iterator[_Candidate], count: int, wanted_bytes: int | None = None) -> list[Path]:
-        """The next segments that no lock covers: `count` of them at most, and no more than free `wanted_bytes`."""
-        locks = read_locks(self._state_dir)
-        batch: list[Path] = []
-        freed = 0
-        for candidate in candidates:
-            if locks.cover(candidate.boot, candidate.start_ns, candidate.end_ns):
-                continue
-            batch.append(candidate.path)
-            freed += candidate.path.stat().st_size
-            if len(batch) == count or (wanted_bytes is not None and freed >= wanted_bytes):
-                break
-        return batch
-
-    def _evict(self, batch: list[Path], boot: Boot) -> int:
-        if not batch:
-            return 0
-        sizes = [path.stat().st_size for path in batch]
-        records: list[tuple[str, dict[str, Field]]] = [
-            ("evict", {"file": f"{path.parent.name}/{path.name}", "bytes": size})
-            for path, size in zip(batch, sizes, strict=True)
-        ]
-        try:
-            self.chain.append_all(records, boot.boot)
-        except OSError:
-            # The intent must be on the medium first, and the disk is full: that is what the reserve is for.
-            with contextlib.suppress(FileNotFoundError):
-                disk.remove(self._reserve)
-            self.chain.append_all(records, boot.boot)
-        for path in batch:
-            path.unlink(missing_ok=True)
-        for directory in {path.parent for path in batch}:
-            disk.sync_dir(directory)
-        return sum(sizes)
-
-    def _keep_reserve(self) -> None:
-        """Hold a little space back so that a full disk can still be written about."""
-        with contextlib.suppress(OSError):
-            if self._reserve.exists():
-                return
-            descriptor = disk.create_exclusive(self._reserve)
+        Begins no file after `within_s`. One that the disk refuses is left, and tried again after RECOVER_AGAIN_S.
+        """
+        self._place.check()
+        self._look()
+        began_s = time.monotonic()
+        if self._missing is None:
+            self._missing = self._find_missing()
+        if began_s < self._recover_at_s:
+            return []
+        done: list[str] = []
+        refused: list[tuple[str, Packed]] = []
+        while self._missing and (not done or time.monotonic() - began_s < within_s):
+            stream, key = self._missing.pop()
             try:
-                os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
-            finally:
-                disk.close(descriptor)
+                if recover(self.directory, stream, key, self.chain, boot.boot):
+                    done.append(f"{stream}/{file_name(key)}")
+            except OSError:
+                refused.append((stream, key))
+        if refused:
+            self._missing = [*refused, *self._missing]
+            self._recover_at_s = time.monotonic() + RECOVER_AGAIN_S
+        return done
+
+    @property
+    def recovering(self) -> bool:
+        """There are files left to recover, and no refusal to wait out. Does not block."""
+        return bool(self._missing) and time.monotonic() >= self._recover_at_s
+
+    def standing(self) -> Standing:
+        """As of the last `make_room`. Does not block."""
+        return self._rooms.standing
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Whether another disk is there than before: then nothing that is known of it holds."""
+        identity = self._place.identity()
+        with self._names:
+            before = self._identity
+            if identity is None or identity == before:
+                return
+            self._identity = identity
+            if before is None:
+                return
+            self._ours.clear()
+            self._sized.clear()
+            self._missing, self._recover_at_s = None, 0.0
+        self._index.forget()
+        self._rooms.forget()
+        self.chain.close()
+
+    def _ours_up_to(self, stream: str, key: Packed) -> None:
+        with self._names:
+            self._ours[stream] = max(key, self._ours.get(stream, 0))
+
+    def _ours_from(self, stream: str) -> Packed | None:
+        """The name from which on a file may be one that a writer is just making."""
+        with self._names:
+            return self._ours.get(stream)
+
+    def _named_at_start(self) -> Named | None:
+        with contextlib.suppress(OSError):
+            return read_named(self.directory / "record.chain", START_BYTES)
+        return None
+
+    def _list_names(self, *, again: bool = False) -> None:
+        """Once for each stream, on whatever thread comes first."""
+        with self._listing:
+            for stream in list_streams(self.directory):
+                if again or not self._index.is_listed(stream):
+                    self._index.list_stream(stream, self._ours_from(stream))
+                    self._sized.discard(stream)
+            if self._listed_s < 0 or again:
+                self._listed_s = time.monotonic()
+        if again:
+            self._rooms.listed_again()
+
+    def _find_missing(self) -> list[tuple[str, Packed]]:
+        """The last to be recovered first."""
+        self._list_names()
+        # in this order: what a writer closes meanwhile is its own, or in the chain that is read afterwards
+        keys = {stream: self._index.keys(stream) for stream in self._index.streams()}
+        ours_from = {stream: self._ours_from(stream) for stream in keys}
+        named = read_named(self.directory / "record.chain", TAIL_BYTES, keys)
+        missing = [(each, key) for each in keys for key in named.missing(each, keys[each], ours_from[each])]
+        return [each for each in reversed(missing) if not self._evictor.is_open(*each)]
+
+    def _measure(self) -> None:
+        self._index.measure_written()
+        for stream in self._index.streams():
+            if stream not in self._sized:
+                self._index.measure(stream)
+                self._sized.add(stream)
 
 
-def _span(path: Path) -> tuple[int, int]:
-    """(start, end) of a segment in its boot's monotonic time; the widest span when its header cannot be read.
-
-    A file too short to hold one fragment carries no footage: it spans nothing, and no lock needs it.
-    """
-    try:
-        header = read_header(path)
-        extent = measure(path)
-    except StoreError:
-        return (0, 0) if path.stat().st_size < 64 * 1024 else (0, 1 << 62)
-    except OSError:
-        return (0, 1 << 62)
-    return header.mono_ns, end_mono_ns(header, extent)
+def _parts(path: Path) -> tuple[str, Packed | None]:
+    key = SegmentKey.parse(path.name)
+    return path.parent.name, None if key is None else packed(key)

@@ -12,9 +12,11 @@ from pytest_mock import MockerFixture
 
 from tests.unit.record.samples import FPS, INFO, units
 from unitd.config import RingTable
+from unitd.model.retention import Disk
 from unitd.record.muxer import FragmentMuxer
 from unitd.store.boot import Boot
-from unitd.store.ring import Fill, Ring
+from unitd.store.place import Place
+from unitd.store.ring import Ring
 from unitd.store.segment import SegmentHeader, header_box, list_segments
 
 BOOT = Boot("now", 2)
@@ -57,8 +59,10 @@ class Rig:
         self.ring = Ring(self.evidence, self.state, table, keep_fresh_s)
         self.paths = [write_segment(self.evidence, "dome", 1, n, n * SECOND_NS) for n in range(1, 6)]
         self.paths += [write_segment(self.evidence, "door", 1, n, n * SECOND_NS + 5) for n in range(1, 6)]
-        size = 10 * self.paths[0].stat().st_size
-        mocker.patch.object(Ring, "fill", side_effect=lambda: Fill(10.0 * len(self.left()), 0, size))
+        size = self.paths[0].stat().st_size
+        mocker.patch.object(
+            Place, "fill", side_effect=lambda: Disk(size * len(self.left()), size * (10 - len(self.left())))
+        )
 
     def left(self) -> list[str]:
         return [f"{camera}/{key.seq}" for camera in ("dome", "door") for key in list_segments(self.evidence / camera)]
@@ -100,11 +104,11 @@ def test_an_unreadable_lock_stops_all_eviction(tmp_path: Path, mocker: MockerFix
 
 def test_open_segments_stay(tmp_path: Path, mocker: MockerFixture) -> None:
     rig = Rig(tmp_path, mocker)
-    rig.ring.opened(rig.paths[0])
+    rig.ring.opened(rig.paths[4])
     while rig.ring.make_room(BOOT, urgent=True).segments:
         pass
-    assert rig.left() == ["dome/1"]
-    rig.ring.closed(rig.paths[0])
+    assert rig.left() == ["dome/5"]
+    rig.ring.closed(rig.paths[4])
     assert rig.ring.make_room(BOOT, urgent=True).segments == 1
 
 
@@ -114,7 +118,7 @@ def test_the_roll_before_the_next_press_stays_unless_a_write_meets_a_full_disk(
     rig = Rig(tmp_path, mocker, keep_fresh_s=120.0)
     now = time.monotonic_ns()
     fresh = write_segment(rig.evidence, "dome", BOOT.boot, 1, now - 60 * SECOND_NS)
-    mocker.patch.object(Ring, "fill", return_value=Fill(99.0, 0, 10_000_000))
+    mocker.patch.object(Place, "fill", return_value=Disk(99, 1))
     assert rig.ring.make_room(BOOT).wanted
     assert fresh.exists()
     assert rig.left() == ["dome/1"]
@@ -150,10 +154,11 @@ def test_recovery_chains_a_torn_segment_once(tmp_path: Path, mocker: MockerFixtu
     rig = Rig(tmp_path, mocker)
     last = rig.paths[4]
     last.write_bytes(last.read_bytes()[:-100])
-    assert rig.ring.recover("dome", BOOT) == f"dome/{last.name}"
-    again = Ring(rig.evidence, rig.state, RingTable(), 0.0)
-    again.chain.open()
-    assert again.recover("dome", BOOT) is None
-    record = msgspec.json.decode((rig.evidence / "record.chain").read_bytes().splitlines()[0])
+    named = [f"{path.parent.name}/{path.name}" for path in rig.paths]
+    rig.ring.chain.append_all([("segment", {"file": name}) for name in named if name != named[4]], 1)
+    assert rig.ring.recover(BOOT) == [named[4]]
+    assert rig.ring.recover(BOOT) == []
+    assert Ring(rig.evidence, rig.state, RingTable(), 0.0).recover(BOOT) == []
+    record = msgspec.json.decode((rig.evidence / "record.chain").read_bytes().splitlines()[-1])
     assert record["kind"] == "recovered"
     assert record["torn_bytes"] > 0
