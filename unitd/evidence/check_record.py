@@ -61,7 +61,7 @@ class GapLine:
 
 @dataclass
 class RecordFacts:
-    """`segments` by path in an export, `evicted` by the unit's own name. Of several lines about a file the last counts."""
+    """`segments` by path in an export, `evicted` by the unit's own name. Of a file's lines the last counts."""
 
     segments: dict[str, SegmentLine] = field(default_factory=dict)
     evicted: dict[str, tuple[int, str]] = field(default_factory=dict)

@@ -158,6 +158,8 @@ def _certificate(seal: Seal, pem: bytes, trust: list[x509.Certificate] | None) -
         certificate = x509.load_pem_x509_certificate(pem)
         written = certificate.public_bytes(serialization.Encoding.PEM)
         key = certificate.public_key()
+        own_name = certificate.issuer == certificate.subject
+        certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.extensions  # noqa: B018 parsed late
     except _UNUSABLE as error:
         raise StoreError(f"cannot be read: it was changed ({safe(error, 80)})") from None
     if written != pem:
@@ -166,7 +168,7 @@ def _certificate(seal: Seal, pem: bytes, trust: list[x509.Certificate] | None) -
         raise StoreError("is not for an Ed25519 key: it is no unit's evidence certificate")
     seal.certificate = certificate
     seal.self_signed = _issued_by(certificate, certificate)
-    if certificate.issuer == certificate.subject and not seal.self_signed:
+    if own_name and not seal.self_signed:
         raise StoreError("says that it is signed by its own key, and is not: it was changed")
     if trust is not None and not seal.self_signed:
         if not any(_issued_by(certificate, authority) for authority in trust):
@@ -196,6 +198,8 @@ def _checkpoints(seal: Seal, tree: Tree, kept: dict[int, set[bytes]]) -> None:
                 seal.tampered.append(Finding(name, str(error)))
         elif f"{name[:-4]}.json" not in tree.files:
             seal.tampered.append(Finding(name, "signs a checkpoint that is missing"))
+    if seal.key is not None and seal.checkpoints > 1 and not seal.signed:
+        seal.tampered.insert(0, Finding(CERTIFICATE, "is of another key than the one that signed the checkpoints"))
     seal.signed.sort(key=lambda each: each.said.n)
     for before, after in zip(seal.signed, seal.signed[1:], strict=False):
         _follows(seal, before, after)

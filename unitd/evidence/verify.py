@@ -72,7 +72,7 @@ def _authority(trust: Path | None) -> list[x509.Certificate] | None:
 def _verify(
     tree: Tree, authority: list[x509.Certificate] | None, heads_file: Path | None, report: Report, progress: Progress
 ) -> None:
-    if MANIFEST not in tree.files and not any("/" in path for path in tree.files):
+    if MANIFEST not in tree.files and not tree.odd and not any("/" in path for path in tree.files):
         raise RefusedError(f"{report.place}: no evidence directory: it has no {MANIFEST}")
     for name, what in tree.odd:
         report.accuse(safe(name), what)

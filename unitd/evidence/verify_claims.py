@@ -54,7 +54,7 @@ def _origin(report: Report, seal: Seal, with_trust: bool, anchors: Anchors, seal
     elif seal.self_signed:
         how = "Have the unit's request (evidence.csr) signed by your authority, and export again."
         unproven("The certificate is signed by its own key: no authority vouches that the key is this unit's.", how)
-    elif sealed_n is not None and seal.certificate is not None:
+    elif sealed_n is not None and seal.certificate is not None and seal.signed:
         _validity(report, seal, seal.certificate, anchors)
 
 

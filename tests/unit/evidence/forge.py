@@ -1,4 +1,4 @@
-"""Makes small evidence directories without a unit: real segments, chains, checkpoints and certificates, and a forger's tools.
+"""Makes small evidence directories without a unit: real segments, chains, checkpoints, certificates.
 
 As `unitd export` writes them (docs/evidence.md), in some 100 ms and 20 kB; a test compares the two.
 """
@@ -262,11 +262,12 @@ class Unit:
             put("audio/audio.mp4" if stream == "audio" else f"view/{stream}.mp4", out.getvalue(),
                 "audio" if stream == "audio" else "view")  # fmt: skip
         put("README.txt", b"This is a small export.\n", "readme")
+        end_ns, made_ns = RAISED_NS + segments * SEGMENT_NS, RAISED_NS + 600 * 10**9
         manifest = Manifest(
             version=1, unit=self.name, site="North Pier",
-            incident=IncidentPart(incident_id=INCIDENT, kind="panic", outcome="genuine", raised_utc_us=0, clock="synced"),
-            span=Span(from_boot=BOOT, from_mono_ns=RAISED_NS, to_boot=BOOT, to_mono_ns=RAISED_NS + segments * SEGMENT_NS),
-            made=Made(utc_us=RAISED_NS // 1000 + OFFSET_US + 600_000_000, clock="synced", boot=BOOT, mono_ns=RAISED_NS + 6 * 10**11),
+            incident=IncidentPart(incident_id=INCIDENT, kind="panic", outcome="genuine", clock="synced"),
+            span=Span(from_boot=BOOT, from_mono_ns=RAISED_NS, to_boot=BOOT, to_mono_ns=end_ns),
+            made=Made(utc_us=made_ns // 1000 + OFFSET_US, clock="synced", boot=BOOT, mono_ns=made_ns),
             by="PC 42", software="unitd 0.1.0", files=tuple(sorted(files, key=lambda each: each.path)),
             times={str(BOOT): BootTime(offset_us=OFFSET_US, clock="synced")}, notes=(),
         )  # fmt: skip
