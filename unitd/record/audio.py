@@ -151,7 +151,7 @@ class VoiceServer:
         finally:
             server.close()
             self._replace(None)
-            self._track.end()
+            self._finish()
             with contextlib.suppress(OSError):
                 self._path.unlink()
 
@@ -159,8 +159,14 @@ class VoiceServer:
         """The incident may be over: then so is its sound."""
         if self._client is not None and self._wanted() is None:
             self._replace(None)
-        if self._wanted() is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Nobody speaks any more: what the coder holds back goes out."""
+        try:
             self._track.end()
+        except av.error.FFmpegError as error:
+            self._log.error("voices cannot be coded", error=str(error))
 
     def _replace(self, client: asyncio.StreamWriter | None) -> None:
         old, self._client = self._client, client
@@ -177,6 +183,7 @@ class VoiceServer:
             self._replace(writer)
             self._log.info("voices joined", incident=hello.incident_id)
             await self._take(reader, writer, hello)
+            self._log.info("voices left", incident=hello.incident_id)
         except WireError as error:
             self.refused += 1
             self._log.warning("voices refused", error=str(error))
@@ -187,13 +194,22 @@ class VoiceServer:
         finally:
             if self._client is writer:
                 self._client = None
+                self._finish()
             writer.close()
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hello: VoicesHello) -> None:
         while self._client is writer and hello.incident_id == self._wanted():
             async with asyncio.timeout(SILENT_S):
-                frame = unpack_frame(await reader.readexactly(FRAME_BYTES))
-            if self._client is not writer:
+                data = await _whole(reader)
+            if data is None or self._client is not writer:
                 return
-            self._track.add(frame)
+            self._track.add(unpack_frame(data))
             await asyncio.sleep(0)  # a frame at a time: what has gathered while we were away is coded beside the rest
+
+
+async def _whole(reader: asyncio.StreamReader) -> bytes | None:
+    """The next frame's bytes; None once the client has gone, also in the middle of one."""
+    try:
+        return await reader.readexactly(FRAME_BYTES)
+    except asyncio.IncompleteReadError:
+        return None

@@ -1,7 +1,7 @@
 """Sound alone in a segment, for a writer that thinks in pictures: each coded piece is one, and each a keyframe."""
 
 from unitd.messages.media import AccessUnit, AudioInfo, AudioUnit, StreamInfo
-from unitd.record.muxer import SoundMuxer
+from unitd.record.muxer import FragmentMuxer, SoundMuxer
 
 PIECE_90KHZ = 1_920
 """1,024 samples at 48 kHz."""
@@ -10,7 +10,7 @@ PIECE_90KHZ = 1_920
 class SoundOnlyMuxer:
     """SoundMuxer with FragmentMuxer's face. Not thread-safe; never blocks."""
 
-    def __init__(self, info: StreamInfo, audio: AudioInfo, fragment_ms: int, header_box: bytes) -> None:
+    def __init__(self, audio: AudioInfo, fragment_ms: int, header_box: bytes) -> None:
         self._muxer = SoundMuxer(audio, fragment_ms, header_box)
         self._fragment_90khz = fragment_ms * 90
         self._first_held: int | None = None
@@ -47,3 +47,10 @@ class SoundOnlyMuxer:
 
     def finish(self, next_dts_90khz: int | None = None) -> bytes:
         return self.flush()
+
+
+def muxer_of(info: StreamInfo, fragment_ms: int, header_box: bytes) -> FragmentMuxer | SoundOnlyMuxer:
+    """What a segment of this stream is made with: the stream `audio` has no picture."""
+    if info.audio is not None and info.codec == info.audio.codec:
+        return SoundOnlyMuxer(info.audio, fragment_ms, header_box)
+    return FragmentMuxer(info, fragment_ms, header_box)
