@@ -169,6 +169,21 @@ def test_a_press_goes_through_to_the_control_room(unit: Unit) -> None:
     unit.bench.wait_output(YELLOW, "steady", timeout_s=10)
 
 
+def test_core_signs_in_its_sandbox_and_no_other_process_sees_the_key(unit: Unit) -> None:
+    """The press before has been locked: its checkpoint is signed by a child of core, in core's sandbox."""
+    state = "/var/lib/unitd"
+    wait_until(lambda: "body" in unit.container.run("cat", f"{state}/checkpoints.log", check=False), 20, "a checkpoint")
+    assert unit.container.run("stat", "-c", "%a %U", f"{state}/signing", f"{state}/signing/evidence.key").split() == [
+        "700", "unitd", "600", "unitd",
+    ]  # fmt: skip
+    for worker in WORKERS:
+        pid = unit.container.main_pid(f"unitd-{worker}.service")
+        seen = unit.container.run("ls", f"/proc/{pid}/root{state}/signing", check=False)
+        assert "evidence" not in seen, worker
+    pid = unit.container.main_pid("unitd-core.service")
+    assert "evidence.csr" in unit.container.run("ls", f"/proc/{pid}/root{state}/signing")
+
+
 def test_a_killed_core_is_back_in_the_same_incident(unit: Unit) -> None:
     before = set(unit.seen()["incidents"])
     session = unit.seen()["units"][UNIT]["session"]
