@@ -8,13 +8,17 @@ import secrets
 import struct
 import time
 from collections import deque
+from dataclasses import replace
 from typing import Protocol
 
-from hw_sim.devices.camera.h264 import AccessUnit, RtpSender
+from hw_sim.devices.camera.h264 import CLOCK_HZ, AccessUnit, RtpSender
+from hw_sim.devices.camera.profile import Codec
+from hw_sim.devices.camera.quirks import Quirks
 from hw_sim.devices.camera.rtsp import Transport
 
 QUEUE_UNITS = 40
 """Access units kept for a client that does not keep up: 2 s at 20 a second."""
+LOG_UNITS = 4096
 REPORT_EVERY_S = 5.0
 
 
@@ -23,6 +27,9 @@ class Sink(Protocol):
 
     async def send(self, rtp: list[bytes]) -> None:
         """Hand over the RTP packets of one picture; waits while the network is slow."""
+
+    async def send_half(self, rtp: list[bytes]) -> None:
+        """Hand over half of a picture, cut in the middle of a packet where that can be."""
 
     def control(self, rtcp: bytes) -> None:
         """Hand over one RTCP packet; never waits."""
@@ -40,6 +47,12 @@ class InterleavedSink:
     async def send(self, rtp: list[bytes]) -> None:
         channel = self._transport.rtp
         self._writer.write(b"".join(struct.pack(">BBH", 0x24, channel, len(packet)) + packet for packet in rtp))
+        await self._writer.drain()
+
+    async def send_half(self, rtp: list[bytes]) -> None:
+        channel = self._transport.rtp
+        whole = b"".join(struct.pack(">BBH", 0x24, channel, len(packet)) + packet for packet in rtp)
+        self._writer.write(whole[: len(whole) // 2])
         await self._writer.drain()
 
     def control(self, rtcp: bytes) -> None:
@@ -86,6 +99,9 @@ class UdpSink:
             if index % 16 == 15:
                 await asyncio.sleep(0.001)
 
+    async def send_half(self, rtp: list[bytes]) -> None:
+        await self.send(rtp[: len(rtp) // 2])
+
     def control(self, rtcp: bytes) -> None:
         self._rtcp.sendto(rtcp)
 
@@ -119,9 +135,13 @@ class ClientStream:
     and the stream takes up again at the next keyframe.
     """
 
-    def __init__(self, sink: Sink) -> None:
-        self.sender = RtpSender(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+    def __init__(self, sink: Sink, quirks: Quirks, codec: Codec = "h264", *, key_at_play: bool = True) -> None:
+        self._codec, self._quirks, self._key_at_play = codec, quirks, key_at_play
+        self._seen = replace(quirks)
+        self.sender = self._new_sender()
         self.sink = sink
+        self.log: deque[tuple[int, bool]] = deque(maxlen=LOG_UNITS)
+        """Of each picture sent whole: when it was taken, in 90 kHz, and whether it was a keyframe."""
         self.dropped = 0
         """Access units this client was not sent."""
         self.sent = 0
@@ -134,7 +154,7 @@ class ClientStream:
 
     def play(self, mono_ns: int) -> None:
         """Let pictures through that were taken from `mono_ns` on, the first a keyframe."""
-        self.playing, self._needs_key, self._not_before_ns = True, True, mono_ns
+        self.playing, self._needs_key, self._not_before_ns = True, self._key_at_play, mono_ns
 
     def pause(self) -> None:
         """Let nothing more through."""
@@ -170,5 +190,31 @@ class ClientStream:
                 if now_s - self._reported_s >= REPORT_EVERY_S:
                     self._reported_s = now_s
                     self.sink.control(self.sender.sender_report(time.monotonic_ns(), time.time_ns()))
-                await self.sink.send(self.sender.packets_of(unit))
-                self.sent += 1
+                await self._send(unit)
+
+    async def _send(self, unit: AccessUnit) -> None:
+        """One picture, with what the camera suffers from."""
+        quirks, seen = self._quirks, self._seen
+        if quirks.sources != seen.sources:
+            self.sender = self._new_sender()
+        self.sender.still = quirks.still
+        self.sender.shift_ticks = quirks.offset_ticks
+        packets = self.sender.packets_of(unit)
+        whole = True
+        if quirks.losses != seen.losses:
+            del packets[len(packets) // 2]
+            whole = False
+        if quirks.halves != seen.halves:
+            await self.sink.send_half(packets)
+            await asyncio.Event().wait()
+        if quirks.byes != seen.byes:
+            self.sink.control(self.sender.bye())
+            await asyncio.Event().wait()
+        self._seen = replace(quirks)
+        await self.sink.send(packets)
+        self.sent += 1
+        if whole:
+            self.log.append((unit.capture_mono_ns * CLOCK_HZ // 1_000_000_000, unit.is_key))
+
+    def _new_sender(self) -> RtpSender:
+        return RtpSender(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32), self._codec)

@@ -10,10 +10,12 @@ import socket
 import time
 from typing import Protocol
 
+from hw_sim.devices.camera import h265
 from hw_sim.devices.camera.auth import Gate
-from hw_sim.devices.camera.client import ClientStream, InterleavedSink, UdpSink, open_udp
+from hw_sim.devices.camera.client import ClientStream, InterleavedSink, Sink, UdpSink, open_udp
 from hw_sim.devices.camera.h264 import PAYLOAD_TYPE, fmtp
 from hw_sim.devices.camera.profile import VideoProfile
+from hw_sim.devices.camera.quirks import Quirks
 from hw_sim.devices.camera.rtsp import (
     MAX_HEAD_BYTES,
     METHODS,
@@ -24,13 +26,14 @@ from hw_sim.devices.camera.rtsp import (
     choose_transport,
     parse_request,
 )
+from hw_sim.devices.camera.sound import SoundCodec, SoundStream, describe
 
 log = logging.getLogger(__name__)
 
 SESSION_TIMEOUT_S = 60
 _SEND_BUFFER_BYTES = 256 * 1024
 """About a second of the main stream, as small cameras have; left alone, the kernel's grows to many seconds."""
-_TRACK = "trackID=0"
+_TRACK, _SOUND_TRACK = "trackID=0", "trackID=1"
 
 
 class Camera(Protocol):
@@ -42,8 +45,11 @@ class Camera(Protocol):
     def answers(self) -> bool:
         """Whether requests are answered."""
 
-    def profile(self, path: str) -> tuple[VideoProfile, tuple[bytes, bytes]] | None:
-        """The profile served at a path, with its SPS and PPS."""
+    quirks: Quirks
+    sound: SoundCodec
+
+    def profile(self, path: str) -> tuple[VideoProfile, tuple[bytes, ...]] | None:
+        """The profile served at a path, with its parameter sets."""
 
     def subscribe(self, name: str, stream: ClientStream) -> None:
         """Begin to offer a profile's pictures to a stream, a fresh keyframe first."""
@@ -61,7 +67,8 @@ class Connection:
         self._session = secrets.token_hex(8)
         self._profile_name = ""
         self._heard_mono_s = time.monotonic()
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: list[asyncio.Task[None]] = []
+        self._sound: SoundStream | None = None
 
     def abort(self) -> None:
         """Cut the connection without a word, as a power cut does."""
@@ -145,7 +152,9 @@ class Connection:
         found = self._camera.profile(request.path)
         if found is None:
             return Answer(404)
-        profile, (sps, pps) = found
+        profile, sets = found
+        formats = h265.fmtp(sets) if profile.codec == "h265" else fmtp(*sets)
+        sound = describe(self._camera.sound, _SOUND_TRACK) if self._camera.sound != "none" else []
         host = self._writer.get_extra_info("sockname")[0]
         sdp = "\r\n".join(
             (
@@ -158,11 +167,12 @@ class Connection:
                 "a=range:npt=now-",
                 f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
                 f"b=AS:{profile.bit_rate // 1000}",
-                f"a=rtpmap:{PAYLOAD_TYPE} H264/90000",
-                f"a=fmtp:{PAYLOAD_TYPE} {fmtp(sps, pps)}",
+                f"a=rtpmap:{PAYLOAD_TYPE} {profile.codec.upper()}/90000",
+                f"a=fmtp:{PAYLOAD_TYPE} {formats}",
                 f"a=framerate:{profile.frame_rate}",
                 f"a=framesize:{PAYLOAD_TYPE} {profile.width}-{profile.height}",
                 f"a=control:{_TRACK}",
+                *sound,
                 "",
             )
         )
@@ -170,16 +180,18 @@ class Connection:
         return Answer(200, {"Content-Base": base, "Content-Type": "application/sdp"}, sdp.encode())
 
     async def _setup(self, request: Request) -> Answer:
-        path = request.path.removesuffix(_TRACK).rstrip("/")
-        if self._camera.profile(path) is None:
+        of_sound = request.path.endswith(_SOUND_TRACK) and self._camera.sound != "none"
+        path = request.path.removesuffix(_TRACK).removesuffix(_SOUND_TRACK).rstrip("/")
+        found = self._camera.profile(path)
+        if found is None:
             return Answer(404)
-        if self.stream is not None:
+        if (self._sound if of_sound else self.stream) is not None:
             return Answer(455)
         transport = choose_transport(request.headers.get("transport", ""))
         if transport is None:
             return Answer(461)
         if transport.interleaved:
-            self.stream = ClientStream(InterleavedSink(self._writer, transport))
+            ssrc = self._begin(found[0], path, InterleavedSink(self._writer, transport), of_sound=of_sound)
             agreed = f"RTP/AVP/TCP;unicast;interleaved={transport.rtp}-{transport.rtcp}"
         else:
             local, peer = (self._writer.get_extra_info(name)[0] for name in ("sockname", "peername"))
@@ -188,11 +200,19 @@ class Connection:
             except OSError as error:
                 log.warning("no UDP ports for a client: %s", error)
                 return Answer(500)
-            self.stream = ClientStream(sink)
+            ssrc = self._begin(found[0], path, sink, of_sound=of_sound)
             ours = f"{sink.server_ports[0]}-{sink.server_ports[1]}"
             agreed = f"RTP/AVP;unicast;client_port={transport.rtp}-{transport.rtcp};server_port={ours}"
+        return self._fine(Transport=f"{agreed};ssrc={ssrc:08X}")
+
+    def _begin(self, profile: VideoProfile, path: str, sink: Sink, *, of_sound: bool) -> int:
+        """Make the stream; returns its SSRC."""
+        if of_sound:
+            self._sound = SoundStream(self._camera.sound, sink)
+            return self._sound.ssrc
         self._profile_name = path
-        return self._fine(Transport=f"{agreed};ssrc={self.stream.sender.ssrc:08X}")
+        self.stream = ClientStream(sink, self._camera.quirks, profile.codec, key_at_play=profile.key_at_play)
+        return self.stream.sender.ssrc
 
     def _play(self, request: Request) -> Answer:
         if self.stream is None:
@@ -205,24 +225,29 @@ class Connection:
         return self._fine(**{"RTP-Info": info, "Range": "npt=now-"})
 
     def _start_sending(self, stream: ClientStream) -> None:
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send(stream))
+        if not self._sending:
+            self._sending.append(asyncio.create_task(self._send(stream)))
+            if self._sound is not None:
+                self._sending.append(asyncio.create_task(self._send(self._sound)))
         self._camera.subscribe(self._profile_name, stream)
 
-    async def _send(self, stream: ClientStream) -> None:
+    async def _send(self, stream: ClientStream | SoundStream) -> None:
         with contextlib.suppress(ConnectionError):
             await stream.run()
         self.abort()
 
     async def _teardown(self) -> None:
-        stream, sending = self.stream, self._sending
-        self.stream = self._sending = None
+        stream, sending, sound = self.stream, self._sending, self._sound
+        self.stream, self._sending, self._sound = None, [], None
         if stream is not None:
             self._camera.unsubscribe(stream)
             stream.pause()
-        if sending is not None:
-            sending.cancel()
-            await asyncio.wait([sending])
+        for task in sending:
+            task.cancel()
+        if sending:
+            await asyncio.wait(sending)
+        if sound is not None:
+            sound.sink.close()
         if stream is not None:
             if not self._writer.is_closing():
                 stream.sink.control(stream.sender.bye())

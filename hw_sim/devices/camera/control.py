@@ -5,6 +5,8 @@ Each request line is an object with `op`; each gets one line back in order, `{"o
 
 - `{"op":"pose","pan_deg":..,"tilt_deg":..,"zoom":..}` where the dome looks from now on
 - `{"op":"fault","mode":"off"|"frozen"|"hung"|null}` begin or end a fault
+- `{"op":"disturb","what":"jump"|"back"|"still"|"source"|"lose"|"half"|"bye"|"parameters"|"calm"}` see quirks.py
+- `{"op":"sent","profile":"main"}` -> `sent`: of each picture sent whole, when it was taken (90 kHz), whether a keyframe
 - `{"op":"restart","down_s":..}` off and on again (answers when it is on)
 - `{"op":"caller","present":true}` somebody at the panel
 - `{"op":"lamps","yellow":..,"green":..,"locator":..}` what the panel's lamps show (any of them)

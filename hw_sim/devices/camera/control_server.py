@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hw_sim.devices.camera.faults import FAULTS
+from hw_sim.devices.camera.quirks import DISTURBANCES
 from hw_sim.devices.camera.server import CameraServer
 from hw_sim.world.pose import HOME, Pose
 from hw_sim.world.street import Street
@@ -76,6 +77,13 @@ class ControlServer:
                 if mode is not None and mode not in FAULTS:
                     raise ValueError(f"mode {mode!r} is not one of {', '.join(FAULTS)} or null")
                 await self._camera.set_fault(mode)
+            case "disturb":
+                what = request["what"]
+                if what not in DISTURBANCES:
+                    raise ValueError(f"what {what!r} is not one of {', '.join(DISTURBANCES)}")
+                self._camera.disturb(what)
+            case "sent":
+                return {"sent": self._camera.sent(request.get("profile", "main"))}
             case "restart":
                 await self._camera.restart(min(60.0, max(0.0, float(request.get("down_s", 1.0)))))
             case "caller":

@@ -6,6 +6,9 @@ import base64
 import struct
 from dataclasses import dataclass
 
+from hw_sim.devices.camera import h265
+from hw_sim.devices.camera.profile import Codec
+
 IDR, SEI, SPS, PPS, DELIMITER = 5, 6, 7, 8, 9
 _STAP_A, _FU_A = 24, 28
 PAYLOAD_TYPE = 96
@@ -54,8 +57,14 @@ def fmtp(sps: bytes, pps: bytes) -> str:
 class RtpSender:
     """Numbers the RTP packets of one client's stream. Pure: returns bytes."""
 
-    def __init__(self, ssrc: int, first_sequence: int, timestamp_offset: int) -> None:
+    def __init__(self, ssrc: int, first_sequence: int, timestamp_offset: int, codec: Codec = "h264") -> None:
         self.ssrc = ssrc
+        self._codec = codec
+        self.shift_ticks = 0
+        """Added to every RTP time: a clock that was set."""
+        self.still = False
+        """Whether RTP time stands still."""
+        self._stood = 0
         self.sequence = first_sequence
         self.packets = 0
         self.payload_bytes = 0
@@ -63,11 +72,13 @@ class RtpSender:
 
     def timestamp(self, mono_ns: int) -> int:
         """The RTP time of a monotonic time."""
-        return (self._offset + mono_ns * CLOCK_HZ // 1_000_000_000) & 0xFFFFFFFF
+        if not self.still:
+            self._stood = mono_ns * CLOCK_HZ // 1_000_000_000
+        return (self._offset + self.shift_ticks + self._stood) & 0xFFFFFFFF
 
     def packets_of(self, unit: AccessUnit) -> list[bytes]:
         """The RTP packets of one access unit, the marker on the last."""
-        payloads = _payloads(unit.nals)
+        payloads = h265.payloads(unit.nals, MAX_PAYLOAD_BYTES) if self._codec == "h265" else _payloads(unit.nals)
         timestamp = self.timestamp(unit.capture_mono_ns)
         packets = []
         for index, payload in enumerate(payloads):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
+
+Codec = Literal["h264", "h265"]
 
 
 @dataclass(frozen=True, slots=True)
 class VideoProfile:
-    """One H.264 stream, served at `/<name>`."""
+    """One stream, served at `/<name>`."""
 
     name: str
     width: int
@@ -17,6 +20,11 @@ class VideoProfile:
     bit_rate: int
     """Target, bits a second; reached with the simulated sensor's noise, about met at its peaks."""
     keyframe_every_s: int = 1
+    codec: Codec = "h264"
+    b_frames: int = 0
+    """Pictures between two that are sent before them."""
+    key_at_play: bool = True
+    """Whether a client that begins gets a keyframe at once; many cameras let it wait for the next one."""
 
     def __post_init__(self) -> None:
         """ValueError when an encoder could not make it."""

@@ -7,17 +7,20 @@ import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import cv2
 
 from hw_sim.devices.camera.auth import Gate
-from hw_sim.devices.camera.client import ClientStream
+from hw_sim.devices.camera.client import LOG_UNITS, ClientStream
 from hw_sim.devices.camera.connection import Connection
 from hw_sim.devices.camera.encoder import Shutter
 from hw_sim.devices.camera.faults import Fault
 from hw_sim.devices.camera.h264 import AccessUnit
 from hw_sim.devices.camera.profile import DEFAULT_PROFILES, VideoProfile
+from hw_sim.devices.camera.quirks import Disturbance, Quirks
+from hw_sim.devices.camera.sound import SoundCodec
 from hw_sim.world.pose import Pose
 from hw_sim.world.street import Street
 
@@ -37,6 +40,7 @@ class _Channel:
         self.in_flight = 0
         self.dropped = 0
         self.lock = threading.Lock()
+        self.log: deque[tuple[int, bool]] = deque(maxlen=LOG_UNITS)
 
 
 class CameraServer:
@@ -57,7 +61,10 @@ class CameraServer:
         *,
         user: str | None = None,
         password: str = "",
+        sound: SoundCodec = "none",
     ) -> None:
+        self.quirks = Quirks()
+        self.sound: SoundCodec = sound
         self.gate = Gate(user, password)
         self.refused = 0
         """Connections dropped at once because of a fault."""
@@ -108,6 +115,18 @@ class CameraServer:
         for name in self._channels:
             self._set_running(name)
 
+    def disturb(self, what: Disturbance) -> None:
+        """Upset the streams of every profile as a real camera would; they go on, or not, as quirks.py says."""
+        self.quirks.disturb(what)
+        for channel in self._channels.values():
+            if what == "parameters" and channel.shutter is not None:
+                channel.shutter.change()
+
+    def sent(self, name: str) -> list[tuple[int, bool]]:
+        """Of each picture that a profile's clients were sent whole: when it was taken (90 kHz) and whether it was a
+        keyframe; the newest thousands, of all sessions in turn."""
+        return list(self._channels[name].log)
+
     async def restart(self, down_s: float = 1.0) -> None:
         """Off, and on again after `down_s`; ends any other fault."""
         await self.set_fault("off")
@@ -145,8 +164,8 @@ class CameraServer:
         """Whether requests are answered."""
         return self._fault != "hung"
 
-    def profile(self, path: str) -> tuple[VideoProfile, tuple[bytes, bytes]] | None:
-        """The profile served at a path, with its SPS and PPS."""
+    def profile(self, path: str) -> tuple[VideoProfile, tuple[bytes, ...]] | None:
+        """The profile served at a path, with its parameter sets."""
         channel = self._channels.get(path)
         if channel is None or channel.shutter is None:
             return None
@@ -156,8 +175,9 @@ class CameraServer:
         """Begin to offer a profile's pictures to a stream, a fresh keyframe first."""
         channel = self._channels[name]
         channel.streams.add(stream)
+        stream.log = channel.log
         self._set_running(name)
-        if channel.shutter is not None:
+        if channel.shutter is not None and channel.profile.key_at_play:
             channel.shutter.ask_key()
 
     def unsubscribe(self, stream: ClientStream) -> None:
