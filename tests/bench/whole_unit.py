@@ -28,6 +28,8 @@ class CountedBench(Bench):
     shortens them to spare a tester's time."""
 
     counter: TcpCounter
+    cameras = 1
+    """How often the one simulated camera is fitted: its main stream is recorded so many times."""
 
     async def _start_daemons(self) -> None:
         assert self.broker is not None
@@ -40,14 +42,19 @@ class CountedBench(Bench):
             "poll_s": MODEM_DEFAULTS.poll_s,
             "answer_timeout_s": MODEM_DEFAULTS.answer_timeout_s,
         }
+        first = self.config["cameras"][0]
+        self.config["cameras"] += [
+            {"name": f"camera-{number}", "main_url": first["main_url"]} for number in range(2, self.cameras + 1)
+        ]
         write_config(self.config_file, self.config)
         await super()._start_daemons()
 
 
 @contextlib.asynccontextmanager
-async def whole_unit(**config: Any) -> AsyncIterator[CountedBench]:
+async def whole_unit(cameras: int = 1, **config: Any) -> AsyncIterator[CountedBench]:
     """An armed unit with everything fitted; `config` is laid over its unit.toml."""
     bench = CountedBench(BenchOptions(profiles=DEFAULT_PROFILES, config=config))
+    bench.cameras = cameras
     async with bench:
         await bench.wait_ready(READY_TIMEOUT_S)
         yield bench
