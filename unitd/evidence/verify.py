@@ -145,7 +145,7 @@ def _contents(
     samples = check_views(tree, manifest, good, footage, report)
     if extracts[CORE].sound:
         check_incident(manifest, core, report)
-    segments = sum(len(stream.files) for stream in footage.streams.values())
+    segments = sum(len(stream.lines) for stream in footage.streams.values())
     if not report.tampered:
         report.checked.append(f"{len(manifest.files)} files are as the manifest lists them, and no other was added.")
         report.checked.append(f"{segments} segments have the hashes that the unit noted while it wrote them.")

@@ -126,7 +126,8 @@ def _until(report: Report, anchors: Anchors, footage: Footage, unproven: Callabl
     if not anchors.heads:
         unproven("No head that the control room kept covers any part of this export.", later)
         return
-    newer = [part for part in report.streams if part.newer_s or not part.complete_until]
+    chained = {name for name, stream in footage.streams.items() if stream.lines}
+    newer = [part for part in report.streams if part.newer_s or (part.stream in chained and not part.complete_until)]
     for part in report.streams:
         if part.complete_until:
             words = f"Nothing recorded by {part.stream} between {part.begins} and {part.complete_until} is missing"
@@ -147,10 +148,10 @@ def _part(stream: StreamFacts, manifest: Manifest, anchors: Anchors) -> StreamPa
         header = stream.headers.get(line.path)
         last_ns = line.to_mono_ns if line.timed or header is None else header.mono_ns
         until = instant_text(line.key.boot, last_ns, manifest.times)
-        if covered < len(stream.files) and end is not None and end[0] == line.key.boot:
-            newer_s = max(1, -(-(end[1] - last_ns) // 1_000_000_000))
-        elif covered < len(stream.files):
-            newer_s = 1
+        chained = [file for file in stream.files if file.path in stream.lines]
+        if covered < len(chained):
+            same = end is not None and end[0] == line.key.boot
+            newer_s = max(1, -(-(end[1] - last_ns) // 1_000_000_000)) if same and end is not None else 1
     return StreamPart(
         stream.name,
         len(stream.files),
