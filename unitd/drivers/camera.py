@@ -9,9 +9,15 @@ from typing import Literal
 import msgspec
 
 from unitd.config import CameraTable
-from unitd.drivers.camera_failures import CameraAwayError, MoreReorderError, NotUnderstoodError, PasswordRefusedError
+from unitd.drivers.camera_failures import (
+    CameraAwayError,
+    MoreReorderError,
+    NotUnderstoodError,
+    PasswordRefusedError,
+    SilentError,
+)
 from unitd.drivers.camera_libav import LibavStream
-from unitd.drivers.camera_rtsp import RtspStream
+from unitd.drivers.camera_rtsp import QUICK_S, RtspStream
 from unitd.errors import DeviceError
 from unitd.messages.media import MediaUnit, Profile, StreamInfo
 
@@ -21,6 +27,9 @@ SHORT_SESSION_S = 100.0
 """Longer than the time after which cameras drop a client whose keep-alive they do not understand (60 s mostly)."""
 
 SHORT_SESSIONS = 3
+OUTAGE_S = 60.0
+"""For so long after a stream that worked, a camera that does not answer is the camera's fault, not the client's."""
+
 STRIKES = 2
 DEAF_AFTER = 3
 """So many sessions in a row that came without sound only: then the sound is left alone."""
@@ -64,6 +73,8 @@ class WayFinder:
     words: dict[int, str] = field(default_factory=dict)
     reorder: int = 0
     """How many pictures come before one that is shown earlier, as found out by our own client."""
+    opened_in_s: float = 0.0
+    lost_at: float = float("-inf")
     deaf: bool = False
     """Whether the next attempt goes without the camera's sound: it may be what a camera cannot do."""
     deaf_times: int = 0
@@ -71,6 +82,10 @@ class WayFinder:
     def __post_init__(self) -> None:
         first, other = self.transport, _OTHER[self.transport]
         self.ways = (Way("own", first), Way("ffmpeg", first), Way("own", other), Way("ffmpeg", other))
+
+    def in_outage(self, now_s: float) -> bool:
+        """Whether a stream that worked has just been lost."""
+        return self.worked is not None and now_s - self.lost_at < OUTAGE_S
 
     def choose(self) -> int:
         if self.worked is None:
@@ -196,16 +211,23 @@ class CameraOpener:
             if time.monotonic() < refusals.not_before:
                 raise PasswordRefusedError(refusals.words)
             number, sound = finder.choose(), not finder.deaf
+            began = time.monotonic()
+            quick = finder.in_outage(began) and finder.opened_in_s < QUICK_S / 2
         way, reorder = finder.ways[number], finder.reorder
         table = msgspec.structs.replace(camera, transport=way.transport)
         try:
-            stream = RtspStream(table, profile, reorder, sound) if way.client == "own" else LibavStream(table, profile)
+            stream = (
+                RtspStream(table, profile, reorder, sound=sound, quick=quick)
+                if way.client == "own"
+                else LibavStream(table, profile)
+            )
         except PasswordRefusedError as error:
             raise self._refused(refusals, error) from None
         except DeviceError as error:
             raise self.note_failure(finder, number, error) from None
         with self._lock:
             refusals.times = 0
+            finder.opened_in_s = time.monotonic() - began
         return CameraSession(self, finder, number, stream)
 
     def note_failure(self, finder: WayFinder, way: int, error: DeviceError) -> DeviceError:
@@ -213,6 +235,8 @@ class CameraOpener:
         if isinstance(error, CameraAwayError):
             return error
         with self._lock:
+            if isinstance(error, SilentError) and finder.in_outage(time.monotonic()):
+                return error
             if isinstance(error, MoreReorderError):
                 finder.reorder = error.reorder
                 return error
@@ -225,6 +249,7 @@ class CameraOpener:
 
     def note_end(self, finder: WayFinder, way: int, lasted_s: float, error: DeviceError) -> None:
         with self._lock:
+            finder.lost_at = time.monotonic()
             if isinstance(error, MoreReorderError):
                 finder.reorder = error.reorder
                 return

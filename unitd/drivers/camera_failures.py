@@ -7,6 +7,10 @@ class CameraAwayError(DeviceError):
     """No connection at all: no other client and no other transport would do better."""
 
 
+class SilentError(DeviceError):
+    """The camera did not answer in time: it hangs, or the way to it swallows."""
+
+
 class NotUnderstoodError(DeviceError):
     """The stream is of a kind that this client will never understand; another may."""
 

@@ -10,7 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from unitd.config import CameraTable
-from unitd.drivers.camera_failures import CameraAwayError, MoreReorderError, NotUnderstoodError, PasswordRefusedError
+from unitd.drivers.camera_failures import (
+    CameraAwayError,
+    MoreReorderError,
+    NotUnderstoodError,
+    PasswordRefusedError,
+    SilentError,
+)
 from unitd.drivers.camera_sound import CameraSound
 from unitd.drivers.rtcp import Bye, parse_rtcp
 from unitd.drivers.rtp_clock import ReorderedError
@@ -32,6 +38,9 @@ STALL_S = 2.0
 """A stream without a picture for this long is stalled; the slowest camera of use sends a picture a second."""
 
 POLL_S = 0.5
+QUICK_S = 2.0
+"""So long for the answers, and for the first picture, when the camera gave both within half of it before."""
+
 NO_KEYFRAME_S = 4.0
 """So long after PLAY a keyframe is waited for; cameras of this class send one every 1 to 4 s, most of them at PLAY."""
 
@@ -51,10 +60,13 @@ class RtspStream:
     `waiting` is called each POLL_S while pictures but no keyframe come, with words that say so; False gives it up.
     """
 
-    def __init__(self, camera: CameraTable, profile: Profile, reorder: int = 0, sound: bool = True) -> None:
+    def __init__(
+        self, camera: CameraTable, profile: Profile, reorder: int = 0, *, sound: bool = True, quick: bool = False
+    ) -> None:
         """Open the stream and wait for its first keyframe; blocks up to OPEN_TIMEOUT_S + NO_KEYFRAME_S.
 
-        `reorder` is what an earlier MoreReorderError said; without `sound` only pictures are asked for. Raises
+        `reorder` is what an earlier MoreReorderError said; without `sound` only pictures are asked for;
+        `quick` gives up after QUICK_S each, for a camera that is known to answer sooner. Raises
         DeviceError (no secrets in it), of a kind that camera_failures.py knows or itself.
         """
         self._name = f"{camera.name}/{profile}"
@@ -73,11 +85,13 @@ class RtspStream:
             raise DeviceError(f"{camera.name} has no {profile} stream")
         self._words = f"{camera.name}: cannot open the {profile} stream"
         try:
+            self._first_s = QUICK_S if quick else NO_KEYFRAME_S
+            self._open_s = QUICK_S if quick else OPEN_TIMEOUT_S
             video = self._open(url, camera, reorder, sound and camera.audio and profile == "main")
             self.info = StreamInfo(video.codec, 0, 0, b"")
             self._opened = time.monotonic()
             self._seen = (0, self._opened)
-            self._await_keyframe(NO_KEYFRAME_S)
+            self._await_keyframe(self._first_s)
         except NoConnectionError as error:
             self.close()
             raise CameraAwayError(f"{self._words} ({error})") from None
@@ -139,6 +153,8 @@ class RtspStream:
             return MoreReorderError(f"{words} ({error})", error.reorder)
         if isinstance(error, RefusedError):
             return PasswordRefusedError(f"{self._name.partition('/')[0]}: the camera refuses the password")
+        if isinstance(error, TimeoutError):
+            return SilentError(f"{words} ({plain(error)})")
         kind = NotUnderstoodError if isinstance(error, UnsupportedStreamError) else DeviceError
         return kind(f"{words} ({plain(error)})" if words == self._words else f"{words}: {plain(error)}")
 
@@ -146,7 +162,7 @@ class RtspStream:
         password = ""
         if camera.password_file is not None:
             password = Path(camera.password_file).read_text(encoding="utf-8").strip()
-        session = self._session = RtspSession(url, camera.username, password, OPEN_TIMEOUT_S)
+        session = self._session = RtspSession(url, camera.username, password, self._open_s)
         video = session.describe()
         if camera.transport == "udp":
             self._udp = UdpPair(session.socket.family)
@@ -184,7 +200,7 @@ class RtspStream:
                 self._seen = (self._pictures.pictures, time.monotonic())
         if self._units:
             self._describe()
-        elif time.monotonic() - self._seen[1] > min(STALL_S, NO_KEYFRAME_S / 2):
+        elif time.monotonic() - self._seen[1] > min(STALL_S, self._first_s / 2):
             raise RtspError(f"no picture for {STALL_S:g} s" if self._seen[0] else "no picture")
         elif time.monotonic() - self._opened > PATIENCE_S:
             raise RtspError(f"no keyframe within {PATIENCE_S:g} s")

@@ -90,7 +90,7 @@ class RtpClock:
             return self.last_pts + step if self._runs(timestamp, arrival_ns) else self._mend(arrived)
         if self.reorder and -BACK_90KHZ < step < 0:
             return self.last_pts + step
-        if step < 0 and not self.reorder:
+        if -BACK_90KHZ < step < 0:
             self._step_back()
         return self._mend(arrived)
 
