@@ -99,6 +99,7 @@ class Bench:
         self.horn: Horn | None = None
         self.broker: Broker | None = None
         self.brokers: list[Broker] = []
+        self.pki: Pki
         self.room: ControlRoom | None = None
         self.link = Link(options.seed)
         self.gpio = GpioBench(self._make("run") / "gpio.sock")
@@ -191,7 +192,7 @@ class Bench:
             self.clock = WrongClock(self.directory / "clock", synchronized)
         else:
             synchronized.touch()
-        pki = await asyncio.to_thread(Pki, self.directory / "pki")
+        pki = self.pki = await asyncio.to_thread(Pki, self.directory / "pki")
         credentials = await asyncio.to_thread(pki.unit, options.unit_id)
         self._exit.push_async_callback(self.link.close)
         self.gpio.start()

@@ -27,6 +27,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the bench consists of; all of it unless said otherwise."""
 
     processes: tuple[Process, ...] = ("core", "field", "record", "call", "sense")
+    control_room: bool = True
     camera: bool = True
     dome: bool = True
     modem: bool = True
@@ -164,5 +165,7 @@ def _cross_check(scenario: Scenario, file: str) -> None:
             raise ScenarioError(f"{where}.do: saw 'step_clock'; it needs `cold_clock = true` under [bench]")
         if getattr(step, "what", None) == "disk" and scenario.bench.disk_mb is None:
             raise ScenarioError(f"{where}.what: saw 'disk'; give the bench a `disk_mb` under [bench]")
+        if not scenario.bench.control_room and scenario.bench.operator:
+            raise ScenarioError(f"{file}: bench.operator: saw true; without a control room it has to be false")
         if not scenario.bench.operator and kind in ("operator", "operator_speaks", "operator_hears", "operator_sees"):
             raise ScenarioError(f"{where}: saw {kind!r}; it needs `operator = true` under [bench]")

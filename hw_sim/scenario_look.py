@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hw_sim import scenario_evidence as evidence
 from hw_sim import scenario_steps as words
 from hw_sim.devices.dome import PRESETS
 from hw_sim.processes import bound_to_us, program
@@ -37,6 +38,7 @@ class View:
     operator: ScenarioOperator | None
     frames_at: dict[int, int] = field(default_factory=dict)
     ear_heard: tuple[int, int] = (-1, 0)
+    recorded: evidence.Run | None = None
     _status: Status | None = None
     _status_at_s: float = 0.0
 
@@ -87,6 +89,8 @@ def seen_instead(view: View, expected: Any) -> str:
         case words.Picture() if view.operator is not None and view.operator.peer is not None:
             peer = view.operator.peer
             return f"{peer.frames} pictures in all, {peer.offers} offers, connected {peer.connected}"
+        case words.Unbroken():
+            return f"the ring holds {view.recorded}"
         case words.StillSeen() if view.operator is not None:
             return f"stills: {[len(each) for each in view.operator.stills.values()]}"
         case words.EventSeen() if view.operator is not None:
@@ -283,6 +287,20 @@ async def _event(view: View, expected: words.EventSeen, since_ns: int) -> int | 
     return next((at for at, name, _ in view.operator.events if name == expected.name and at >= since_ns), None)
 
 
+async def _lock(view: View, expected: words.LockKept, since_ns: int) -> int | None:
+    incident = view.newest_id()
+    if incident is None or evidence.kept(view.bench, incident) != expected.kept:
+        return None
+    return max(since_ns, time.monotonic_ns())
+
+
+async def _unbroken(view: View, expected: words.Unbroken, since_ns: int) -> int | None:
+    rate_hz = view.bench.options.profiles[0].frame_rate
+    run = await asyncio.to_thread(evidence.recorded_since, view.bench, expected.camera, since_ns, rate_hz)
+    view.recorded = run
+    return time.monotonic_ns() if not run.hole and run.seconds >= expected.seconds else None
+
+
 async def _still(view: View, expected: words.StillSeen, since_ns: int) -> int | None:
     incident = view.newest_id()
     if view.operator is None or incident is None:
@@ -324,6 +342,8 @@ _LOOKS: dict[type[Any], Callable[[View, Any, int], Awaitable[int | None]]] = {
     words.Dome: _dome,
     words.Footage: _footage,
     words.Clip: _clip,
+    words.LockKept: _lock,
+    words.Unbroken: _unbroken,
     words.StillSeen: _still,
     words.EventSeen: _event,
 }

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hw_sim import scenario_evidence as evidence
 from hw_sim import scenario_steps as words
 from hw_sim.bench import Bench, BenchOptions
 from hw_sim.scenario import Scenario
-from hw_sim.scenario_look import View, export, look, seen_instead
+from hw_sim.scenario_keep import bring_up, export_closed
+from hw_sim.scenario_look import View, look, seen_instead
 from hw_sim.scenario_operator import ScenarioOperator
 from hw_sim.scenario_report import Report, StepResult
 from hw_sim.unit_config import PINS
@@ -40,6 +42,7 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
     options = BenchOptions(
         seed=seed,
         processes=parts.processes,
+        control_room=parts.control_room,
         camera=parts.camera,
         dome=parts.dome,
         modem=parts.modem,
@@ -56,8 +59,9 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
                 await _play_on(bench, scenario, report, say)
             finally:
                 if keep is not None:
-                    await _export_all(bench, report.incidents)
+                    report.evidence = await export_closed(bench, report.incidents, say)
                     await bench.keep(keep)
+                    await asyncio.to_thread(bring_up, keep)
         report.ok = True
     except StepFailedError as error:
         report.error = str(error)
@@ -66,12 +70,6 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
         say(f"  FAILED  {report.error}")
     report.duration_s = round(time.monotonic() - began_s, 2)
     return report
-
-
-async def _export_all(bench: Bench, incidents: list[str]) -> None:
-    for incident in incidents:
-        if "record" in bench.daemons:
-            await export(bench, incident)
 
 
 async def _play_on(bench: Bench, scenario: Scenario, report: Report, say: Say) -> None:
@@ -208,6 +206,11 @@ class Player:
                     self._operator.peer.speak(tone_hz or None)
             case words.CallerSpeaks(tone_hz=tone_hz):
                 await self._caller(tone_hz)
+            case words.Export() | words.Verify() | words.ReleaseLock() | words.CloseHere():
+                await self._command(step)
+            case words.Certify():
+                signing = bench.state_dir / "signing"
+                await asyncio.to_thread(bench.pki.evidence, signing / "evidence.csr", signing / "evidence.pem")
             case words.Wait(s=seconds):
                 await asyncio.sleep(seconds)
                 return time.monotonic_ns()
@@ -219,6 +222,23 @@ class Player:
         names = ("outcome", "note", "preset", "pan", "tilt", "zoom", "duration_ms", "name")
         fields = {name: value for name in names if (value := getattr(step, name)) is not None}
         await self._operator.order(step.cmd, step.by, step.result, fields)
+
+    async def _command(self, step: Any) -> None:
+        """One of the daemon's commands on the newest incident; it must end with the status that the step names."""
+        bench, incident = self._bench, self._view.newest_id()
+        if incident is None:
+            raise RuntimeError("there is no incident yet")
+        match step:
+            case words.Export():
+                said = await evidence.export(bench, incident)
+            case words.Verify(trust=trust, heads=heads):
+                said = await evidence.verify(bench, incident, trust=trust, heads=heads)
+            case words.ReleaseLock(by=by, reason=reason):
+                said = await evidence.release_lock(bench, incident, by, reason)
+            case words.CloseHere(by=by, outcome=outcome):
+                said = await evidence.close_here(bench, incident, by, outcome)
+        if said.status != step.status or getattr(step, "says", "") not in said.text:
+            raise RuntimeError(f"it ended with {said.status}: {said.text[-800:]}")
 
     async def _caller(self, tone_hz: float) -> None:
         sound = self._bench.sound

@@ -105,6 +105,42 @@ class CallerSpeaks(_Do, frozen=True, kw_only=True, tag="caller_speaks"):
     tone_hz: Hz
 
 
+class Export(_Do, frozen=True, kw_only=True, tag="export"):
+    """`unitd export` of the newest incident, beside the live recorder; the directory is for `verify` and `--keep`."""
+
+    status: int = 0
+
+
+class Verify(_Do, frozen=True, kw_only=True, tag="verify"):
+    """`unitd verify` of what was exported, with the control room's authority (`trust`) and its heads, or without. It
+    must end with `status`: 0 proven, 1 tampered, 3 consistent only; and say `says`."""
+
+    trust: bool = False
+    heads: bool = False
+    status: Literal[0, 1, 2, 3] = 0
+    says: str = ""
+
+
+class ReleaseLock(_Do, frozen=True, kw_only=True, tag="release_lock"):
+    """`unitd release` of the newest incident, at the unit itself."""
+
+    by: str = "Ana"
+    reason: str = "seen and not needed"
+    status: int = 0
+
+
+class CloseHere(_Do, frozen=True, kw_only=True, tag="close_here"):
+    """`unitd close` of the newest incident, by somebody at the pole."""
+
+    by: str = "Ana"
+    outcome: Literal["genuine", "hoax", "test", "fault", "unknown"] = "genuine"
+    status: int = 0
+
+
+class Certify(_Do, frozen=True, kw_only=True, tag="certify"):
+    """The installer has the unit's request for its evidence key signed, and puts the certificate into place."""
+
+
 class Wait(_Do, frozen=True, kw_only=True, tag="wait"):
     """Do nothing for a while."""
 
@@ -124,6 +160,11 @@ Action = (
     | Operator
     | OperatorSpeaks
     | CallerSpeaks
+    | Export
+    | Verify
+    | ReleaseLock
+    | CloseHere
+    | Certify
     | Wait
 )
 
@@ -258,6 +299,19 @@ class Clip(_Expect, frozen=True, kw_only=True, tag="clip"):
     seconds: float = 1.0
 
 
+class LockKept(_Expect, frozen=True, kw_only=True, tag="lock"):
+    """The unit keeps the newest incident's footage (a lock), or keeps it no more."""
+
+    kept: bool = True
+
+
+class Unbroken(_Expect, frozen=True, kw_only=True, tag="unbroken"):
+    """The ring holds every picture of a camera since the action, without a hole, over so many seconds at least."""
+
+    seconds: float
+    camera: str = "dome"
+
+
 class StillSeen(_Expect, frozen=True, kw_only=True, tag="still"):
     """The console shows so many stills of the newest incident that came after the action."""
 
@@ -290,6 +344,8 @@ Expectation = (
     | Dome
     | Footage
     | Clip
+    | LockKept
+    | Unbroken
     | StillSeen
     | EventSeen
 )
