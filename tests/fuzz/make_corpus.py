@@ -6,9 +6,11 @@ whose names begin with `found-` were findings and stay.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import tempfile
+import zipfile
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,7 @@ from tests.fuzz.targets.control_room import INCIDENT, OPEN
 from unitd.messages import control_room as up
 from unitd.messages import duplex
 from unitd.messages import workers as w
+from unitd.messages.voices import VoicesHello
 from unitd.model import events as ev
 from unitd.model.incident import Settings
 from unitd.model.step import step
@@ -186,6 +189,32 @@ def sockets() -> dict[str, dict[str, bytes]]:
             "status": lines(w.Hello(who="status", pid=1)),
         },
         "core": {"desired": lines(desired), "twice": lines(w.Desired(session=1, number=1), desired)},
+        "voices": {
+            "talk": msgspec.json.encode(VoicesHello(incident_id=INCIDENT)) + b"\n" + (bytes(8) + bytes(3840)) * 2
+        },
+        "still-result": {
+            "still": msgspec.msgpack.encode(
+                {"camera": "dome", "jpeg": b"\xff\xd8\xff\xd9", "width": 640, "height": 360, "at_mono_ns": 5}
+            ),
+            "error": msgspec.msgpack.encode({"camera": "dome", "error": "no picture could be decoded"}),
+        },
+        "still-event": {
+            "still": msgspec.json.encode(
+                w.Event(
+                    name="still",
+                    mono_ns=1,
+                    incident_id=INCIDENT,
+                    data={
+                        "camera": "dome",
+                        "at_mono_ns": 1,
+                        "jpeg_base64": "/9j/2Q==",
+                        "sha256": "ab",
+                        "width": 2,
+                        "height": 2,
+                    },
+                )
+            )
+        },
         "media-request": {"main": b'{"camera": "dome", "profile": "main"}\n', "short": b'{"camera":"dome"}\n'},
         "media-frames": {"frames": opening + unit * 2, "refused": b'{"ok":false,"error":"no such camera"}\n'},
     }
@@ -230,11 +259,29 @@ def wires() -> dict[str, dict[str, bytes]]:
     }
 
 
+def exports() -> dict[str, dict[str, bytes]]:
+    """A small export as verify gets it: whole, and each file after the number of its name."""
+    from tests.unit.evidence.forge import proven_case
+
+    with tempfile.TemporaryDirectory() as place:
+        case = proven_case(Path(place))
+        files = sorted(path for path in case.export.rglob("*") if path.is_file())
+        named = {path.relative_to(case.export).as_posix(): path.read_bytes() for path in files}
+        named |= {"ca.pem": case.trust.read_bytes(), "heads.jsonl": case.heads.read_bytes()}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as out:
+        for name, content in named.items():
+            out.writestr(zipfile.ZipInfo(name), content)
+    parts = {name.replace("/", "-"): bytes([at]) + content for at, (name, content) in enumerate(named.items())}
+    films = {name.replace("/", "-"): content for name, content in named.items() if name.endswith(".mp4")}
+    return {"export-zip": {"whole": packed.getvalue()}, "export-part": parts, "export-mp4": films}
+
+
 def main() -> None:
     received = msgspec.json.encode(up.Received(press_ids=(INCIDENT,)))
     made = {"command": commands(), "down": {"received": b"received\0" + received, "sign-of-life": b"received\0{}"}}
     made["down"] |= {"command": b"operator/cmd\0" + made["command"]["accept-0"][1:]}
-    for target, seeds in (made | stored() | sockets() | wires()).items():
+    for target, seeds in (made | stored() | sockets() | wires() | exports()).items():
         (CORPUS / target).mkdir(parents=True, exist_ok=True)
         for name, content in seeds.items():
             (CORPUS / target / name).write_bytes(content)

@@ -7,6 +7,7 @@ x86_64, about 1.5 % of a core). Files: `<evidence_dir>/audio/<boot>-<seq>.mp4`.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -36,6 +37,8 @@ PIECE_90KHZ = PIECE_SAMPLES * 90_000 // RATE_HZ
 HELLO_S = 5.0
 SILENT_S = 10.0
 """`call` sends every 100 ms; a client that is silent for longer has gone without a word."""
+OLDEST_NS, NEWEST_NS = 60_000_000_000, 1_000_000_000
+"""`call` keeps 5 s while we are away; what claims to be much older, or still to come, is damage."""
 BRIDGED_NS = 1_000_000_000
 """A hole up to this is filled with silence; after a longer one, or a step back, a new session begins."""
 
@@ -203,7 +206,10 @@ class VoiceServer:
                 data = await _whole(reader)
             if data is None or self._client is not writer:
                 return
-            self._track.add(unpack_frame(data))
+            frame = unpack_frame(data)
+            if not -OLDEST_NS < frame.mono_ns - time.monotonic_ns() < NEWEST_NS:
+                raise WireError(f"voice frame: an instant of {frame.mono_ns} ns, which is not about now")
+            self._track.add(frame)
             await asyncio.sleep(0)  # a frame at a time: what has gathered while we were away is coded beside the rest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock, patch
@@ -11,14 +12,19 @@ from unittest.mock import MagicMock, patch
 import msgspec
 
 from tests.fuzz.target import Target, registry
+from tests.fuzz.targets.control_room import INCIDENT
 from unitd.call.record_feed import record_units
 from unitd.core.fitting import event_payload, state_payload
+from unitd.core.stills import StillDesk
 from unitd.core.workers import WorkerDesk
 from unitd.errors import DeviceError, WireError
 from unitd.messages import control_room as up
 from unitd.messages import media
 from unitd.messages import workers as wire
+from unitd.record.audio import VoiceServer, VoiceTrack
+from unitd.record.backlog import SessionUnit
 from unitd.record.server import MediaServer
+from unitd.record.stills import read_result
 from unitd.runtime.ipc import CoreLink
 
 AT = up.Stamp(utc_us=0, clock="unknown", mono_ns=1)
@@ -125,6 +131,46 @@ def media_frames(data: bytes) -> None:
         media.unpack_header(data[: media.HEADER_BYTES])
 
 
+def voices(data: bytes) -> None:
+    """A connection of `call` to audio.sock, as `record` reads it; the first 20 ms are always of now."""
+    units: list[SessionUnit] = []
+    track = VoiceTrack(units.append)
+    server = VoiceServer(Path("/nowhere"), lambda: INCIDENT, track, _log())
+    hello, newline, frames = data.partition(b"\n")
+    if len(frames) >= 8:
+        frames = time.monotonic_ns().to_bytes(8, "big") + frames[8:]
+    LOOP.run_until_complete(server._serve(_reader(hello + newline + frames, 65_536), _Writer()))  # type: ignore[arg-type]
+    assert server._client is None
+    assert len(units) <= len(frames) // 3848 * 60 + 3, "a second of silence for each frame at most"
+
+
+def still_result(data: bytes) -> None:
+    """What the child that makes stills says, in which a hostile picture may speak."""
+    with contextlib.suppress(WireError):
+        still = read_result(data, {"dome": None})
+        assert isinstance(still, str) or len(still.jpeg) < 40_000
+
+
+def still_event(data: bytes) -> None:
+    """Record's event `still`, as core takes it."""
+    log = _log()
+    desk = StillDesk("pole-0001", _Clock(), log, lambda: False)
+    try:
+        event = msgspec.json.decode(data, type=wire.Event)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return
+    desk.take(event)
+    assert all(len(each.payload) <= up.MAX_PAYLOAD_BYTES for each in desk._waiting)
+
+
+class _Clock:
+    def mono_ns(self) -> int:
+        return 1
+
+    def stamp(self, mono_ns: int | None = None) -> up.Stamp:
+        return up.Stamp(utc_us=0, clock="unknown", mono_ns=mono_ns or 0)
+
+
 WORKER_WORDS = tuple(
     f'"{word}"'.encode()
     for word in (
@@ -146,5 +192,8 @@ TARGETS = registry(
     Target("worker", worker, (*WORKER_WORDS, b"\n", b'{"type":"hello","who":"call","pid":1}\n'), share=0.4),
     Target("core", core, (b"\n", b'"desired"', b'"call"', b'"dome"', b'"number"'), share=0.5),
     Target("media-request", media_request, (b'"camera"', b'"profile"', b'"sub"', b"\n"), share=0.5),
+    Target("voices", voices, (b'"incident_id"', INCIDENT.encode(), b"\n"), max_bytes=12_000, share=0.05),
+    Target("still-result", still_result, (b"\xa6camera", b"\xa4jpeg", b"\xff\xd8", b"\xa5width"), share=0.3),
+    Target("still-event", still_event, (b'"jpeg_base64"', b'"still"', b'"at_mono_ns"', b"/9j/"), share=0.3),
     Target("media-frames", media_frames, (b'{"ok":true,"codec":"h264"}\n', b"\0\0\0\x05\x01\0\0\0"), share=0.4),
 )
