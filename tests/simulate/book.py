@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from tests.simulate.judge_evidence import EvidenceJudge
 from tests.simulate.ledger import Incident, Touch
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
@@ -42,6 +43,7 @@ class Book:
         self.counts: Counter[str] = Counter()
         self.touches: list[Touch] = []
         self.incidents: dict[str, Incident] = {}
+        self.evidence = EvidenceJudge()
         self._press_touch: dict[str, Touch] = {}
         self._boot = 0
         self._boot_ns = 0

@@ -50,8 +50,12 @@ class Checker(ShownJudge):
             if not state.online or not state.armed or state.open_incidents:
                 self.finding("the retained state is not so", f"{broker.name}: {state.online} {state.armed} "
                              f"{[each.incident_id for each in state.open_incidents]}")  # fmt: skip
+        locks, released = medium.files(f"{ROOT}/state/locks"), medium.files(f"{ROOT}/state/locks/released")
+        for wrong in self.evidence.at_the_end(medium.files(f"{ROOT}/state"), locks):
+            self.finding("evidence", wrong)
         for incident in self.incidents.values():
-            lock = medium.files(f"{ROOT}/state/locks").get(f"{incident.incident_id}.json")
+            name = f"{incident.incident_id}.json"
+            lock = locks.get(name, released.get(name))
             if incident.kind == "panic" and lock is None and not incident.doubtful and not incident.shaken:
                 self.finding("no lock was written for an incident", str(incident))
             elif lock is not None and msgspec.json.decode(lock)["to_mono_ns"] is None:

@@ -3,6 +3,7 @@
 A control room's book is durable the moment an alarm is `held`: what it lost before that it has never confirmed.
 """
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -127,6 +128,7 @@ class Operators:
         self.sent: list[tuple[str, bytes]] = []
         """Every command as it went out, for whoever replays it."""
         self.patience = 1.0
+        self._reviewers = random.Random(f"reviewers {day.seed}")
         self.closing_time = False
 
     def alarm(self, room: ControlRoom, alarm: wire.Alarm) -> None:
@@ -167,6 +169,10 @@ class Operators:
         at_s += chance.expovariate(1 / 60)
         closing = {**fields, "outcome": chance.choice(("genuine", "hoax", "unknown"))}
         after(at_s, lambda: self.order(room, wire.Close, closing))
+        if self._reviewers.random() < 0.5:
+            releasing = {"incident_id": incident_id, "reason": "looked at"}
+            at_s += self._reviewers.uniform(20, 4000)
+            after(at_s, lambda: self.order(room, wire.ReleaseLock, releasing, "maintainer"))
 
     def order(self, room: ControlRoom, kind: Any, fields: dict[str, Any], role: str = "operator") -> None:
         self._send(_Order(room, kind, fields, role))

@@ -155,6 +155,10 @@ class SentJudge(UpkeepJudge):
 
     def event(self, event: wire.Event) -> None:
         self.counts["events"] += 1
+        if event.name in ("checkpoint", "lock_released"):
+            self.counts[event.name] += 1
+        for wrong in self.evidence.told(event.name, event.incident_id, event.data):
+            self.finding("evidence", wrong)
 
     def ordered(self, command: wire.Command, role: str) -> None:
         """An operator has given an order; when it takes effect nobody knows before the reply."""

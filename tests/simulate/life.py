@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import random
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,7 @@ class SimSigner:
     """The child that signs: takes its time, sometimes dies. What it signs depends on nothing but the bytes."""
 
     def __init__(self, life: "Life") -> None:
-        self._life = life
+        self._chance = random.Random(f"signer {life.day.seed}")
 
     async def make(self) -> Answer:
         await self._work()
@@ -134,9 +135,8 @@ class SimSigner:
         return Answer(hashlib.sha512(body).digest(), "missing")
 
     async def _work(self) -> None:
-        chance = self._life.day.chance
-        await asyncio.sleep(chance.uniform(0.1, 2.0))
-        if chance.random() < 0.05:
+        await asyncio.sleep(self._chance.uniform(0.1, 2.0))
+        if self._chance.random() < 0.05:
             raise OSError("the process that signs: killed")
 
 

@@ -10,6 +10,7 @@ from unittest import mock
 
 import msgspec
 
+from tests.simulate.planted_evidence import EVIDENCE_PLANTS
 from unitd.core import alarm, commands, duty, latch, recover, unit, wishes
 from unitd.model import events as ev
 from unitd.model import incident, lamps, outputs, passing, periodic_test, press, routes, step
@@ -325,6 +326,7 @@ PLANTS: dict[str, Callable[[Stack], None]] = {
         a_test_never_ends,
         the_limit_ignores_an_extension,
         the_limit_is_ignored,
+        *EVIDENCE_PLANTS,
     )
 }
 
