@@ -52,6 +52,8 @@ class Report:
     machine: str = field(default_factory=lambda: f"{platform.machine()} {platform.system()} {platform.release()}")
     duration_s: float = 0.0
     incidents: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    """Names of the evidence directories that `--keep` left."""
     chain_ms: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(CHAIN))
     steps: list[StepResult] = field(default_factory=list)
 
