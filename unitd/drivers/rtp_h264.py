@@ -24,6 +24,7 @@ class Depacketizer(PictureAssembler):
     an SPS before it, as some cameras send."""
 
     codec: ClassVar[str] = "h264"
+    fragment_mask, fragment_kind, fragment_at = 0x1F, _FU_A, 13
     set_kinds: ClassVar[frozenset[int]] = frozenset((SPS, PPS))
     sps_kind = SPS
 

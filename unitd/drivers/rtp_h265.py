@@ -17,6 +17,7 @@ _KEYFRAMES = frozenset(range(16, 22))
 
 class H265Depacketizer(PictureAssembler):
     codec: ClassVar[str] = "hevc"
+    fragment_mask, fragment_kind, fragment_at = 0x7E, _FRAGMENT << 1, 14
     set_kinds: ClassVar[frozenset[int]] = frozenset((VPS, SPS, PPS))
     sps_kind = SPS
 

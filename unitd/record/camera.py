@@ -15,10 +15,6 @@ from unitd.runtime.supervise import VitalServiceLostError
 
 STALLED_AFTER_S = 2.0
 LOST_AFTER_S = 3.0
-GATHER_S = 0.2
-"""While nobody waits for pictures they are read this long after each other: a thread that is woken for each costs three
-times as much (docs/benchmarks.md)."""
-
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 1.0
 """With the time for an attempt that nobody answers (2 s) the stream is there again within 5 s of the camera."""
@@ -111,8 +107,8 @@ class CameraStream:
         self.running = False
         self.hearing = False
         """Whether the camera's sound is wanted; set by the loop."""
-        self.in_hurry: Callable[[], bool] = lambda: True
-        """Whether somebody waits for each picture; from any thread."""
+        self.patience_s: Callable[[], float] = lambda: 0.0
+        """How long pictures may gather before they are read; from any thread."""
         self._hurry = threading.Event()
 
     def start(self) -> None:
@@ -131,7 +127,7 @@ class CameraStream:
         self._wake.set()
 
     def hurry(self) -> None:
-        """`in_hurry` has become true: what has gathered is read at once."""
+        """`patience_s` has become less: what has gathered is read at once."""
         self._hurry.set()
 
     def silent_s(self) -> float:
@@ -195,12 +191,11 @@ class CameraStream:
         self.reading.session = None
 
     def _rest(self) -> bool:
-        if self.in_hurry():
+        if not self.patience_s():
             return False
         self._hurry.clear()
-        if self.in_hurry():
-            return False
-        self._hurry.wait(GATHER_S)
+        if patience_s := self.patience_s():  # asked again: who was in a hurry just now is not forgotten
+            self._hurry.wait(patience_s)
         return True
 
     def _waits(self, generation: int, words: str) -> bool:

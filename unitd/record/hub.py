@@ -14,6 +14,11 @@ HANDOVER_UNITS = 256
 GOP_LIMIT_BYTES = 6 * 1024 * 1024
 """A GOP larger than this is not kept: a new client then waits for the next keyframe."""
 
+RELAXED_S = 0.2
+UNHEARD_S = 0.4
+"""So long pictures gather that nobody waits for: a thread that is woken for each costs three times as much
+(docs/benchmarks.md)."""
+
 CLIENT_LIMIT_BYTES = 2 * 1024 * 1024
 """What may wait for one client, about 4 s of a main stream; past it the client loses the rest of the GOP."""
 
@@ -96,9 +101,12 @@ class StreamHub:
             self._scheduled = True
         self._loop.call_soon_threadsafe(self._drain)
 
-    def in_hurry(self) -> bool:
-        """Whether somebody wants each picture as it comes. From any thread."""
-        return self.waiting > 0 or any(not client.relaxed for client in tuple(self.clients))
+    def patience_s(self) -> float:
+        """How long pictures may gather before they are handed over; 0 when somebody wants each as it comes. From any
+        thread."""
+        if self.waiting or any(not client.relaxed for client in tuple(self.clients)):
+            return 0.0
+        return RELAXED_S if self.clients else UNHEARD_S
 
     async def ready(self, timeout_s: float) -> StreamInfo | None:
         """What the stream is, once a keyframe is in hand; None when that takes longer."""

@@ -123,8 +123,8 @@ class Recorder:
         main = CameraStream(table, "main", open_source, [main_hub.put, writer.offer], frame.log)
         sub = CameraStream(table, "sub", open_source, [sub_hub.put], frame.log)
         for stream, hub in ((main, main_hub), (sub, sub_hub)):
-            stream.in_hurry, hub.on_listener = hub.in_hurry, stream.hurry
-        main.in_hurry = lambda: self._incident or main_hub.in_hurry()
+            stream.patience_s, hub.on_listener = hub.patience_s, stream.hurry
+        main.patience_s = lambda: 0.0 if self._incident else main_hub.patience_s()
         return _Camera(table, writer, main, main_hub, sub, sub_hub)
 
     def _apply(self, desired: Desired | None) -> None:
