@@ -108,8 +108,7 @@ class Stills:
             again = 0 <= now_s - incident.raised_mono_ns / 1e9 < WAIT_S
         if fresh or again:
             self._asked_s = now_s
-            self._presses = incident.presses
-        self._incident_id = incident.incident_id
+        self._incident_id, self._presses = incident.incident_id, incident.presses
         return again
 
     async def _take(self, incident: OpenIncident) -> None:
