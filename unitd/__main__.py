@@ -69,8 +69,9 @@ def _parser() -> argparse.ArgumentParser:
 def _export_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     export = _command(commands, "export", "take evidence out: an incident, or a span of time, as a directory", _export)
     export.description = (
-        "Makes an evidence directory: the original recording byte for byte, a film of each camera to look at, what was "
-        "said, the unit's own logs and signatures, and a README for whoever gets it. The recorder goes on meanwhile."
+        "Makes an evidence directory: the original recording byte for byte, a film of each camera to look\n"
+        "at, what was said, the unit's own logs and signatures, and a README for whoever gets it. The recorder\n"
+        "goes on meanwhile."
     )
     export.formatter_class = argparse.RawDescriptionHelpFormatter
     export.epilog = """examples:

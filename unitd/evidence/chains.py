@@ -29,7 +29,7 @@ class Said:
 @dataclass
 class Known:
     """`said` and `evicted` by file (relative to the evidence directory); `gaps` those that overlap; `head` the last
-    line that was read. `expected`: files whose own line says that they overlap the span."""
+    line that was read, `bytes` how long all of them are. `expected`: files whose own line says that they overlap the span."""
 
     said: dict[str, Said] = field(default_factory=dict)
     evicted: dict[str, str] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class Known:
     first_gap_n: int | None = None
     n: int = 0
     head: str = ""
+    bytes: int = 0
 
 
 def know(chain: Path, span: Lock, streams: frozenset[str]) -> Known:
@@ -49,6 +50,7 @@ def know(chain: Path, span: Lock, streams: frozenset[str]) -> Known:
     raw = b""
     for line in read_lines(chain, first_n_from(chain, span.from_boot, span.from_mono_ns)):
         known.n, raw = line.n, line.raw
+        known.bytes += len(raw)
         kind, file = line.record.get("kind"), line.record.get("file")
         if kind == "gap":
             if line.record.get("camera") in streams and _gap_overlaps(line.record, span):

@@ -148,7 +148,7 @@ class _Export:
             found = wait_for_end(self._config, asked, found, lambda _: watcher.step(0))
         total = total_bytes(found, found.known)
         if not self._work.whole:
-            need_room(self._work.part, 2 * total + SPARE_BYTES)
+            need_room(self._work.part, 2 * total + found.known.bytes + SPARE_BYTES)
         watcher.phase("copying", 2 * total)
         copier = Copier(self._work, self._evidence, found, watcher.say, watcher.step)
         self._copier = copier
