@@ -265,15 +265,19 @@ def exports() -> dict[str, dict[str, bytes]]:
 
     with tempfile.TemporaryDirectory() as place:
         case = proven_case(Path(place))
-        files = sorted(path for path in case.export.rglob("*") if path.is_file())
-        named = {path.relative_to(case.export).as_posix(): path.read_bytes() for path in files}
+        files = {path.relative_to(case.export).as_posix(): path for path in case.export.rglob("*") if path.is_file()}
+        named = {name: files[name].read_bytes() for name in sorted(files)}
         named |= {"ca.pem": case.trust.read_bytes(), "heads.jsonl": case.heads.read_bytes()}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as out:
         for name, content in named.items():
             out.writestr(zipfile.ZipInfo(name), content)
-    parts = {name.replace("/", "-"): bytes([at]) + content for at, (name, content) in enumerate(named.items())}
-    films = {name.replace("/", "-"): content for name, content in named.items() if name.endswith(".mp4")}
+    parts = {
+        name.replace("/", "-"): bytes([at]) + content
+        for at, (name, content) in enumerate(named.items())
+        if not name.endswith((".mp4", ".sig")) or "00000003" in name  # the others are alike
+    }
+    films = {Path(name).parent.name: content for name, content in named.items() if name.endswith(".mp4")}
     return {"export-zip": {"whole": packed.getvalue()}, "export-part": parts, "export-mp4": films}
 
 

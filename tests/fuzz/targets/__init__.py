@@ -1,7 +1,7 @@
 """Every target by its name."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import camera, control_room, field, sockets, stored, text
+from tests.fuzz.targets import camera, control_room, evidence, field, sockets, stored, text
 
 ALL: dict[str, Target] = {
     **control_room.TARGETS,
@@ -10,4 +10,5 @@ ALL: dict[str, Target] = {
     **sockets.TARGETS,
     **field.TARGETS,
     **camera.TARGETS,
+    **evidence.TARGETS,
 }
