@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from unitd.errors import StoreError
 from unitd.store.chain import Field
-from unitd.store.segment import SegmentKey, end_mono_ns, list_segments, measure, read_header
+from unitd.store.index import list_names, unpacked
+from unitd.store.segment import SegmentKey, end_mono_ns, measure, read_header
 
 GAP_S = 1.0
 """A hole up to this is a camera's own unsteadiness."""
@@ -53,7 +54,10 @@ def end_before(directory: Path, key: SegmentKey, recent: list[dict[str, Any]]) -
     `recent` is the end of the chain as it was at this start: a last file that it does not name as closed was cut by a
     kill or a power cut. Raises OSError. Blocks: lists the directory.
     """
-    for before in reversed([each for each in list_segments(directory) if each < key]):
+    for number in reversed(list_names(directory)):  # not as keys: a writer waits, and there may be 100,000
+        before = unpacked(number)
+        if before >= key:
+            continue
         path = directory / before.file_name
         try:
             header, extent = read_header(path), measure(path)
