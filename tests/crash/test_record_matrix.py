@@ -130,11 +130,11 @@ def refuses(base: Path, fault: Fault) -> list[str]:
     failed_sync = operation.removeprefix("fsync ") if operation.startswith("fsync ") else ""
     try:
         assert ended, "the process died of it"
-        judge_refused(street, witness, operations[fault.at :], failed_sync)
+        judge_refused(street, witness, operations[fault.at :], failed_sync, after_cut=False)
         # and what the next start makes of it, after a power cut that leaves the least
         boot_id = aftermath(faulty, street, 0)
         assert lived(faulty, street, boot_id, again), "the second life did not come to its end"
-        judge_refused(street, witness, [], "")
+        judge_refused(street, witness, [], "", after_cut=True)
     except Exception as error:
         code = errno.errorcode[fault.code]
         return [f"{fault.how} {code}{' lasting' if fault.lasting else ''} {fault.at} ({operation}): {error}"]

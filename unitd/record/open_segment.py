@@ -40,6 +40,7 @@ class OpenSegment:
         self.unwritten = memoryview(b"")
         self.size_bytes = 0
         self.unsynced_bytes = 0
+        self.sync_failed = False
 
     @property
     def sha256(self) -> str:
@@ -118,7 +119,11 @@ class OpenSegment:
         self._whole_90khz, self._whole_units = self._muxer.given_90khz, self._muxer.given_units
 
     def sync(self) -> None:
-        disk.sync_data(self._descriptor)
+        try:
+            disk.sync_data(self._descriptor)
+        except OSError:
+            self.sync_failed = True
+            raise
         self.unsynced_bytes = 0
         self._written_since_ns = None
 

@@ -360,7 +360,7 @@ class SegmentWriter:
             return
         self.report.abandoned += 1
         try:
-            if error.errno in _FULL:
+            if error.errno in _FULL and not segment.sync_failed:
                 segment.cut_back()
                 segment.sync()
             segment.close()
