@@ -8,9 +8,10 @@ import base64
 import binascii
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
@@ -31,10 +32,10 @@ MARK = "still "
 class _Told(msgspec.Struct, frozen=True):
     """What record's event `still` says."""
 
-    camera: str
+    camera: Annotated[str, Meta(max_length=64)]
     at_mono_ns: int
     jpeg_base64: str
-    sha256: str
+    sha256: Annotated[str, Meta(max_length=64)]
     width: int
     height: int
 

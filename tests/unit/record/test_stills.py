@@ -5,6 +5,7 @@ import base64
 import errno
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -101,7 +102,7 @@ async def true(condition: Callable[[], object], limit_s: float = 15.0) -> None:
 
 @pytest.fixture
 def rig(tmp_path: Path, mocker: MockerFixture) -> Iterator[Rig]:
-    mocker.patch.object(under_test.logs, "chain")
+    mocker.patch("unitd.runtime.logs.chain")
     yield Rig(tmp_path, mocker.Mock())
 
 
@@ -280,7 +281,7 @@ def test_a_camera_that_sends_rubbish_costs_no_other_its_still(rig: Rig) -> None:
 
 
 def test_a_child_that_hangs_is_killed(rig: Rig, mocker: MockerFixture) -> None:
-    mocker.patch.object(under_test.sys, "executable", "/bin/sleep")
+    mocker.patch.object(sys, "executable", "/bin/sleep")
     mocker.patch.object(under_test, "CHILD_S", 0.1)
     children: list[asyncio.subprocess.Process] = []
     make = asyncio.create_subprocess_exec
