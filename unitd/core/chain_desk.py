@@ -103,11 +103,11 @@ class ChainDesk:
                 await self._disk.run(self._chain.open)
                 self._remember_recent()
                 self._opened = True
-            if self.lost and len(self._queue) < QUEUED:
-                self._queue.append(_Line("lost", {"mono_ns": self._clock.mono_ns(), "count": self.lost}, None))
-                self.lost = 0
             while self._queue:
                 await self._write([self._queue[at] for at in range(min(BATCH, len(self._queue)))])
+            if lost := self.lost:
+                await self._append([_Line("lost", {"mono_ns": self._clock.mono_ns(), "count": lost}, None)])
+                self.lost -= lost
             return self._chain.at
 
     async def append(self, kind: str, *, once: Hashable = None, **fields: Field) -> Head:

@@ -74,6 +74,8 @@ class CheckpointDesk:
         self._log = log
         self._tell, self._listening = tell, listening
         self._last: Signed | None = None
+        self._signed: dict[str, HeadPart] = {}
+        """Of each writer the newest head that was signed."""
         self._read = False
         self._untold: Signed | None = None
         self._asked: list[_Asked] = []
@@ -170,7 +172,7 @@ class CheckpointDesk:
         """One checkpoint over the heads as they are now, kept. Raises OSError."""
         core = await self._chain.flush()
         if not self._read:
-            self._last = await self._disk.run(lambda: last_checkpoint(self._state_dir))
+            self._last, self._signed = await self._disk.run(lambda: last_checkpoint(self._state_dir))
             self._read = True
         heads = self._heads(core, record)
         body = self._body(heads)
@@ -182,21 +184,22 @@ class CheckpointDesk:
     def _kept(self, body: bytes, signature: bytes) -> Signed:
         signed = Signed(msgspec.json.decode(body, type=Checkpoint), body, signature)
         self._last = self._untold = signed
+        self._signed |= signed.checkpoint.heads
         self._log.info("checkpoint", n=signed.checkpoint.n)
         return signed
 
     def _heads(self, core: Head, record: Head | None) -> dict[str, HeadPart]:
         """What is to be signed. Raises OSError when core's own chain has gone back; a writer of which that is true
         otherwise is left out, loudly."""
-        before = self._last.checkpoint.heads if self._last is not None else {}
-        told = self._record_head() or Head(0, "")
-        if record is not None and record.n > told.n:
-            told = record
+        before = self._signed
         heads = {CORE: core}
-        if told.n:
+        told = self._record_head()
+        if told is not None:
             heads[RECORD] = told
         elif RECORD in before:  # it has not said anything yet: what it said last holds
             heads[RECORD] = Head(before[RECORD].n, before[RECORD].head)
+        if record is not None and record.n > heads.get(RECORD, Head(0, "")).n:
+            heads[RECORD] = record
         went_back = {w: why for w, head in heads.items() if w in before and (why := _objection(w, before[w], head))}
         if went_back and went_back != self.went_back:
             self._log.error("a chain went back", **went_back)

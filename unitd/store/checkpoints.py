@@ -20,7 +20,8 @@ from unitd.store import disk
 LOG_NAME = "checkpoints.log"
 GENESIS = "0" * 64
 MAX_LINE_BYTES = 64 * 1024
-TAIL_BYTES = 256 * 1024
+TAIL_BYTES = 1 << 20
+"""Some 1,500 checkpoints: two months of an idle unit."""
 SIGNATURE_BYTES = 64
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -98,19 +99,22 @@ def read_checkpoints(state_dir: Path, from_n: int = 1) -> Iterator[Signed]:
                 yield each
 
 
-def last_checkpoint(state_dir: Path) -> Signed | None:
-    """The newest, from the last TAIL_BYTES of the file; None when there is none. Raises OSError."""
+def last_checkpoint(state_dir: Path) -> tuple[Signed | None, dict[str, HeadPart]]:
+    """The newest, None when there is none; and of each writer the newest head that was signed (a checkpoint may leave
+    one out). From the last TAIL_BYTES of the file. Raises OSError."""
+    heads: dict[str, HeadPart] = {}
     try:
         file = (state_dir / LOG_NAME).open("rb")
     except FileNotFoundError:
-        return None
+        return None, heads
     with file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
         newest = None
         for each in _signed(file):
             newest = each
-        return newest
+            heads |= each.checkpoint.heads
+        return newest, heads
 
 
 def parse_line(raw: bytes) -> Signed | None:
