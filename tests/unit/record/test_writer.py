@@ -22,7 +22,6 @@ from unitd.store.chain import first_break
 from unitd.store.ring import Ring
 from unitd.store.segment import list_segments, read_header
 
-
 LONG_AGO_NS = 3600 * 1_000_000_000
 """Taken from the arrivals it makes every sync overdue."""
 
