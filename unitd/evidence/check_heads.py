@@ -131,7 +131,9 @@ def _contradiction(
         return None
     when = f"received {utc_text(head.received_utc_us)}; {name} line {head.line}"
     later = head.number > last.said.n
-    if seal.key is not None and not verifies(seal.key, head.signature, head.body):
+    own = mine.get(head.number)
+    same = own is not None and (own.body, own.signature) == (head.body, head.signature)
+    if seal.key is not None and not same and not verifies(seal.key, head.signature, head.body):
         if later:
             return None
         what = f"is not the key that signed checkpoint {head.number} when the control room got it: the key was replaced"
@@ -144,7 +146,6 @@ def _contradiction(
         return Finding(name, f"line {head.line} says checkpoint {head.number} and holds {said.n} of {safe(said.unit)}")
     if later:
         return _later(head, said, seal, when)
-    own = mine.get(said.n)
     if own is not None and own.body != head.body:
         what = f"is not checkpoint {said.n} as the control room has it: the chain was made anew ({when})"
         return Finding(own.file, what)

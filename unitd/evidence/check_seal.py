@@ -63,6 +63,7 @@ class Signed:
     file: str
     body: bytes
     said: Checkpoint
+    signature: bytes = b""
 
     @property
     def hash(self) -> str:
@@ -208,9 +209,10 @@ def _checkpoints(seal: Seal, tree: Tree, kept: dict[int, set[bytes]]) -> None:
 def _checkpoint(seal: Seal, tree: Tree, name: str, number: int, kept: dict[int, set[bytes]]) -> None:
     signature_name = f"{name[:-5]}.sig"
     body = tree.read(name, MAX_CHECKPOINT_BYTES)
+    signature = _signature(tree, signature_name) if signature_name in tree.files else b""
     if signature_name not in tree.files:
         seal.unsigned += 1
-    elif seal.key is not None and not verifies(seal.key, _signature(tree, signature_name), body):
+    elif seal.key is not None and not verifies(seal.key, signature, body):
         if body in kept.get(number, ()):
             seal.tampered.append(Finding(signature_name, f"is not the signature of {name} by the key in {CERTIFICATE}"))
             return
@@ -219,7 +221,7 @@ def _checkpoint(seal: Seal, tree: Tree, name: str, number: int, kept: dict[int, 
     said = parse_checkpoint(body)
     if said.n != number:
         raise StoreError(f"is checkpoint {said.n} under another's name")
-    seal.signed.append(Signed(name, body, said))
+    seal.signed.append(Signed(name, body, said, signature))
 
 
 def _signature(tree: Tree, name: str) -> bytes:

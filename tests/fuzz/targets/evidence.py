@@ -84,7 +84,7 @@ TARGETS = registry(
     Target(
         "export-part", _part, (b'"n":', b'"prev":"', b"\n", b'"kind":"export"', b'"files":[', b"-----END"), share=0.1
     ),
-    Target("export-zip", _zip, (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"segments/"), 24_576, 0.1),
+    Target("export-zip", _zip, (b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"segments/"), 28_672, 0.1),
     Target(
         "export-mp4",
         _mp4,

@@ -174,9 +174,9 @@ class Unit:
                 units=PICTURES, from_mono_ns=begin, to_mono_ns=begin + SEGMENT_NS,
             )  # fmt: skip
 
-    def still(self, camera: str) -> None:
+    def still(self, camera: str, number: int = 1) -> None:
         data = b"\xff\xd8 a small picture of " + camera.encode() + b"\xff\xd9"
-        file = f".stills/{INCIDENT}/{camera}-1.jpg"
+        file = f".stills/{INCIDENT}/{camera}-{number}.jpg"
         self.files[file] = data
         self.note(
             "record", "still", file=file, bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), camera=camera,
