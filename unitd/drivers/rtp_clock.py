@@ -32,6 +32,10 @@ RATE_WINDOW_NS = 10_000_000_000
 RATE_TOLERANCE = 3
 """A clock three times too fast or too slow over 10 s is none; a camera that starts with a stored GOP may double."""
 
+OWED_90KHZ = 60_000
+"""More than what gathers while nobody is in a hurry."""
+
+USUAL_OVER = 32
 _GUESS_90KHZ = 3000
 
 
@@ -54,6 +58,8 @@ class RtpClock:
         self.last_pts = self._highest = START_90KHZ
         self.last_arrival_ns = 0
         self._last_dts = -(1 << 62)
+        self._usual: float | None = None
+        self._owed = 0
         self._new = False
         self._by_arrival = False
         self._window: tuple[int, int] | None = None
@@ -83,6 +89,7 @@ class RtpClock:
 
     def _next(self, timestamp: int, arrival_ns: int) -> int:
         arrived = (arrival_ns - self.last_arrival_ns) * 9 // 100_000
+        self._usual = arrived if self._usual is None else self._usual + (arrived - self._usual) / USUAL_OVER
         step = (timestamp - (self.last_timestamp or 0) + _WRAP // 2) % _WRAP - _WRAP // 2
         if self._new or self._by_arrival or abs(step) > JUMP_90KHZ or step - arrived > AHEAD_90KHZ:
             return self._mend(arrived)
@@ -95,10 +102,15 @@ class RtpClock:
         return self._mend(arrived)
 
     def _mend(self, arrived: int) -> int:
+        """On by a usual step, as long as that and arrival are not too far apart: pictures arrive in bursts."""
         self._new = False
         self.mended_times += 1
         self._window = None
-        return self._highest + max(arrived, 1)
+        usual = round(self._usual) if self._usual is not None else arrived
+        self._owed += arrived - usual
+        if abs(self._owed) > OWED_90KHZ:
+            usual, self._owed = max(usual + self._owed, 1), 0
+        return self._highest + max(usual, 1)
 
     def _runs(self, timestamp: int, arrival_ns: int) -> bool:
         """Whether the clock goes at about the speed of ours, judged each RATE_WINDOW_NS."""
