@@ -67,8 +67,10 @@ class ChainDesk:
         return once in self._known
 
     def newest(self, kind: str) -> dict[str, Field] | None:
-        """The fields of the queue's last line, if it is of that kind and not written yet: they may be changed."""
-        return self._queue[-1].fields if self._queue and self._queue[-1].kind == kind else None
+        """The fields of the queue's last line, if it is of that kind and not being written yet: they may be changed."""
+        if self._writing.locked() or not self._queue or self._queue[-1].kind != kind:
+            return None
+        return self._queue[-1].fields
 
     def count_lost(self) -> None:
         """A line was not made at all: there were too many like it."""
