@@ -89,7 +89,7 @@ def test_what_was_whole_is_kept_and_what_was_changed_since_is_copied_again(tmp_p
     assert done.kept >= len(segments) - 1
     out = tmp_path / "out"
     assert (out / segments[1].relative_to(part)).stat().st_ino == kept
-    assert (out / segments[0].relative_to(part)).read_bytes() != b"?" * segments[0].stat().st_size
+    assert set((out / segments[0].relative_to(part)).read_bytes()) != {ord("?")}
     assert not (out / "segments" / "panel" / "added.mp4").exists()
 
 
