@@ -4,71 +4,20 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from pytest_mock import MockerFixture
 
+from tests.unit.record.rig import LONG_AGO_NS, Rig, until
 from tests.unit.record.samples import FPS, INFO, units
 from tests.unit.record.test_muxer import pictures
-from unitd.config import CameraTable, Config, PathsTable, RingTable
-from unitd.messages.control_room import Stamp
 from unitd.record.backlog import SessionUnit
-from unitd.record.writer import ClosedSegment, SegmentWriter
 from unitd.store import disk
 from unitd.store.chain import first_break
-from unitd.store.ring import Ring
-from unitd.store.segment import list_segments, read_header
-
-LONG_AGO_NS = 3600 * 1_000_000_000
-"""Taken from the arrivals it makes every sync overdue."""
-
-
-class StandingClock:
-    def mono_ns(self) -> int:
-        return time.monotonic_ns()
-
-    def stamp(self, mono_ns: int | None = None) -> Stamp:
-        return Stamp(utc_us=1_800_000_000_000_000, clock="held", mono_ns=mono_ns or 0)
-
-
-def until(condition: Callable[[], bool], what: str, limit_s: float = 10.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.005)
-
-
-class Rig:
-    """A writer over a directory, fed by hand."""
-
-    def __init__(self, base: Path, segment_s: float = 2.0) -> None:
-        self.config = Config(
-            schema=1,
-            paths=PathsTable(state_dir=str(base / "state"), run_dir=str(base), evidence_dir=str(base / "evidence")),
-            ring=RingTable(segment_s=segment_s),
-            cameras=(CameraTable(name="dome", main_url="rtsp://camera/main"),),
-        )
-        self.directory = base / "evidence" / "dome"
-        self.ring = Ring(base / "evidence", base / "state", self.config.ring, 0.0)
-        self.closed: list[ClosedSegment] = []
-        self.writer = SegmentWriter(self.config, "dome", self.ring, StandingClock(), self.closed.append)
-        self.writer.start()
-        self.began_ns = time.monotonic_ns()
-        self.next = 0
-        self.offered = 0
-
-    def feed(self, count: int, session: int = 1) -> None:
-        for unit in units(count, first=self.next, arrival_ns=self.began_ns):
-            self.writer.offer(SessionUnit(session, INFO, unit))
-        self.next += count
-        self.offered += count
-        until(lambda: self.writer.report.handled_units == self.offered - self.writer.backlog.dropped, "fed")
-
-    def names(self) -> list[str]:
-        return [key.file_name for key in list_segments(self.directory)]
+from unitd.store.segment import read_header
 
 
 @pytest.fixture
