@@ -8,7 +8,7 @@ import os
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -39,25 +39,44 @@ def file_name(number: Packed) -> str:
     return f"{number >> SEQ_BITS:06d}-{number & 0xFFFF_FFFF:08d}.mp4"
 
 
-def list_names(directory: Path) -> list[Packed]:
-    """The segments of one stream in order; those of an absent directory are none. Raises OSError. Blocks."""
-    found = []
+def list_names(directory: Path) -> "array[int]":
+    """The segments of one stream in order; those of an absent directory are none. Raises OSError. Blocks.
+
+    Takes some 13 bytes a name while it is at it: as a list of numbers it would be 40.
+    """
+    boots: dict[int, array[int]] = {}
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
                 name = entry.name
                 # the usual form; the general one costs ten times as much
                 if _OURS.match(name):
-                    found.append(int(name[:6]) << SEQ_BITS | int(name[7:15]))
-                    continue
-                key = SegmentKey.parse(name)
-                number = packed(key) if key is not None and key.file_name == name else None
-                if number is not None:
-                    found.append(number)
+                    boot, seq = int(name[:6]), int(name[7:15])
+                else:
+                    key = SegmentKey.parse(name)
+                    if key is None or packed(key) is None or key.file_name != name:
+                        continue
+                    boot, seq = key.boot, key.seq
+                if boot not in boots:
+                    boots[boot] = array("I")
+                boots[boot].append(seq)
     except FileNotFoundError:
-        return []
-    found.sort()
+        pass
+    found = array("Q")
+    for boot in sorted(boots):
+        found.extend((boot << SEQ_BITS | seq) for seq in _in_order(boots.pop(boot)))
     return found
+
+
+def _in_order(seqs: "array[int]") -> Iterable[int]:
+    """Numbers of one boot follow one another with few holes: they are marked in a row rather than sorted."""
+    low, high = min(seqs), max(seqs)
+    if high - low > 8 * len(seqs):
+        return sorted(seqs)
+    there = bytearray(high - low + 1)
+    for seq in seqs:
+        there[seq - low] = 1
+    return (low + place for place, one in enumerate(there) if one)
 
 
 def list_streams(evidence_dir: Path) -> list[str]:
@@ -152,7 +171,7 @@ class Index:
     def list_stream(self, stream: str, ours_from: Packed | None) -> None:
         """Take the names on the disk. Those of its boot from `ours_from` on come by `added` alone: one that is being
         created cannot be told from one that was closed. Raises OSError. Blocks."""
-        names = array("Q", list_names(self._directory / stream))
+        names = list_names(self._directory / stream)
         with self._lock:
             old, new = self._of(stream), StreamIndex()
             new.keys = names

@@ -89,6 +89,7 @@ class RoomMaker:
         self._locks = LockReader(state_dir)
         self._evicting = threading.Lock()
         self._urgent = 0
+        self._going_on = False
         self._aged_s = self._truths_s = self._days_s = -1e9
         self._truths: dict[int, int] = {}
         self._old_boot = 0
@@ -198,7 +199,8 @@ class RoomMaker:
         begin, end = retention.kept_free_bytes(self._place.fill(), self._marks(need), incident=need.incident)
         segments, freed = 0, 0
         free = self._place.fill().free_bytes
-        if free >= begin:
+        if free >= (end if self._going_on else begin):
+            self._going_on = False
             return Room()
         candidates = self._evictor.candidates(self._index.streams(), boot.boot)
         for _ in range(batches):
@@ -206,7 +208,9 @@ class RoomMaker:
             segments, freed = segments + gone.segments, freed + gone.bytes
             free = self._place.fill().free_bytes
             if free >= end or not gone.segments:
+                self._going_on = False
                 return Room(segments, freed, wanted=free < begin)
+        self._going_on = True
         return Room(segments, freed, more=True)
 
     def _marks(self, need: Need) -> Marks:
