@@ -29,13 +29,15 @@ class Said:
 @dataclass
 class Known:
     """`said` and `evicted` by file (relative to the evidence directory); `gaps` those that overlap; `head` the last
-    line that was read, `bytes` how long all of them are. `expected`: files whose own line says that they overlap the span."""
+    line that was read, `bytes` how long all of them are. `expected`: files whose own line says that they overlap the
+    span. `before_n`: the last line written before the span begins, else the oldest: what was recorded in it follows."""
 
     said: dict[str, Said] = field(default_factory=dict)
     evicted: dict[str, str] = field(default_factory=dict)
     expected: set[str] = field(default_factory=set)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     first_gap_n: int | None = None
+    before_n: int | None = None
     n: int = 0
     head: str = ""
     bytes: int = 0
@@ -52,6 +54,8 @@ def know(chain: Path, span: Lock, streams: frozenset[str]) -> Known:
         known.n, raw = line.n, line.raw
         known.bytes += len(raw)
         kind, file = line.record.get("kind"), line.record.get("file")
+        if known.before_n is None or _instant(line.record) <= (span.from_boot, span.from_mono_ns):
+            known.before_n = line.n
         if kind == "gap":
             if line.record.get("camera") in streams and _gap_overlaps(line.record, span):
                 known.gaps.append(line.record)

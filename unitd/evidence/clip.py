@@ -5,7 +5,7 @@ The same joining as the evidence directory's `view/<camera>.mp4`, from the ring 
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def write_clip(
     """
     part_file = output.with_name(f".{output.name}.part")
     try:
-        parts = join(_sources(footage), _sources(_voices(config, lock)))
+        parts = join([Source.of(item) for item in footage], [Source.of(item) for item in _voices(config, lock)])
         if not parts:
             raise StoreError(f"no picture of incident {lock.incident_id} from {camera} can be read")
         part = max(parts, key=lambda each: each.pictures)
@@ -105,14 +105,6 @@ def _voices(config: Config, lock: Lock) -> list[Footage]:
         return find_footage(Path(config.paths.evidence_dir) / AUDIO_STREAM, lock)[0]
     except OSError:
         return []
-
-
-def _sources(footage: Sequence[Footage]) -> list[Source]:
-    found = []
-    for item in footage:
-        with contextlib.suppress(StoreError, FileNotFoundError):  # damaged, or evicted since
-            found.append(Source.of(item))
-    return found
 
 
 def labels(config: Config, incident_id: str, stream: str, part: Part, times: dict[int, BootTime]) -> Labels:

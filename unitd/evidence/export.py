@@ -184,12 +184,12 @@ class _Export:
     # --- what is for looking at -------------------------------------------------------------------------------------
 
     def _join(self, copied: dict[str, list[tuple[Footage, Path]]]) -> None:
-        voices = self._sources(copied.get(AUDIO_STREAM, []))
+        voices = [Source.of(item, path) for item, path in copied.get(AUDIO_STREAM, [])]
         taken: set[str] = set()
         for stream, items in copied.items():
             if stream == AUDIO_STREAM:
                 continue
-            parts = join(self._sources(items), voices)
+            parts = join([Source.of(item, path) for item, path in items], voices, self._refused)
             for part in parts:
                 path = _free_name(
                     f"view/{stream}", taken | {f"view/{other}.mp4" for other in copied if other != stream}
@@ -199,18 +199,12 @@ class _Export:
             if len(parts) > 1:
                 self._copier.note(f"{stream} changed the shape of its pictures: its film has {len(parts)} parts")
             self._footage_s = max(self._footage_s, sum(part.duration_s for part in parts))
-        alone = join_voices(voices)
+        alone = join_voices(voices, self._refused)
         if alone is not None:
             self._joined("audio/audio.mp4", AUDIO_STREAM, alone, [])
 
-    def _sources(self, items: Iterable[tuple[Footage, Path]]) -> list[Source]:
-        found = []
-        for item, path in items:
-            try:
-                found.append(Source.of(item, path))
-            except StoreError as error:
-                self._copier.note(f"not in the film: {error}".replace(f"{self._work.part}/", ""))
-        return found
+    def _refused(self, source: Source, error: OSError) -> None:
+        self._copier.note(f"not in the film: {error}".replace(f"{self._work.part}/", ""))
 
     def _joined(self, path: str, stream: str, part: Part, voices: list[Source]) -> None:
         incident = "" if self._asked.incident is None else self._asked.incident.incident_id
@@ -309,7 +303,7 @@ class _Export:
             files += [f".stills/{self._asked.incident.incident_id}/{name}" for name in found.stills]
         files += list(known.expected)
         numbers = [known.said[name].n for name in files if name in known.said]
-        numbers += [known.first_gap_n] if known.first_gap_n is not None else []
+        numbers += [n for n in (known.first_gap_n, known.before_n) if n is not None]
         record, core = self._evidence / CHAIN, self._state / CORE_CHAIN
         record_end, core_end = last_n(record)[0], last_n(core)[0]
         if sealed is not None:

@@ -3,10 +3,14 @@
 The samples are copied from other files, never held in memory, never changed. Both tracks count time from the same zero.
 """
 
+import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +19,7 @@ EPOCH_1904_S = 2_082_844_800
 """Seconds from 1904 to 1970: MP4 counts from there."""
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _COPY_BYTES = 1 << 20
+_LARGEST_STEP = (1 << 31) - 1
 _LARGEST_32_BIT = (1 << 32) - 1 - (1 << 20)
 
 
@@ -27,24 +32,24 @@ class Placed(NamedTuple):
     keyframe: bool
 
 
-@dataclass
+@dataclass(slots=True)
 class Chunk:
-    """Samples of one track that lie one after another in `source`. `at_s` orders the chunks in the file."""
+    """`count` samples of one track that lie one after another in `source`. `at_s` orders the chunks in the file; `to`
+    is where they come to lie."""
 
     track: int
     source: Path
     offset: int
+    size: int
+    count: int
     at_s: float
-    samples: list[Placed]
-
-    @property
-    def size(self) -> int:
-        return sum(sample.size for sample in self.samples)
+    to: int = 0
 
 
 @dataclass
 class OutTrack:
-    """`kind` is `vide` or `soun`; `entry` the sample entry; `last` how long the last sample lasts."""
+    """`kind` is `vide` or `soun`; `entry` the sample entry; `last` how long the last sample lasts. The samples stand in
+    columns, some 20 bytes each: a day of pictures is 45 MB. `keys`: numbers of the keyframes, from 1."""
 
     kind: str
     timescale: int
@@ -53,10 +58,29 @@ class OutTrack:
     height: int = 0
     last: int = 0
     chunks: list[Chunk] = field(default_factory=list)
+    sizes: "array[int]" = field(default_factory=lambda: array("I"))
+    dts: "array[int]" = field(default_factory=lambda: array("q"))
+    cts: "array[int]" = field(default_factory=lambda: array("i"))
+    keys: "array[int]" = field(default_factory=lambda: array("I"))
 
     @property
-    def samples(self) -> Iterator[Placed]:
-        return (sample for chunk in self.chunks for sample in chunk.samples)
+    def end(self) -> int:
+        """When the last sample ends; 0 without any."""
+        return self.dts[-1] + self.last if self.dts else 0
+
+    def put(self, track: int, source: Path, offset: int, placed: list[Placed]) -> None:
+        """Add samples that lie in `source` from `offset` on. A time that no file can hold is damage: it is bent."""
+        for sample in placed:
+            dts = sample.dts
+            if self.dts:
+                dts = min(max(dts, self.dts[-1] + 1), self.dts[-1] + _LARGEST_STEP)
+            self.sizes.append(sample.size)
+            self.dts.append(dts)
+            self.cts.append(max(-_LARGEST_STEP, min(sample.cts, _LARGEST_STEP)))
+            if sample.keyframe:
+                self.keys.append(len(self.sizes))
+        size = sum(sample.size for sample in placed)
+        self.chunks.append(Chunk(track, source, offset, size, len(placed), placed[0].dts / self.timescale))
 
 
 @dataclass(frozen=True)
@@ -78,12 +102,12 @@ def write_mp4(tracks: Sequence[OutTrack], labels: Labels, write: Callable[[bytes
     ftyp = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isomiso2avc1mp41")
     wide = total > _LARGEST_32_BIT
     head = struct.pack(">I4sQ", 1, b"mdat", total + 16) if wide else struct.pack(">I4s", total + 8, b"mdat")
-    offsets: dict[int, int] = dict.fromkeys(map(id, chunks), 0)
-    at = len(ftyp) + len(_moov(tracks, labels, offsets, wide)) + len(head)
+    tables = [_tables(track) for track in tracks]
+    at = len(ftyp) + len(_moov(tracks, tables, labels, wide)) + len(head)
     for chunk in chunks:
-        offsets[id(chunk)] = at
+        chunk.to = at
         at += chunk.size
-    write(ftyp + _moov(tracks, labels, offsets, wide) + head)
+    write(ftyp + _moov(tracks, tables, labels, wide) + head)
     for source, run in groupby(chunks, key=lambda chunk: chunk.source):
         with source.open("rb", buffering=0) as file:
             for begin, size in _joined(run):
@@ -105,8 +129,6 @@ def _joined(chunks: Iterator[Chunk]) -> Iterator[tuple[int, int]]:
 
 
 def _copy(descriptor: int, begin: int, size: int, write: Callable[[bytes], object]) -> None:
-    import os
-
     while size:
         block = os.pread(descriptor, min(size, _COPY_BYTES), begin)
         if not block:
@@ -125,9 +147,12 @@ def _full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
     return _box(kind, struct.pack(">I", version << 24 | flags), *parts)
 
 
-def _moov(tracks: Sequence[OutTrack], labels: Labels, offsets: dict[int, int], wide: bool) -> bytes:
+def _moov(tracks: Sequence[OutTrack], tables: list[bytes], labels: Labels, wide: bool) -> bytes:
     created = labels.created_utc_s + EPOCH_1904_S if labels.created_utc_s else 0
-    built = [_trak(number, track, offsets, wide, created) for number, track in enumerate(tracks, 1)]
+    built = [
+        _trak(number, track, table, wide, created)
+        for number, (track, table) in enumerate(zip(tracks, tables, strict=True), 1)
+    ]
     duration = max(length for _, length in built)
     mvhd = _full(
         b"mvhd", 1, 0,
@@ -137,13 +162,12 @@ def _moov(tracks: Sequence[OutTrack], labels: Labels, offsets: dict[int, int], w
     return _box(b"moov", mvhd, *(trak for trak, _ in built), _udta(labels))
 
 
-def _trak(number: int, track: OutTrack, offsets: dict[int, int], wide: bool, created: int) -> tuple[bytes, int]:
+def _trak(number: int, track: OutTrack, table: bytes, wide: bool, created: int) -> tuple[bytes, int]:
     """The box, and how long the track is shown, in the movie's timescale."""
-    samples = list(track.samples)
-    begin, shown = samples[0].dts, min(sample.dts + sample.cts for sample in samples)
-    media = samples[-1].dts + track.last - begin
+    begin, shown = track.dts[0], min(map(add, track.dts, track.cts))
+    media = track.end - begin
     delay = max(0, shown) * MOVIE_TIMESCALE // track.timescale
-    presented = max(sample.dts + sample.cts for sample in samples) + track.last - shown
+    presented = max(map(add, track.dts, track.cts)) + track.last - shown
     length = presented * MOVIE_TIMESCALE // track.timescale
     sound = track.kind == "soun"
     tkhd = _full(
@@ -163,33 +187,41 @@ def _trak(number: int, track: OutTrack, offsets: dict[int, int], wide: bool, cre
     hdlr = _full(b"hdlr", 0, 0, bytes(4), track.kind.encode(), bytes(12), name)
     header = _full(b"smhd", 0, 0, bytes(4)) if sound else _full(b"vmhd", 0, 1, bytes(8))
     dinf = _box(b"dinf", _full(b"dref", 0, 0, struct.pack(">I", 1), _full(b"url ", 0, 1)))
-    minf = _box(b"minf", header, dinf, _stbl(track, samples, offsets, wide))
+    minf = _box(b"minf", header, dinf, _box(b"stbl", table, _places(track.chunks, wide)))
     return _box(b"trak", tkhd, edits, _box(b"mdia", mdhd, hdlr, minf)), delay + length
 
 
-def _stbl(track: OutTrack, samples: list[Placed], offsets: dict[int, int], wide: bool) -> bytes:
-    durations = [after.dts - before.dts for before, after in pairwise(samples)] + [track.last]
+def _tables(track: OutTrack) -> bytes:
+    """What of `stbl` does not depend on where the samples come to lie."""
+    lengths = chain((after - before for before, after in pairwise(track.dts)), (track.last,))
     boxes = [
         _full(b"stsd", 0, 0, struct.pack(">I", 1), track.entry),
-        _full(b"stts", 0, 0, *_counted(durations, ">II")),
+        _full(b"stts", 0, 0, *_counted(lengths, ">II")),
     ]
-    shifts = [sample.cts for sample in samples]
-    if any(shifts):
-        negative = min(shifts) < 0
-        boxes.append(_full(b"ctts", int(negative), 0, *_counted(shifts, ">Ii" if negative else ">II")))
-    keys = [number for number, sample in enumerate(samples, 1) if sample.keyframe]
-    if len(keys) < len(samples):
-        boxes.append(_full(b"stss", 0, 0, struct.pack(f">I{len(keys)}I", len(keys), *keys)))
+    if any(track.cts):
+        negative = min(track.cts) < 0
+        boxes.append(_full(b"ctts", int(negative), 0, *_counted(track.cts, ">Ii" if negative else ">II")))
+    if len(track.keys) < len(track.sizes):
+        boxes.append(_full(b"stss", 0, 0, struct.pack(">I", len(track.keys)), _big_endian(track.keys)))
     boxes.append(_stsc(track.chunks))
-    sizes = [sample.size for sample in samples]
-    boxes.append(_full(b"stsz", 0, 0, struct.pack(f">II{len(sizes)}I", 0, len(sizes), *sizes)))
-    places = [offsets[id(chunk)] for chunk in track.chunks]
-    boxes.append(_full(b"co64" if wide else b"stco", 0, 0, struct.pack(">I", len(places)),
-                       struct.pack(f">{len(places)}{'Q' if wide else 'I'}", *places)))  # fmt: skip
-    return _box(b"stbl", *boxes)
+    boxes.append(_full(b"stsz", 0, 0, struct.pack(">II", 0, len(track.sizes)), _big_endian(track.sizes)))
+    return b"".join(boxes)
 
 
-def _counted(values: list[int], row: str) -> list[bytes]:
+def _places(chunks: list[Chunk], wide: bool) -> bytes:
+    places = array("Q" if wide else "I", (chunk.to for chunk in chunks))
+    return _full(b"co64" if wide else b"stco", 0, 0, struct.pack(">I", len(places)), _big_endian(places))
+
+
+def _big_endian(values: "array[int]") -> bytes:
+    if sys.byteorder == "big":
+        return values.tobytes()
+    swapped = values[:]
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+def _counted(values: Iterable[int], row: str) -> list[bytes]:
     rows = [struct.pack(row, sum(1 for _ in run), value) for value, run in groupby(values)]
     return [struct.pack(">I", len(rows)), *rows]
 
@@ -197,8 +229,8 @@ def _counted(values: list[int], row: str) -> list[bytes]:
 def _stsc(chunks: list[Chunk]) -> bytes:
     rows, last = [], None
     for number, chunk in enumerate(chunks, 1):
-        if len(chunk.samples) != last:
-            last = len(chunk.samples)
+        if chunk.count != last:
+            last = chunk.count
             rows.append(struct.pack(">III", number, last, 1))
     return _full(b"stsc", 0, 0, struct.pack(">I", len(rows)), *rows)
 

@@ -6,12 +6,12 @@ Pictures of another shape (a change of size or codec) begin another part, for no
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unitd.evidence.fmp4 import Sample, Track, boxes, read_tracks
-from unitd.evidence.mp4_file import MOVIE_TIMESCALE, Chunk, Labels, OutTrack, Placed, write_mp4
+from unitd.evidence.mp4_file import MOVIE_TIMESCALE, Labels, OutTrack, Placed, write_mp4
 from unitd.messages.media import CLOCK_RATE_HZ
 from unitd.store.footage import Footage
 from unitd.store.segment import SegmentHeader
@@ -30,21 +30,24 @@ _IGNORED = (b"btrt",)
 
 @dataclass(frozen=True)
 class Source:
-    """A segment to be joined, wherever its bytes are now. `tracks` as `read_tracks` found them."""
+    """A segment to be joined, wherever its bytes are now; the first `length` of them."""
 
     path: Path
     header: SegmentHeader
-    tracks: tuple[Track, ...]
+    length: int
 
     @classmethod
     def of(cls, footage: Footage, path: Path | None = None) -> "Source":
-        """Raises StoreError for a file that cannot be joined. Blocks."""
-        found = read_tracks(path or footage.path, footage.extent.whole_bytes)
-        return cls(path or footage.path, footage.header, tuple(found))
+        return cls(path or footage.path, footage.header, footage.extent.whole_bytes)
 
-    def track(self, kind: str) -> Track | None:
-        """The first track of the kind that has samples."""
-        return next((track for track in self.tracks if track.kind == kind and track.runs), None)
+    def tracks(self) -> dict[str, Track]:
+        """By kind the first track that has samples; never kept, for those of a day would fill a small machine. Raises
+        StoreError for a file that cannot be joined, OSError. Blocks."""
+        found: dict[str, Track] = {}
+        for track in read_tracks(self.path, self.length):
+            if track.runs:
+                found.setdefault(track.kind, track)
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,35 +86,47 @@ class Part:
         write_mp4(self.tracks, labels, write)
 
 
-def join(sources: Sequence[Source], voices: Sequence[Source] = ()) -> list[Part]:
-    """The parts of one camera's `sources`, in order, each with the voices that overlap it. Pure but for `tracks`."""
+Refused = Callable[[Source, OSError], object]
+"""Is told of a file that cannot be joined, and why; the others are."""
+
+
+def join(sources: Sequence[Source], voices: Sequence[Source] = (), refused: Refused = lambda *_: None) -> list[Part]:
+    """The parts of one camera's `sources`, in order, each with the voices that overlap it. Blocks; reads tables."""
     parts: list[Part] = []
     line: _Line | None = None
-    for source in sources:
-        video = source.track("vide")
+    for source, tracks in _readable(sources, refused):
+        video, own = tracks.get("vide"), tracks.get("soun")
         if video is None:
             continue
-        if line is None or not line.takes(source, video):
+        if line is None or not line.takes(video, own):
             line = _Line(source, video)
             parts.append(line.part)
-        line.add(source, video)
+        line.add(source, video, own)
     for part in parts:
         _lay_voices(part, voices)
     return parts
 
 
-def join_voices(voices: Sequence[Source]) -> Part | None:
-    """The two voices alone: gaps as between pictures."""
+def join_voices(voices: Sequence[Source], refused: Refused = lambda *_: None) -> Part | None:
+    """The two voices alone: gaps as between pictures. Blocks; reads tables."""
     line: _Line | None = None
-    for source in voices:
-        sound = source.track("soun")
+    for source, tracks in _readable(voices, refused):
+        sound = tracks.get("soun")
         if sound is None:
             continue
         if line is None:
             line = _Line(source, sound)
-        if line.takes(source, sound):
-            line.add(source, sound)
+        if line.takes(sound, None):
+            line.add(source, sound, None)
     return None if line is None else line.part
+
+
+def _readable(sources: Sequence[Source], refused: Refused) -> Iterator[tuple[Source, dict[str, Track]]]:
+    for source in sources:
+        try:
+            yield source, source.tracks()
+        except OSError as error:
+            refused(source, error)
 
 
 class _Line:
@@ -127,13 +142,13 @@ class _Line:
         self._origin: SegmentHeader | None = None
         self._base = 0
 
-    def takes(self, source: Source, lead: Track) -> bool:
-        own = source.track("soun")
+    def takes(self, lead: Track, own: Track | None) -> bool:
+        """Whether samples of these shapes can be added: of pictures (or voices), and of the camera's own sound."""
         sound = self.part.sound
-        same_sound = lead is own or own is None or sound is None or shape(own.entry) == shape(sound.entry)
+        same_sound = own is None or sound is None or shape(own.entry) == shape(sound.entry)
         return shape(lead.entry) == self._shape and same_sound
 
-    def add(self, source: Source, lead: Track) -> None:
+    def add(self, source: Source, lead: Track, own: Track | None) -> None:
         part, header = self.part, source.header
         first = next(lead.samples)
         shown = _scaled(first.dts + first.cts - lead.shift, lead.timescale)
@@ -147,8 +162,7 @@ class _Line:
                 part.shortened += 1
                 zero -= at - part.end - _LONGEST
             self._put(source, lead, run, zero)
-        own = source.track("soun")
-        if own is not None and own is not lead:
+        if own is not None:
             if part.sound is None:
                 part.sound = OutTrack("soun", own.timescale, own.entry)
             for run in own.runs:
@@ -177,7 +191,7 @@ class _Line:
             time = zero * scale // CLOCK_RATE_HZ + run[0].dts - lead.shift
             lay_sound(out, source.path, run, time)
             self.part.pictures += len(run)
-            self.part.end = (out.chunks[-1].samples[-1].dts + out.last) * CLOCK_RATE_HZ // scale
+            self.part.end = out.end * CLOCK_RATE_HZ // scale
             return
         placed = []
         for sample in run:
@@ -187,16 +201,17 @@ class _Line:
             placed.append(Placed(sample.size, dts, cts, sample.keyframe))
             self._last_dts = dts
         out.last = max(1, _scaled(run[-1].duration, lead.timescale, scale)) if run[-1].duration else out.last or 1
-        self.part.end = (self._last_dts + out.last) * CLOCK_RATE_HZ // scale
+        out.put(VIDEO, source.path, run[0].offset, placed)
+        self._last_dts = out.dts[-1]
+        self.part.end = out.end * CLOCK_RATE_HZ // scale
         self.part.pictures += len(placed)
-        out.chunks.append(Chunk(VIDEO, source.path, run[0].offset, placed[0].dts / scale, placed))
 
 
 def lay_sound(out: OutTrack, path: Path, run: list[Sample], time: int, *, whole: bool = True) -> None:
     """Put a run of sound at `time` (in its timescale), or where the one before ends; not `whole`: what would overlap
     that, or begin before zero, is left out."""
     slack = int(SOUND_SLACK_S * out.timescale)
-    end = out.chunks[-1].samples[-1].dts + out.last if out.chunks else 0
+    end = out.end
     if whole:
         time = max(time, end)
     if out.chunks and abs(time - end) <= slack:
@@ -210,15 +225,15 @@ def lay_sound(out: OutTrack, path: Path, run: list[Sample], time: int, *, whole:
             continue
         placed.append(Placed(sample.size, at, 0, True))
     if placed:
+        out.put(SOUND, path, offset, placed)
         out.last = max(1, run[-1].duration)
-        out.chunks.append(Chunk(SOUND, path, offset, placed[0].dts / out.timescale, placed))
 
 
 def _lay_voices(part: Part, voices: Sequence[Source]) -> None:
     """Give the part the two voices as its sound, when there are any in its time: of the one shape that comes first."""
     out: OutTrack | None = None
-    for source in voices:
-        track = source.track("soun")
+    for source, tracks in _readable(voices, lambda *_: None):
+        track = tracks.get("soun")
         if track is None or (out is not None and shape(track.entry) != shape(out.entry)):
             continue
         first = next(track.samples)
