@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -330,3 +331,12 @@ def test_a_name_that_is_taken_is_never_overwritten(tmp_path: Path) -> None:
     assert save_exclusively(tmp_path, "dome", b"now").name == "dome-2.jpg"
     assert (tmp_path / "dome-1.jpg").read_bytes() == b"before"
     assert (tmp_path / "dome-2.jpg").read_bytes() == b"now"
+
+
+def test_a_picture_larger_than_any_camera_s_is_refused_by_the_decoder() -> None:
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 4352, 2304, "yuv420p"
+    encoder.time_base = Fraction(1, 20)
+    encoder.options = {"preset": "ultrafast", "x264-params": "annexb=1:repeat-headers=1"}
+    packets = [*encoder.encode(av.VideoFrame(4352, 2304, "yuv420p")), *encoder.encode(None)]
+    assert make_still(group(units=[(b"".join(bytes(each) for each in packets), 0, 1)])).error
