@@ -18,11 +18,11 @@ from unitd.config import Config
 from unitd.messages.media import AccessUnit, AudioUnit
 from unitd.ports import Clock
 from unitd.record.backlog import Backlog, SessionUnit
-from unitd.record.gaps import GAP_S, End, Why, camera_why, end_before, gap
+from unitd.record.gaps import GAP_S
 from unitd.record.open_segment import OpenSegment
+from unitd.record.stream_lines import StreamLines
 from unitd.record.timeline import Timeline
 from unitd.store.boot import Boot, current_boot
-from unitd.store.chain import Field
 from unitd.store.ring import Ring
 from unitd.store.segment import SegmentHeader, SegmentKey
 
@@ -51,11 +51,6 @@ STALLED_S = 2.5
 
 HELD_S = 0.5
 """The newest picture's length is known when the next comes; after so long it is written with a guess."""
-
-MAX_LINES = 64
-"""Lines that wait for a chain that takes them; what is beyond is found and chained as `recovered` at the next start."""
-
-Line = tuple[str, dict[str, Field]]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -112,13 +107,10 @@ class SegmentWriter:
         self._session = 0
         self._timeline = Timeline()
         self._rebased: int | None = None
-        self._end: End | None = None
-        self._refused = False
-        self._lines: list[Line] = []
+        self._lines = StreamLines(camera, ring.chain)
         self._in_gop = False
         self._heard = 0.0
         self._incident = False
-        self._missed_from_ns: int | None = None
         self._seal = False
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"write {camera}", daemon=True)
@@ -146,7 +138,7 @@ class SegmentWriter:
 
     def missed_from(self, mono_ns: int) -> None:
         """Of this boot; where nothing was recorded before it is no gap: the stream is wanted from then on only."""
-        self._missed_from_ns = mono_ns
+        self._lines.missed_from(mono_ns)
 
     def stop(self) -> None:
         """Close the open segment in order and end the thread."""
@@ -223,7 +215,7 @@ class SegmentWriter:
                 placed, self._rebased = self._timeline.place(unit), unit.arrival_mono_ns
             self._segment = self._open(item, placed)
             self._seal = self._in_gop = False
-            self._note_gap(self._segment, dropped=dropped)
+            self._lines.began(self._segment, dropped=dropped)
         if data := self._segment.add(placed):
             self._put(self._segment, data)
 
@@ -269,7 +261,7 @@ class SegmentWriter:
             utc_us=stamp.utc_us,
             clock=stamp.clock,
             session=item.session if self._rebased is None else self._rebased,
-            pts_90khz=unit.dts_90khz,
+            pts_90khz=unit.pts_90khz,
         )
         while True:
             try:
@@ -342,7 +334,7 @@ class SegmentWriter:
         self._ended(segment, max(segment.to_mono_ns, segment.newest_mono_ns))
         try:
             segment.close()
-            self._chain([self._line("segment", segment)])
+            self._lines.say("segment", segment)
         except OSError as error:
             self._note(error)
             return
@@ -368,48 +360,15 @@ class SegmentWriter:
             self._note(again)
         self._ended(segment, segment.to_mono_ns)
         with contextlib.suppress(OSError):  # the line goes with the next one
-            self._chain([self._line("abandoned", segment)])
+            self._lines.say("abandoned", segment)
 
     def _ended(self, segment: OpenSegment, mono_ns: int) -> None:
         self._ring.closed(segment.path)
-        self._end = End(segment.key.boot, mono_ns)
+        self._lines.ended(segment, mono_ns)
 
     def _note(self, error: OSError) -> None:
         full = error.errno in _FULL
-        self._refused = True
+        self._lines.refused = True
         self.report.fault = "disk_full" if full else "disk_error"
         self.report.fault_text = "nothing left to evict" if full else (error.strerror or str(error))
         self._not_before = time.monotonic() + TRY_AGAIN_S
-
-    def _note_gap(self, segment: OpenSegment, *, dropped: bool) -> None:
-        """Say in the chain what is missing before a new segment. A chain that refuses gets the line with the next."""
-        end, key, began_ns = self._end, segment.key, segment.header.mono_ns
-        refused, self._refused = self._refused, False
-        with contextlib.suppress(OSError):
-            if end is None:
-                end = end_before(segment.path.parent, key, self._ring.chain.recent())
-                self._end = end
-            if end is None:
-                return
-            if self._missed_from_ns is not None and (end.boot != key.boot or end.mono_ns < self._missed_from_ns):
-                return
-            why: Why = "disk" if refused else "dropped" if dropped else camera_why(end, began_ns)
-            line = gap(self._camera, end, key.boot, began_ns, why)
-            if line is not None:
-                self._chain([line])
-
-    def _line(self, kind: str, segment: OpenSegment) -> Line:
-        return kind, {
-            "file": f"{self._camera}/{segment.path.name}",
-            "bytes": segment.size_bytes,
-            "sha256": segment.sha256,
-            "units": segment.units,
-            "from_mono_ns": segment.header.mono_ns,
-            "to_mono_ns": segment.to_mono_ns,
-        }
-
-    def _chain(self, lines: list[Line]) -> None:
-        """Append `lines`, and with them what the chain refused before: one sync for all."""
-        self._lines = [*self._lines, *lines][-MAX_LINES:]
-        self._ring.chain.append_all(self._lines, self._boot.boot if self._boot is not None else 0)
-        self._lines = []

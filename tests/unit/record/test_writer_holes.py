@@ -180,6 +180,7 @@ def test_other_parameters_begin_another_segment(rig: Rig) -> None:
 
 def test_a_camera_that_sends_no_keyframe_is_cut_by_length_all_the_same(rig: Rig, mocker: MockerFixture) -> None:
     mocker.patch.object(writer_module, "LONGEST_S", 12.0)
+    rig.writer.backlog._limit_bytes = 1 << 30
     first, *_ = units(1, arrival_ns=rig.began_ns)
     info = replace(INFO, extradata=first.data[: first.data.index(b"\x00\x00\x01\x65") - 1])
     rig.give([first], info=info)
