@@ -17,6 +17,7 @@ import msgspec
 
 from tests.fuzz.target import CORPUS
 from tests.fuzz.targets.control_room import INCIDENT, OPEN
+from unitd.evidence.canonical import canonical
 from unitd.messages import control_room as up
 from unitd.messages import duplex
 from unitd.messages import workers as w
@@ -25,6 +26,7 @@ from unitd.model import events as ev
 from unitd.model.incident import Settings
 from unitd.model.step import step
 from unitd.store.chain import Chain
+from unitd.store.checkpoints import LOG_NAME, Checkpoint, HeadPart, append_checkpoint
 from unitd.store.outbox import Entry, sealed
 from unitd.store.segment import SegmentHeader, header_box
 
@@ -159,9 +161,23 @@ def stored() -> dict[str, dict[str, bytes]]:
             "ended": msgspec.json.encode(lock | {"to_boot": 3, "to_mono_ns": 9}),
         },
         "core-state": {"raised": msgspec.json.encode(OPEN), "accepted": msgspec.json.encode(state)},
+        "checkpoints": checkpoints(),
         "chain": {"two": lines, "torn": lines[:-20]},
         "segment": {"whole": segment(), "torn": segment()[:-30]},
     }
+
+
+def checkpoints() -> dict[str, bytes]:
+    head = HeadPart(n=9, head="ab" * 32)
+    with tempfile.TemporaryDirectory() as place:
+        for n in (1, 2):
+            made = Checkpoint(
+                unit="pole-0001", n=n, prev="0" * 64, boot=3, boot_id="b", mono_ns=1, utc_us=1, clock="synced",
+                heads={"core": head, "record": head},
+            )  # fmt: skip
+            append_checkpoint(Path(place), canonical(made), bytes(64))
+        log = (Path(place) / LOG_NAME).read_bytes()
+    return {"two": log, "torn": log[:-30]}
 
 
 def sockets() -> dict[str, dict[str, bytes]]:
@@ -187,6 +203,14 @@ def sockets() -> dict[str, dict[str, bytes]]:
                 w.Event(name="clip_ready", mono_ns=1, incident_id=INCIDENT, data={"upload_id": "u", "bytes": 5}),
             ),
             "status": lines(w.Hello(who="status", pid=1)),
+            "seal": lines(
+                w.Hello(who="tool", pid=1),
+                w.SealExport(
+                    manifest_sha256="ab" * 32, incident_id=INCIDENT, cameras=("dome",), segments=3, record_n=9
+                ),
+            ),
+            "release": lines(w.Hello(who="tool", pid=1), w.ReleaseLock(incident_id=INCIDENT, by="Ann", reason="seen")),
+            "close": lines(w.Hello(who="tool", pid=1), w.CloseIncident(incident_id=INCIDENT, by="Ann", outcome="hoax")),
         },
         "core": {"desired": lines(desired), "twice": lines(w.Desired(session=1, number=1), desired)},
         "voices": {

@@ -65,7 +65,8 @@ def older_parts(path: Path) -> list[Part]:
 
 
 def read_lines(path: Path, from_n: int = 1) -> Iterator[ChainLine]:
-    """The lines from number `from_n` on, over all parts in order, as they stood when the reading began.
+    """The lines from number `from_n` on, over all parts in order, as they stood when the reading began: every line that
+    stands behind the first of such a number, whatever number it claims.
 
     A last line without its newline (being written, or torn) is left out. A chain that is not there has no lines.
     Raises OSError, at any line.
@@ -76,6 +77,7 @@ def read_lines(path: Path, from_n: int = 1) -> Iterator[ChainLine]:
         parts = older_parts(path)
         begun = max((at for at, part in enumerate(parts) if part.first_n <= from_n), default=0)
         expected, held = 1, None if current is None else os.fstat(current.fileno()).st_ino
+        reached = from_n <= 1
         for part in parts[begun:]:
             with contextlib.suppress(FileNotFoundError), part.path.open("rb") as file:  # pruned meanwhile
                 if os.fstat(file.fileno()).st_ino == held:
@@ -83,10 +85,12 @@ def read_lines(path: Path, from_n: int = 1) -> Iterator[ChainLine]:
                 expected = part.first_n
                 for line in _lines(file, expected):
                     expected = line.n + 1
-                    if line.n >= from_n:
+                    reached = reached or line.n >= from_n
+                    if reached:
                         yield line
         for line in _lines(current, expected) if current is not None else ():
-            if line.n >= from_n:
+            reached = reached or line.n >= from_n
+            if reached:
                 yield line
 
 

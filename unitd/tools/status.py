@@ -121,6 +121,8 @@ def _facts(s: Status) -> Iterator[str]:
         yield "modem: " + (", ".join(words) or "tells nothing now")
     if "sms.sent" in field:
         yield f"text messages: {field['sms.sent']} sent, {field.get('sms.waiting')} waiting"
+    if core.get("evidence.certificate") == "missing":
+        yield "evidence: signed, but nobody has certified the unit's key yet (docs/installer.md)"
     record = s.facts.get("record", {})
     used = record.get("ring.used_percent")
     if isinstance(used, int | float):

@@ -77,7 +77,10 @@ def worker(data: bytes) -> None:
         told = up.Event(name=message.name, at=AT, session=1, incident_id=message.incident_id, data=dict(message.data))
         assert len(event_payload(told)) <= up.MAX_PAYLOAD_BYTES
 
-    desk = WorkerDesk(Path("/nowhere"), 1, MagicMock(), _log(), event, lambda: STATUS)
+    async def tool(request: wire.ToolRequest) -> wire.ToolReply:
+        return wire.ToolReply(error=repr(request)[:100])
+
+    desk = WorkerDesk(Path("/nowhere"), 1, MagicMock(), _log(), event, lambda: STATUS, tool)
 
     async def run() -> None:
         await desk._serve(_reader(data, wire.MAX_LINE_BYTES), _Writer())  # type: ignore[arg-type]

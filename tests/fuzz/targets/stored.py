@@ -18,6 +18,7 @@ from unitd.core.session import next_session, unsaved_session
 from unitd.core.snapshot import Snapshot
 from unitd.core.watched import WatchedStamp
 from unitd.errors import StoreError
+from unitd.evidence.canonical import canonical
 from unitd.field.sms import LEDGER, SmsSender
 from unitd.model import events as ev
 from unitd.model.incident import Settings
@@ -25,6 +26,8 @@ from unitd.model.outputs import outputs
 from unitd.model.step import rebooted, step
 from unitd.store.boot import boot_of
 from unitd.store.chain import Chain, first_break
+from unitd.store.chain_read import hash_of, read_lines
+from unitd.store.checkpoints import LOG_NAME, Checkpoint, append_checkpoint, last_checkpoint, read_checkpoints
 from unitd.store.clock_truth import read_truths
 from unitd.store.footage import find_footage
 from unitd.store.last_seen import read_last_seen
@@ -137,6 +140,24 @@ def _chain(base: Path) -> None:
     again.append("segment", 1)
     assert again.recent()[-1]["file"] == "x"
     again.close()
+    read = list(read_lines(path))
+    assert b"".join(line.raw for line in read) == path.read_bytes(), "a line is kept as it stands"
+    assert read[-1].record["prev"] == hash_of(read[-2].raw)
+
+
+def _checkpoints(base: Path) -> None:
+    """Whatever is there: the next one is found, and nothing else becomes it."""
+    before = list(read_checkpoints(base))
+    last_checkpoint(base)
+    body = canonical(
+        Checkpoint(unit="u", n=7, prev="0" * 64, boot=1, boot_id="b", mono_ns=1, utc_us=1, clock="held", heads={})
+    )
+    append_checkpoint(base, body, bytes(64))
+    after = list(read_checkpoints(base))
+    assert after[:-1] == before and after[-1].body == body
+    newest, heads = last_checkpoint(base)
+    assert newest == after[-1]
+    msgspec.json.encode(heads)
 
 
 def _segment(base: Path) -> None:
@@ -178,6 +199,9 @@ TARGETS = registry(
     Target("watched", _with_file("watched", _watched), (b"watched1", b"\xff\xff\xff\x7f"), 64, 0.3),
     Target(
         "clock-truth", _with_file("core.chain", _truths), (b'"true_offset_us"', b'"kind":"clock"', b"\n"), share=0.5
+    ),
+    Target(
+        "checkpoints", _with_file(LOG_NAME, _checkpoints), (b'"body":"', b'"sig":"', b'\\"heads\\":{', b"\n"), share=0.3
     ),
     Target("sms-ledger", _with_file(LEDGER, _ledger), (b'["id",7]', b"null"), share=0.3),
     Target("outbox", _with_file("p.json", _outbox), (b'"crc32"', b'"entry"'), share=0.5),

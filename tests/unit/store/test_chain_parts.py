@@ -151,6 +151,16 @@ def test_what_is_done_to_a_part_shows(path: Path, spoil: str) -> None:
     assert first_break(path) is not None
 
 
+@pytest.mark.parametrize("n", ["0", "-5", "3", "null"])
+def test_a_line_put_in_between_shows_whatever_number_it_claims(path: Path, n: str) -> None:
+    _grown(path, 12)
+    part = older_parts(path)[1].path
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join([lines[0], f'{{"n":{n}}}\n'.encode(), *lines[1:]]))
+    assert find_break(path) is not None
+    assert len(list(read_lines(path))) == 13
+
+
 def test_a_writer_that_ends_a_part_meanwhile_disturbs_no_reader(path: Path) -> None:
     chain = _grown(path, 9)
     reading = read_lines(path)
