@@ -29,13 +29,15 @@ def extract_path(writer: str) -> str:
 
 @dataclass
 class Extract:
-    """An extract as far as it could be followed. `hashes`: of the lines whose numbers were asked for."""
+    """An extract as far as it could be followed. `hashes`: of the lines whose numbers were asked for. `first_at`: boot
+    and mono_ns at which its first line was written."""
 
     writer: str
     first_n: int = 0
     last_n: int = 0
     first_prev: str = ""
     last_hash: str = ""
+    first_at: tuple[int, int] = (0, 0)
     hashes: dict[int, str] = field(default_factory=dict)
     sound: bool = True
 
@@ -95,6 +97,8 @@ def _follow(extract: Extract, at: int, raw: bytes) -> dict[str, Any]:
         if n == 1 and prev != GENESIS:
             raise StoreError(f"{where} is the chain's first and names a line before it")
         extract.first_n, extract.first_prev = n, prev
+        boot, mono_ns = record.get("boot"), record.get("mono_ns")
+        extract.first_at = (boot, mono_ns) if type(boot) is int and type(mono_ns) is int else (1 << 62, 0)
     elif n != extract.last_n + 1:
         raise StoreError(f"{where} has number {n} after {extract.last_n}: lines are missing, added or out of order")
     elif prev != extract.last_hash:

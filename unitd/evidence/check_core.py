@@ -3,23 +3,26 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from unitd.evidence.check_segments import Footage
 from unitd.evidence.check_tree import safe
 from unitd.evidence.manifest import Manifest
 from unitd.evidence.verify_report import Report
 from unitd.evidence.verify_time import length_text
 
 MAX_KEPT = 10_000
+NEAR_US = 1_000_000
+"""A clock that is set by the network drifts and slews by less within a boot."""
 
 
 @dataclass
 class CoreFacts:
-    """`exports`: line numbers by the manifest's hash. `locks`: the last line about each incident."""
+    """`exports`: line numbers by the manifest's hash. `locks`: the last line about each incident. `offsets_us`: what
+    core found UTC minus the monotonic clock of a boot to be."""
 
     exports: dict[str, int] = field(default_factory=dict)
     locks: dict[str, dict[str, Any]] = field(default_factory=dict)
     released: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    restarts: int = 0
-    corrections: int = 0
+    offsets_us: dict[int, list[int]] = field(default_factory=dict)
 
     def on_line(self, n: int, record: dict[str, Any]) -> None:
         kind, incident = record.get("kind"), record.get("incident_id")
@@ -29,13 +32,13 @@ class CoreFacts:
             self.locks[incident] = record
         elif kind == "lock_released" and isinstance(incident, str) and len(self.released) < MAX_KEPT:
             self.released[incident] = (n, str(record.get("by", "")), str(record.get("reason", "")))
-        elif kind == "clock":
-            self.corrections += 1
-        elif kind == "session":
-            self.restarts += 1
+        elif kind == "clock" and sum(map(len, self.offsets_us.values())) < MAX_KEPT:
+            boot, offset_us = record.get("boot"), record.get("true_offset_us")
+            if type(boot) is int and type(offset_us) is int:
+                self.offsets_us.setdefault(boot, []).append(offset_us)
 
 
-def check_incident(manifest: Manifest, core: CoreFacts, report: Report) -> None:
+def check_incident(manifest: Manifest, core: CoreFacts, footage: Footage, report: Report) -> None:
     """The span that was exported against the incident's own lock."""
     incident, span = manifest.incident, manifest.span
     if incident is None:
@@ -47,6 +50,7 @@ def check_incident(manifest: Manifest, core: CoreFacts, report: Report) -> None:
         report.remarks.append(words)
     lock = core.locks.get(incident.incident_id)
     if lock is None:
+        footage.unseen.append("chain/core.jsonl has no line about this incident's lock: its true length is not shown.")
         return
     begin = (lock.get("from_boot"), lock.get("from_mono_ns"))
     end = (lock.get("to_boot"), lock.get("to_mono_ns"))
@@ -70,3 +74,25 @@ def _numbers(pair: tuple[Any, Any]) -> bool:
 
 def _by(begin: tuple[Any, Any], boot: int, mono_ns: int) -> str:
     return f", by {length_text(mono_ns - begin[1])}" if begin[0] == boot else ""
+
+
+def check_times(manifest: Manifest, core: CoreFacts, footage: Footage, report: Report) -> None:
+    """The manifest's wall-clock times against the stamps in the segments' own headers, and what core found out."""
+    stamps: dict[int, list[int]] = {}
+    for stream in footage.streams.values():
+        for header in stream.headers.values():
+            stamps.setdefault(header.boot, []).append(header.utc_us - header.mono_ns // 1000)
+    for boot, offsets in stamps.items():
+        time = manifest.times.get(str(boot))
+        if time is None or _near(time.offset_us, offsets) or _near(time.offset_us, core.offsets_us.get(boot, [])):
+            continue
+        if time.clock in ("synced", "held", "unknown"):
+            off = length_text(abs(time.offset_us - offsets[0]) * 1000)
+            report.accuse("manifest.json", f"gives times for boot {boot} that its segments do not have: {off} off")
+        else:
+            words = "are not those that its segments were stamped with: the unit corrected them later."
+            report.remarks.append(f"Times of boot {boot} {words}")
+
+
+def _near(offset_us: int, known_us: list[int]) -> bool:
+    return any(abs(offset_us - each) <= NEAR_US for each in known_us)

@@ -9,7 +9,7 @@ from unitd.evidence.check_chain import Extract
 from unitd.evidence.check_mp4 import read_header
 from unitd.evidence.check_record import RecordFacts, SegmentLine, overlaps
 from unitd.evidence.check_tree import Tree, safe
-from unitd.evidence.manifest import BootTime, EvidenceFile, Manifest
+from unitd.evidence.manifest import AUDIO_STREAM, BootTime, EvidenceFile, Manifest
 from unitd.evidence.verify_report import Report
 from unitd.evidence.verify_time import instant_text, length_text
 from unitd.store.segment import SegmentHeader, SegmentKey
@@ -43,12 +43,14 @@ class StreamFacts:
 
 @dataclass
 class Footage:
-    """What was found. `missing`: the export says itself that something is left out; `late`: not in the chain yet."""
+    """What was found: `left_out` on the export's own word, `unsealed` not in the chain yet, `differing` given up by the
+    unit on a failing disk, `unseen` in words why something could be left out without a trace."""
 
     streams: dict[str, StreamFacts] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     unsealed: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
 
 
 def check_segments(
@@ -73,6 +75,11 @@ def check_segments(
             _none_left_out(stream, manifest, facts, report)
         _gaps(stream, manifest, facts, report)
     if record.sound:
+        span = manifest.span
+        if record.first_n > 1 and record.first_at > (span.from_boot, span.from_mono_ns):
+            footage.unseen.append(
+                f"{record.path} begins after the span does: lines before it could have been left out."
+            )
         _stills(manifest, facts, footage, report)
         _other_streams(footage, manifest, facts, report)
     _recovered(footage, report)
@@ -174,6 +181,21 @@ def _gaps(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, report: R
             report.remarks.append(f"Gap that no line explains: {_gap_words(stream.name, begin, end, times)}.")
     if told > MAX_TOLD:
         report.remarks.append(f"{stream.name} has {told - MAX_TOLD} more gaps.")
+    _early_end(stream, manifest, explained, report)
+
+
+def _early_end(
+    stream: StreamFacts, manifest: Manifest, explained: list[tuple[tuple[int, int], tuple[int, int]]], report: Report
+) -> None:
+    """A camera that has nothing up to the span's end; voices may end when they like."""
+    last, span = stream.end(), manifest.span
+    if last is None or span.to_boot is None or span.to_mono_ns is None or stream.name == AUDIO_STREAM:
+        return
+    upto = (span.to_boot, span.to_mono_ns)
+    if last[0] == upto[0] and upto[1] - last[1] <= SLACK_NS:
+        return
+    if last < upto and not any(start < upto and stop > last for start, stop in explained):
+        report.remarks.append(f"No line explains the end: {_gap_words(stream.name, last, upto, manifest.times)}.")
 
 
 def _neighbours(stream: StreamFacts) -> Iterable[tuple[SegmentLine, SegmentLine]]:

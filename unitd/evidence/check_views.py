@@ -53,6 +53,7 @@ def check_views(tree: Tree, manifest: Manifest, good: set[str], footage: Footage
                 views.setdefault(stream, []).append(file)
     for stream, files in views.items():
         paths = [each.path for each in footage.streams[stream].files] if stream in footage.streams else []
+        paths = [path for path in paths if not _left_out_of_film(path, manifest)]
         if all(path in good for path in (*paths, *(file.path for file in files))):
             kind = SOUND if stream == AUDIO_STREAM else VIDEO
             equal += _compare(tree, paths, sorted((file.path for file in files), key=_part), kind, report)
@@ -61,6 +62,12 @@ def check_views(tree: Tree, manifest: Manifest, good: set[str], footage: Footage
                 sounds = [each.path for each in voices.files] if voices is not None else []
                 _sound(tree, files, [list_ for list_ in (sounds, paths) if all(p in good for p in list_)], report)
     return equal
+
+
+def _left_out_of_film(path: str, manifest: Manifest) -> bool:
+    """Whether the export says of a segment that it could not be joined: it is damaged, and is there all the same."""
+    name = path.partition("/")[2]
+    return any(note.startswith("not in the film") and name in note for note in manifest.notes)
 
 
 def _stream_of(path: str, footage: Footage) -> str | None:

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from unitd.evidence import check_heads, check_seal
 from unitd.evidence.check_chain import CORE, RECORD, Extract, check_covered, read_extract
-from unitd.evidence.check_core import CoreFacts, check_incident
+from unitd.evidence.check_core import CoreFacts, check_incident, check_times
 from unitd.evidence.check_heads import Anchors, Heads
 from unitd.evidence.check_manifest import MANIFEST, Listed, check_added, check_files, read_manifest
 from unitd.evidence.check_record import RecordFacts
@@ -144,7 +144,8 @@ def _contents(
     footage = check_segments(tree, manifest, good, extracts[RECORD], record, report)
     samples = check_views(tree, manifest, good, footage, report)
     if extracts[CORE].sound:
-        check_incident(manifest, core, report)
+        check_incident(manifest, core, footage, report)
+        check_times(manifest, core, footage, report)
     segments = sum(len(stream.lines) for stream in footage.streams.values())
     if not report.tampered:
         report.checked.append(f"{len(manifest.files)} files are as the manifest lists them, and no other was added.")

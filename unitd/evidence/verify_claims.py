@@ -105,6 +105,8 @@ def _completeness(
             f"The export says itself that it leaves out: {', '.join(footage.left_out[:5])}.",
             "Export again from the unit.",
         )
+    for why in footage.unseen:
+        unproven(why, "Export again from the unit.")
     if footage.unsealed:
         files = ", ".join(footage.unsealed[:3])
         unproven(f"Not yet sealed when exported (still being written): {files}.", "Export again from the unit.")

@@ -24,12 +24,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from unitd.evidence.canonical import canonical
-from unitd.evidence.fmp4 import read_tracks
 from unitd.evidence.manifest import BootTime, EvidenceFile, IncidentPart, Made, Manifest, Span
 from unitd.evidence.mp4_file import Labels
 from unitd.evidence.view import Source, join, join_voices
 from unitd.store.chain import Chain
-from unitd.store.segment import SegmentHeader, SegmentKey, header_box
+from unitd.store.footage import Footage
+from unitd.store.segment import SegmentHeader, SegmentKey, header_box, measure
 
 INCIDENT = "3f0c5d1e-8a77-4f0e-9a55-0d6f5b1c2a33"
 BOOT = 3
@@ -149,12 +149,14 @@ class Unit:
         self.states: dict[str, str] = {}
         self.signed: list[tuple[int, bytes, bytes]] = []
         self.heads = {"core": (0, GENESIS), "record": (0, GENESIS)}
+        self.now_ns = RAISED_NS - 60_000_000_000
 
     # --- what a unit does -------------------------------------------------------------------------------------------
 
     def note(self, writer: str, kind: str, **fields: Any) -> None:
         chain = self.record if writer == "record" else self.core
-        chain.append(kind, BOOT, durable=False, **fields)
+        self.now_ns += 1_000_000
+        chain.append(kind, BOOT, durable=False, **{"mono_ns": self.now_ns} | fields)
         self.heads[writer] = (self.heads[writer][0] + 1, chain.head)
 
     def segment(self, stream: str, seq: int, *, state: str = "whole", at: int | None = None) -> None:
@@ -166,6 +168,7 @@ class Unit:
         )  # fmt: skip
         file = f"{stream}/{SegmentKey(BOOT, seq).file_name}"
         data = self.files[file] = _segment(header, seq + len(stream))
+        self.now_ns = max(self.now_ns, begin + SEGMENT_NS)
         self.states[file] = state
         if state != "open":
             kind = {"whole": "segment"}.get(state, state)
@@ -250,7 +253,7 @@ class Unit:
                     mono_ns=RAISED_NS + key.seq * SEGMENT_NS, utc_us=0, clock="synced", session=1,
                     pts_90khz=key.seq * PICTURES * 90_000 // FPS,
                 )  # fmt: skip
-                sources.setdefault(stream, []).append(Source(path, header, tuple(read_tracks(path))))
+                sources.setdefault(stream, []).append(Source.of(Footage(path, header, measure(path)), path))
             elif stream == ".stills":
                 put(f"stills/{Path(file).name}", self.files[file], "still")
         voices = sources.get("audio", [])
@@ -296,8 +299,11 @@ class Unit:
         (to / "chain").mkdir(exist_ok=True)
         for writer in ("record", "core"):
             lines = (self.place / f"{writer}.chain").read_bytes().splitlines(keepends=True)
-            kinds = ("lock",) if writer == "core" else ("segment", "still", "recovered", "abandoned")
-            first = next(i for i, line in enumerate(lines) if msgspec.json.decode(line)["kind"] in kinds)
+            records = [msgspec.json.decode(line) for line in lines]
+            if writer == "core":
+                first = next(at for at, record in enumerate(records) if record["kind"] == "lock")
+            else:
+                first = max((at for at, record in enumerate(records) if record["mono_ns"] <= RAISED_NS), default=0)
             (to / f"chain/{writer}.jsonl").write_bytes(b"".join(lines[first : self.heads[writer][0]]))
 
     def write_heads(self, path: Path, kept: list[dict[str, Any]] | None = None) -> Path:
@@ -318,7 +324,9 @@ def busy_unit(place: Path, **fields: Any) -> Unit:
     unit = Unit(place, **fields)
     unit.note("core", "session", boot_id=BOOT_ID, session=9)
     unit.note("record", "evict", file="dome/000001-00000001.mp4", bytes=9, why="age")
+    unit.note("record", "evict", file="dome/000001-00000002.mp4", bytes=9, why="age")
     unit.checkpoint()
+    unit.now_ns = RAISED_NS
     unit.still("dome")
     unit.segment("dome", 0)
     unit.segment("audio", 0)

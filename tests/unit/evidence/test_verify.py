@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.evidence.forge import (
     BOOT,
+    OFFSET_US,
     RAISED_NS,
     SEGMENT_NS,
     Authority,
@@ -23,6 +24,7 @@ from tests.unit.evidence.forge import (
 )
 from unitd.__main__ import main
 from unitd.evidence.check_tree import safe
+from unitd.evidence.manifest import BootTime, Span
 from unitd.evidence.verify import verify
 from unitd.evidence.verify_report import PROVEN, TAMPERED, UNPROVEN, UNUSABLE, Report
 from unitd.tools.verify import words
@@ -173,8 +175,6 @@ def test_a_lost_segment_that_the_unit_never_deleted_is_missing_whatever_the_expo
 def test_a_still_open_incident_is_told(tmp_path: Path) -> None:
     unit = busy_unit(tmp_path / "unit")
     case = made(tmp_path, unit)
-    from unitd.evidence.manifest import Span
-
     again = unit.export(tmp_path / "again", span=Span(from_boot=BOOT, from_mono_ns=RAISED_NS))
     unit.write_heads(case.heads)
     report = verify(again, case.trust, case.heads)
@@ -190,6 +190,32 @@ def test_an_expired_certificate_is_judged_by_the_control_rooms_clock(tmp_path: P
     report = judge(case)
     assert open_questions(report) == {"origin"}
     assert "was used at 2030-03-17" in text(report)
+
+
+def test_extracts_that_begin_too_late_leave_completeness_open(case: Case) -> None:
+    """Whoever cuts their first lines breaks nothing, and could hide what was recorded first."""
+    for name in ("record", "core"):
+        path = case.export / f"chain/{name}.jsonl"
+        whole = path.read_bytes()
+        path.write_bytes(b"".join(whole.splitlines(keepends=True)[1:]))
+        assert open_questions(judge(case)) == {"completeness"}
+        path.write_bytes(whole)
+    assert judge(case).status == PROVEN
+
+
+@pytest.mark.parametrize(("clock", "status"), [("synced", TAMPERED), ("corrected afterwards", PROVEN)])
+def test_times_that_the_segments_do_not_have_are_named(tmp_path: Path, clock: str, status: int) -> None:
+    """A manifest that was sealed, by an export that shifts the clock by an hour."""
+    shifted = {str(BOOT): BootTime(offset_us=OFFSET_US + 3_600_000_000, clock=clock)}
+    report = judge(made(tmp_path, busy_unit(tmp_path / "unit"), times=shifted))
+    assert report.status == status
+    assert ("60 min 0 s off" in text(report)) == (status == TAMPERED)
+    assert ("corrected them later" in text(report)) == (status == PROVEN)
+
+
+def test_a_camera_that_ends_early_is_told(tmp_path: Path) -> None:
+    report = judge(made(tmp_path, busy_unit(tmp_path / "unit"), segments=9))
+    assert "No line explains the end: dome has nothing from 12:30:06 to 12:30:18, 12.0 s." in text(report)
 
 
 # --- the command
