@@ -38,9 +38,6 @@ SILENT_S = 5.0
 SYNC_EARLY_S = 0.15
 """What a sync may take, so that it is over when it has to be."""
 
-IDLE_GRACE_S = 0.5
-"""Outside incidents a sync that falls due about when the segment ends waits for that: one sync instead of two."""
-
 LONGEST_S = 60.0
 LARGEST_BYTES = 256 * 1024 * 1024
 """A camera that sends no keyframe for so long, or so much: its segments then begin in the middle of a GOP, and are
@@ -303,9 +300,7 @@ class SegmentWriter:
         since_ns = None if self._segment is None else self._segment.unsynced_since_ns()
         if since_ns is None:
             return None
-        calm = self._sync_s >= self._config.ring.sync_idle_s
-        early_s = -IDLE_GRACE_S if calm else min(SYNC_EARLY_S, self._sync_s / 4)
-        return since_ns + int((self._sync_s - early_s) * 1e9)
+        return since_ns + int((self._sync_s - min(SYNC_EARLY_S, self._sync_s / 4)) * 1e9)
 
     def _sync_if_due(self) -> None:
         segment, due_ns, now_ns = self._segment, self._sync_due_ns(), time.monotonic_ns()
