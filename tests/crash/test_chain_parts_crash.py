@@ -14,10 +14,10 @@ from unitd.store.chain_read import find_break, older_parts, read_lines
 
 BEFORE = 6
 OPERATIONS = [
-    "read core.chain", "open core.chain", "opendir d", "fsyncdir d", "close d", "read core.chain", "fsync core.chain",
-    "rename core.chain.0000000001", "close core.chain", "read core.chain", "read core.chain.0000000001", "opendir d",
-    "fsyncdir d", "close d", "create core.chain", "opendir d", "fsyncdir d", "close d", "write core.chain",
-    "fsync core.chain", "close core.chain",
+    "read core.chain", "open core.chain", "fsync core.chain", "opendir d", "fsyncdir d", "close d", "read core.chain",
+    "fsync core.chain", "rename core.chain.0000000001", "close core.chain", "read core.chain",
+    "read core.chain.0000000001", "opendir d", "fsyncdir d", "close d", "create core.chain", "fsync core.chain",
+    "opendir d", "fsyncdir d", "close d", "write core.chain", "fsync core.chain", "close core.chain",
 ]  # fmt: skip
 
 
