@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import call, cold_start, export_time, idle, machine, press_to_ack, record_cost, storm
+from tests.bench import call, cold_start, export_time, idle, machine, press_to_ack, record_cost, ring_index, storm
 from tests.bench.figures import Row, table
 from tests.bench.progress import Progress
 
@@ -28,6 +28,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "call": ("calls", call.measure),
     "record": ("record beside ffmpeg", record_cost.measure),
     "export": ("an export", export_time.measure),
+    "ring": ("a 1 TB ring at a start", ring_index.measure),
     "idle": ("an idle unit", idle.measure),
     "storm": ("a thousand units at once", storm.measure),
 }

@@ -68,15 +68,20 @@ def boot_range(keys: "array[int]", boot: int) -> tuple[int, int]:
 
 
 def covered(keys: "array[int]", span: LockSpan, start_ns: StartNs) -> tuple[int, int]:
-    """The places [first, end) of the segments that `span` may cover: never too few, at most one too many at the front.
+    """The places [first, end) of the segments that `span` may cover: never too few, at most one whole one too many.
 
-    A torn segment counts as beginning where the next whole one does."""
+    Torn ones beside it are taken with it."""
     low, high = boot_range(keys, span.from_boot)
     first = max(low, _first_after(keys, low, high, span.from_mono_ns, start_ns) - 1)
+    while low < first < high and start_ns(keys[first]) is None:
+        first -= 1
     if span.to_boot is None or span.to_mono_ns is None:
         return first, len(keys)
     low, high = boot_range(keys, span.to_boot)
-    return first, max(first, _first_after(keys, low, high, span.to_mono_ns, start_ns))
+    end = max(first, _first_after(keys, low, high, span.to_mono_ns, start_ns))
+    while low < end < high and start_ns(keys[end]) is None:
+        end += 1
+    return first, end
 
 
 def _first_after(keys: "array[int]", low: int, high: int, mono_ns: int, start_ns: StartNs) -> int:

@@ -8,7 +8,7 @@ import os
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -124,6 +124,18 @@ class StreamIndex:
             self.total_bytes += size - self.sizes[place]
             self.sizes[place] = size
 
+    def set_sizes(self, keys: "array[int]", sizes: Sequence[int | None]) -> None:
+        """Of neighbours, as they were a moment ago; None: it is gone."""
+        first = bisect_left(self.keys, keys[0])
+        place = slice(first, first + len(keys))
+        if self.keys[place] == keys and None not in sizes:
+            known = array("I", (min(size or 0, LARGEST_SIZE) for size in sizes))
+            self.total_bytes += sum(known) - sum(self.sizes[place])
+            self.sizes[place] = known
+            return
+        for key, size in zip(keys, sizes, strict=True):
+            self.remove(key) if size is None else self.set_size(key, size)
+
     def bytes_between(self, first: Packed, last: Packed) -> int:
         """What the segments from `first` to `last` (both included) hold."""
         return sum(self.sizes[bisect_left(self.keys, first) : bisect_right(self.keys, last)])
@@ -199,9 +211,7 @@ class Index:
                 piece = keys[first : first + SIZED_AT_ONCE]
                 sizes = [_size_at(directory, key) for key in piece]
                 with self._lock:
-                    index = self._of(stream)
-                    for key, size in zip(piece, sizes, strict=True):
-                        index.remove(key) if size is None else index.set_size(key, size)
+                    self._of(stream).set_sizes(piece, sizes)
         finally:
             os.close(directory)
 
