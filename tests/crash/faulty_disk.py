@@ -144,6 +144,7 @@ class FaultyDisk:
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.write_bytes(content)
+                path.chmod(0o600)
 
     def cut_power(self, seed: int, volatile: Path) -> None:
         """Back to what is durable; seed 0 keeps nothing else, 1 everything, any other a part. `volatile` is tmpfs."""
@@ -383,6 +384,18 @@ class FaultyDisk:
             self._names_change(partial(_drop, ours), ours.parent)
         self._end(how, ours)
 
+    def _link(self, real: Any, source: Any, target: Any, **more: Any) -> None:
+        ours, there = self._ours(source), self._ours(target)
+        if ours is None or there is None:
+            real(source, target, **more)
+            return
+        how = self._step("link", there)
+        with self._lock:
+            real(source, target, **more)
+            file = self._names[ours]
+            self._names_change(lambda image: image.update({there: file}), there.parent)
+        self._end(how, there)
+
     def _mkdir(self, real: Any, path: Any, mode: int = 0o777, **more: Any) -> None:
         ours = self._ours(path)
         if ours is None:
@@ -426,7 +439,7 @@ class _Writing:
 
 _PATCHED = (
     "open", "write", "fsync", "fdatasync", "close", "ftruncate", "truncate", "rename", "replace", "unlink", "mkdir",
-    "posix_fallocate", "statvfs",
+    "posix_fallocate", "statvfs", "link",
 )  # fmt: skip
 
 

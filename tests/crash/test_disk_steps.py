@@ -200,8 +200,8 @@ PROCEDURES = [
         "chain, another line", lambda base: append(base, "one"), lambda base: append(base, "two"), chain_on_disk,
         ["one"], ["one", "two"],
         [
-            "read record.chain", "open record.chain", *sync_of("state"), "write record.chain", "fsync record.chain",
-            "close record.chain",
+            "read record.chain", "open record.chain", "fsync record.chain", *sync_of("state"),
+            "write record.chain", "fsync record.chain", "close record.chain",
         ],
     ),
     Procedure(

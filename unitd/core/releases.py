@@ -4,6 +4,7 @@ The wish for it is part of the state and outlives core; whoever dies on the way 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,10 +96,8 @@ class ReleaseDesk:
     def _move(self, incident_id: str) -> None:
         lock, released = self._directory / f"{incident_id}.json", self._directory / RELEASED
         disk.make_dirs(released)
-        try:
+        with contextlib.suppress(FileNotFoundError):  # a predecessor's work, who may have died before the syncs
             disk.rename(lock, released / lock.name)
-        except FileNotFoundError:
-            return  # a predecessor's work
         disk.sync_dir(released)
         disk.sync_dir(self._directory)
 

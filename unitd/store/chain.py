@@ -211,9 +211,16 @@ class Chain:
             self._at = Head(n or 0, hashlib.sha256(lines[-1] + b"\n").hexdigest())
         else:
             self._at = Head(0, GENESIS)
-        self._descriptor = disk.open_append(self._path)
-        disk.sync_dir(self._path.parent)
-        return self._descriptor
+        descriptor = disk.open_append(self._path)
+        try:
+            if lines:  # a predecessor that was killed may have left them to the kernel, and all builds on them
+                disk.sync_data(descriptor)
+            disk.sync_dir(self._path.parent)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return descriptor
 
     def _whole_tail(self, path: Path) -> bytes:
         """The last whole lines of a file without the last newline; what is torn behind them is set aside first."""

@@ -95,6 +95,8 @@ def _make(path: Path) -> None:
     )
     disk.make_dirs(path.parent, mode=0o700)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(FileNotFoundError):  # of a dead process that had our number
+        temporary.unlink()
     descriptor = disk.create_exclusive(temporary, mode=0o600)
     try:
         try:
@@ -108,6 +110,7 @@ def _make(path: Path) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
     disk.sync_dir(path.parent)
+    disk.sync_dir(path.parent.parent)  # of a directory that a killed predecessor made
 
 
 def _request(path: Path, key: Ed25519PrivateKey, unit: str) -> None:
