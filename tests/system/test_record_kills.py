@@ -132,6 +132,7 @@ def unit(tmp_path: Path) -> Iterator[Unit]:
     camera.close()
 
 
+@pytest.mark.timeout(60 + 8 * KILLS)
 def test_kill_9_at_any_moment_of_an_incident(unit: Unit) -> None:
     chance, figures = random.Random(SEED), Figures()
     print(f"seed {SEED}, {KILLS} kills")
