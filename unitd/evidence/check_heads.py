@@ -21,6 +21,9 @@ from unitd.evidence.verify_time import utc_text
 MAX_LINE_BYTES = 256 * 1024
 MAX_KEPT = 200_000
 """Twenty years of hourly heads of one unit."""
+NEAR = 200
+"""Of those, the ones whose numbers are so near to the export's checkpoints are held against it: what contradicts an
+export by its past or its future does so in the first of them, and each takes 0.2 ms."""
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ def compare(heads: Heads, seal: Seal, extracts: dict[str, Extract], report: Repo
         return anchors
     mine = {signed.said.n: signed for signed in seal.signed}
     told: set[tuple[str, str]] = set()
-    for head in heads.kept:
+    for head in _near(heads, seal):
         found = _contradiction(head, heads.name, seal, mine, extracts)
         if isinstance(found, Finding):
             if (key := (found.file, found.what.partition(" (")[0])) not in told and len(told) < 20:
@@ -120,6 +123,13 @@ def compare(heads: Heads, seal: Seal, extracts: dict[str, Extract], report: Repo
         elif isinstance(found, Checkpoint):
             _reach(anchors, head, found, last.said, extracts)
     return anchors
+
+
+def _near(heads: Heads, seal: Seal) -> list[KeptHead]:
+    if not seal.signed:
+        return []
+    first, last = seal.signed[0].said.n - NEAR, seal.signed[-1].said.n + NEAR
+    return [head for head in heads.kept if first <= head.number <= last]
 
 
 def _contradiction(
@@ -203,7 +213,7 @@ def wanted_lines(heads: Heads | None, seal: Seal) -> dict[str, set[int]]:
     for signed in seal.signed:
         for writer, sent in signed.said.heads.items():
             wanted.setdefault(writer, set()).add(sent.n)
-    for head in heads.kept if heads is not None else ():
+    for head in _near(heads, seal) if heads is not None else ():
         try:
             said = parse_checkpoint(head.body)
         except StoreError:
