@@ -1,15 +1,27 @@
 """The recorder with a death, a torn write or a refusal at each operation of the disk, and the starts that follow."""
 
+import contextlib
 import errno
 import os
+import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
 
 from tests.crash.faulty_disk import CHANGING, Fault, FaultyDisk
 from tests.crash.record_judge import Witness, judge, judge_refused, whole_chain
 from tests.crash.record_life import Street, again, lived, story, story_then_healed
+from unitd.store import disk
+from unitd.store.chain import Chain
+from unitd.store.ring import Ring
 
+SEED = int(os.environ.get("UNITD_TEST_SEED", "7"))
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
+pytestmark = pytest.mark.timeout(3600 if LONG else 240)
 KILLED = -1
 """Instead of a seed: the program died and the machine did not."""
 AFTERMATHS = (KILLED, 0, 1, 2, 3)
@@ -141,3 +153,75 @@ def refuses(base: Path, fault: Fault) -> list[str]:
     finally:
         shutil.rmtree(base, ignore_errors=True)
     return []
+
+
+def test_death_in_the_recovery_as_well(tmp_path: Path) -> None:
+    """A start that dies at each of its operations, after deaths of the story picked at random; then another start."""
+    chance, wrong = random.Random(SEED), list[str]()
+    picked = chance.sample(deaths(counted(tmp_path / "counted")), 12 if LONG else 2)
+    for index, first in enumerate(picked):
+        seed = chance.choice(AFTERMATHS)
+        faulty, street, _ = fresh(tmp_path / "start")
+        lived(faulty, street, BOOT, story, first)
+        lived(faulty, street, aftermath(faulty, street, seed), again)
+        operations = list(faulty.operations)
+        shutil.rmtree(tmp_path / "start")
+        seconds = deaths(operations)
+        for second in seconds if LONG else chance.sample(seconds, 12):
+            wrong += dies_twice(tmp_path / str(index), first, seed, second, chance.choice(AFTERMATHS))
+    assert not wrong, "\n".join([f"seed {SEED}: {len(wrong)} wrong", *wrong])
+
+
+def dies_twice(base: Path, first: Fault, seed: int, second: Fault, then: int) -> list[str]:
+    faulty, street, witness = fresh(base)
+    lived(faulty, street, BOOT, story, first)
+    try:
+        died_at = street.next_number
+        boot_id = aftermath(faulty, street, seed)
+        lived(faulty, street, boot_id, again, second)
+        street.refused |= set(range(died_at, street.next_number))  # of the life that died in its start
+        if then != KILLED:
+            aftermath(faulty, street, then)
+            boot_id += "-again"
+        assert lived(faulty, street, boot_id, again), "the third life did not come to its end"
+        judge(street, witness, seed != KILLED or then != KILLED, died_at)
+    except Exception as error:
+        return [f"{first.how} {first.at}, {seed}, {second.how} {second.at}, {then}: {error}"]
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    return []
+
+
+@pytest.mark.parametrize("plant", ["no sync", "no directory sync", "unlink first", "no recovery", "a line too few"])
+def test_a_planted_mistake_is_found(tmp_path: Path, plant: str) -> None:
+    """The judge bites: each of these makes the matrix fail."""
+    faults = [each for each in deaths(counted(tmp_path / "counted")) if each.at % 4 == 0]
+    with planted(plant):
+        wrong = list[str]()
+        for index, fault in enumerate(faults):
+            wrong += dies(tmp_path / str(index), fault, (0, KILLED)[index % 2])
+            if wrong:
+                return
+    raise AssertionError(f"{plant}: nobody noticed")
+
+
+@contextlib.contextmanager
+def planted(plant: str) -> Iterator[None]:
+    append_all = Chain.append_all
+
+    def too_few(self: Chain, records: list[Any], boot: int, *, durable: bool = True) -> Any:
+        kept = [each for each in records if each[0] != "evict" or not each[1]["file"].startswith("dome")]
+        return append_all(self, kept, boot, durable=durable)
+
+    def late(self: Chain, records: list[Any], boot: int, *, durable: bool = True) -> Any:
+        return append_all(self, records, boot, durable=False)
+
+    place = {
+        "no sync": (disk, "sync_data", lambda _: None),
+        "no directory sync": (disk, "sync_dir", lambda _: None),
+        "unlink first": (Chain, "append_all", late),
+        "no recovery": (Ring, "recover", lambda *_: []),
+        "a line too few": (Chain, "append_all", too_few),
+    }[plant]
+    with mock.patch.object(*place):  # type: ignore[call-overload]
+        yield
