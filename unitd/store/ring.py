@@ -82,14 +82,14 @@ class Ring:
     # --- for the writers ---------------------------------------------------------------------------------------------
 
     def check_present(self) -> None:
-        """Raises OSError (ENODEV) when evidence_dir has to be a mount of its own and is none now. Blocks: two stats."""
+        """Raises OSError (ENODEV) when evidence_dir has to be a mount of its own and is none. Blocks: three stats."""
+        self._look()
         self._place.check()
 
     def camera_dir(self, camera: str) -> Path:
         """The directory of one stream's segments, made durable when it is new. Raises as `check_present`. Blocks."""
-        directory = self._place.stream_dir(camera)
         self._look()
-        return directory
+        return self._place.stream_dir(camera)
 
     def next_key(self, camera: str, boot: Boot) -> SegmentKey:
         """A name that no segment has or had. Blocks: the chain's end and a few stats (some 10 ms), or, when the chain
@@ -135,8 +135,8 @@ class Ring:
 
         `urgent` (any thread; a write met a full disk): delete just a few of the oldest, also fresh ones.
         """
-        self._place.make()
         self._look()
+        self._place.make()
         self._list_names()
         if urgent:
             return self._rooms.urgent(boot)
@@ -155,8 +155,8 @@ class Ring:
 
         Begins no file after `within_s`. One that the disk refuses is left, and tried again after RECOVER_AGAIN_S.
         """
-        self._place.check()
         self._look()
+        self._place.check()
         began_s = time.monotonic()
         if self._missing is None:
             self._missing = self._find_missing()
@@ -188,16 +188,15 @@ class Ring:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Whether another disk is there than before: then nothing that is known of it holds."""
+        """Whether another disk is there than before, or none: then nothing that is known of it holds.
+
+        What this process has named (`_ours`) stays: a writer counts on.
+        """
         identity = self._place.identity()
         with self._names:
-            before = self._identity
-            if identity is None or identity == before:
+            before, self._identity = self._identity, identity
+            if before is None or identity == before:
                 return
-            self._identity = identity
-            if before is None:
-                return
-            self._ours.clear()
             self._sized.clear()
             self._missing, self._recover_at_s = None, 0.0
         self._index.forget()
