@@ -4,8 +4,8 @@ Reads one StillJob (msgpack) from stdin; writes for each camera, as soon as it i
 one StillResult (msgpack) to stdout. The newest picture of the group is decoded as far as DECODE_S allows, scaled to at
 most WIDEST, and coded as a JPEG below LIMIT_BYTES without any metadata (no EXIF, no comment).
 
-Measured on a shared x86_64 core: 0.2 s to start, 5 ms a picture of 720p, 20 ms for the JPEG; the child takes 45 MB (360p)
-to 112 MB (three cameras of 1080p with 16 reference pictures).
+Measured on a shared x86_64 core: 0.2 s to start, 5 ms a picture of 720p, 20 ms for the JPEG; the child takes 45 MB
+(360p) to 112 MB (three cameras of 1080p with 16 reference pictures).
 """
 
 import contextlib
