@@ -27,7 +27,7 @@ from unitd.store import chain as chain_module
 from unitd.store import disk
 from unitd.store import place as place_module
 from unitd.store.boot import current_boot
-from unitd.store.ring import Ring
+from unitd.store.ring import Need, Ring
 
 STREAMS = ("dome", "fixed")
 SECOND_NS = 1_000_000_000
@@ -78,6 +78,7 @@ class Street:
         self.began_ns = self.now_ns = 5_000 * SECOND_NS
         self.sessions = 0
         self.healed_at = 0
+        self.keep_fresh_s = 0.0
         self.refused = set[int]()
         """Pictures that came while the disk was full, nothing could go, and the last ones before them."""
 
@@ -91,7 +92,7 @@ class RecordLife:
     def __init__(self, street: Street, boot_id: str) -> None:
         self.street, self.boot_id = street, boot_id
         base = street.base
-        self.ring = Ring(base / "evidence", base / "state", street.config.ring, 0.0)
+        self.ring = Ring(base / "evidence", base / "state", street.config.ring, street.keep_fresh_s)
         clock = SystemClock(base / "no-such-flag")
         self.writers = {name: SegmentWriter(street.config, name, self.ring, clock, lambda _: None) for name in STREAMS}
         self.urgent = False
@@ -140,7 +141,7 @@ class RecordLife:
             each.set_sync(IDLE_SYNC_S)
         self.urgent = False
 
-    def lock(self, incident: str, from_number: int, to_number: int | None) -> None:
+    def lock(self, incident: str, from_number: int, to_number: int | None, outcome: str | None = None) -> None:
         """What core does (procedure Lock)."""
         street = self.street
         try:
@@ -149,6 +150,7 @@ class RecordLife:
             return
         fields: dict[str, object] = {
             "incident_id": incident,
+            "outcome": outcome,
             "from_boot": boot,
             "from_mono_ns": street.at_ns(from_number),
             "to_boot": None if to_number is None else boot,
@@ -159,10 +161,10 @@ class RecordLife:
             disk.make_dirs(path.parent)
             disk.atomic_write(path, msgspec.json.encode(fields))
 
-    def make_room(self) -> None:
+    def make_room(self, need: Need | None = None) -> None:
         """One round of the eviction thread; what the disk refuses it tries again at the next."""
         with contextlib.suppress(OSError):
-            self.ring.make_room(current_boot(self.street.base / "state", kernel(self.boot_id)))
+            self.ring.make_room(current_boot(self.street.base / "state", kernel(self.boot_id)), need)
 
     def stop(self) -> None:
         for each in self.writers.values():
