@@ -14,7 +14,7 @@ from unitd.evidence.chains import Known, know
 from unitd.evidence.manifest import AUDIO_STREAM
 from unitd.evidence.times import instant, known_boots, parse_time
 from unitd.store.boot import KERNEL_BOOT_ID, Boot
-from unitd.store.footage import Footage, find_footage
+from unitd.store.footage import Footage, find_footage, segment_names
 from unitd.store.locks import Lock, read_locks
 from unitd.store.segment import SegmentKey
 
@@ -105,11 +105,11 @@ def gather(config: Config, asked: Asked) -> Gathered:
         raise StoreError(f"record's chain cannot be read: {error.strerror}") from error
     for stream in asked.streams:
         try:
-            footage, unreadable = find_footage(evidence_dir / stream, asked.until)
-            newest = max((path.name for path in (evidence_dir / stream).glob("*-*.mp4")), default="")
+            names = segment_names(evidence_dir / stream)
+            footage, unreadable = find_footage(evidence_dir / stream, asked.until, names)
         except OSError as error:
             raise StoreError(f"footage of {stream} cannot be read: {error.strerror or error}") from error
-        found.footage[stream], found.newest[stream] = footage, newest
+        found.footage[stream], found.newest[stream] = footage, names[-1] if names else ""
         if unreadable:
             found.unreadable[stream] = unreadable
     if not any(found.footage.values()):
