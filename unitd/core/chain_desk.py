@@ -20,7 +20,7 @@ BATCH = 128
 REMEMBERED = 1024
 SETTLE_S = 1.0
 """The alarm, its outbox entry and its lock are on their way before the first line about it is written."""
-AGAIN_S = 15.0
+AGAIN_S = 5.0
 CLOSE_S = 0.5
 """A card that is slow at the end of core costs the last lines, and not a kill by the service manager."""
 
