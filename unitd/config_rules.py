@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from unitd.config import Config
 
 Finding = tuple[str, str, str]
+VOICES = "audio"
+"""The stream of an incident's two voices: it stands beside the cameras' directories."""
 _HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+$")
 _SECRET_QUERY = re.compile(r"(^|&)(token|password|passwd|pwd|secret|key|apikey|access_token)=", re.IGNORECASE)
 
@@ -218,7 +220,22 @@ def _amounts(c: "Config") -> Iterator[Finding]:
             f"saw {c.test_alarm.answer_within_s:g}",
             f"it must be below every_s ({c.test_alarm.every_s:g})",
         )
+    yield from _ring(c)
     yield from _closing_limit(c)
+
+
+def _ring(c: "Config") -> Iterator[Finding]:
+    """A ring that deletes what the next incident would begin with, or two streams in one directory."""
+    fresh_s = c.incident.pre_roll_s + 60
+    if c.ring.retain_days is not None and c.ring.retain_days * 86_400 <= fresh_s:
+        yield (
+            "ring.retain_days",
+            f"saw {c.ring.retain_days:g}",
+            f"the pre-roll and a minute must stay: it must exceed {fresh_s / 86_400:.4f}",
+        )
+    for index, camera in enumerate(c.cameras):
+        if camera.name == VOICES:
+            yield f"cameras[{index}].name", seen(camera.name), "the voices of an incident have that name: take another"
 
 
 def _closing_limit(c: "Config") -> Iterator[Finding]:

@@ -18,6 +18,8 @@ REMEDIES = {
     "disk_full": "export and release locked incidents, or fit a bigger disk",
     "disk_hung": "the card or disk does not answer: save the evidence, switch the unit off and on, replace the card",
     "dome_lost": "check the adapter of the dome's serial line and the `dome.port` path",
+    "evidence_full": "see `unitd locks`: export what is due, then `unitd release` it; or fit a bigger disk",
+    "evidence_missing": "nothing is recorded: mount the evidence disk, or see why it has gone (`dmesg`, its cable)",
     "modem_hung": "it is being reset; if it stays, switch the modem's supply off for ten seconds",
     "modem_lost": "check the modem's USB cable and supply and the `modem.port` path",
     "not_registered": "no mobile network: check the aerial and that the SIM's contract is active",

@@ -44,6 +44,8 @@ BAD = [
     ("[heartbeat]\nperiod_s = 90", "heartbeat.silent_after_s", "saw 90", "must exceed heartbeat.period_s"),
     ("[ring]\nlow_watermark_percent = 95", "ring.low_watermark_percent", "saw 95", "below high_watermark_percent"),
     ("[ring]\nhigh_watermark_percent = 100", "ring.high_watermark_percent", "saw 100", "above 0 and below 100"),
+    ("[ring]\nretain_days = 0.001", "ring.retain_days", "saw 0.001", "must exceed 0.0014"),
+    (CAMERA.replace("dome", "audio"), "cameras[0].name", "saw 'audio'", "the voices of an incident"),
     ("[ring]\nsync_incident_s = 20", "ring.sync_incident_s", "saw 20", "must not exceed sync_idle_s"),
     ("[lamps]\nyellow_pin = 17", "lamps.yellow_pin", "button.pin uses too", "its own pin"),
     ("[site]\nlatitude = 51.0", "site.longitude", "missing", "both latitude and longitude"),
