@@ -161,6 +161,8 @@ class _Export:
         watcher.phase("joining", 2 * total)
         self._join(copied)
         copier.files.append(self._readme(found))
+        if asked.incident is None:
+            self._doubtful_times()
         if self._asked.local:
             copier.notes.append(f"the times that were asked for were taken as local time, {self._config.site.timezone}")
         manifest = self._manifest()
@@ -180,6 +182,15 @@ class _Export:
             tuple(stream for stream in asked.streams if copied[stream] and stream != AUDIO_STREAM),
             sealed, why, self._work.kept, len(manifest.notes),
         )  # fmt: skip
+
+    def _doubtful_times(self) -> None:
+        """A span was asked for by the clock: say so when that clock was not to be trusted."""
+        for boot, time in sorted(self._times.items()):
+            if time.clock == "unknown":
+                self._copier.note(
+                    f"the clock was not known to be right from start {boot} of the unit until the next: whether this "
+                    "is the time that was asked for is not certain"
+                )
 
     # --- what is for looking at -------------------------------------------------------------------------------------
 
@@ -246,6 +257,8 @@ class _Export:
         what = "Recording of a span of time that was asked for."
         if incident is not None:
             raised = for_people(incident.raised_utc_us, zone) if incident.raised_utc_us else "unknown"
+            if incident.clock == "unknown":
+                raised = f"{raised}, by a clock that was NOT known to be right"
             what = f"Incident:  {incident.incident_id}\nKind:      {incident.kind or 'unknown'}\nRaised:    {raised}\n"
             what += f"Outcome:   {incident.outcome or 'none yet'}"
         data = readme(self._config, what, begin_us, end_us, nearest.clock, self._copier.files, LONGEST_GAP_S)

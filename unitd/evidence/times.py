@@ -10,7 +10,8 @@ from unitd.errors import StoreError
 from unitd.evidence.manifest import BootTime
 from unitd.model.clock import is_wrong, true_utc_us
 from unitd.store.clock_truth import read_truths
-from unitd.store.segment import SegmentHeader, list_segments, read_header
+from unitd.store.footage import segment_names
+from unitd.store.segment import SegmentHeader, read_header
 
 CORRECTED = "corrected afterwards"
 _QUALITY = {"synced": 2, "held": 1, "unknown": 0}
@@ -73,10 +74,9 @@ def known_boots(config: Config, streams: Iterable[str]) -> dict[int, BootTime]:
     evidence = Path(config.paths.evidence_dir)
     headers: list[SegmentHeader] = []
     for stream in streams:
-        keys = list_segments(evidence / stream)
-        edges: dict[int, list[str]] = {}
-        for key in keys:
-            edges.setdefault(key.boot, []).append(key.file_name)
+        edges: dict[str, list[str]] = {}
+        for name in segment_names(evidence / stream):
+            edges.setdefault(name.partition("-")[0], []).append(name)
         for names in edges.values():
             for name in {names[0], names[-1]}:
                 try:

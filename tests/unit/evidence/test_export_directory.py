@@ -187,6 +187,7 @@ def test_a_span_of_time_in_any_spelling_and_only_the_cameras_that_are_asked_for(
         assert names == [f"segments/dome/000001-0000000{number}.mp4" for number in (1, 2)]
         assert manifest.incident is None
         assert any("local time, Europe/London" in note for note in manifest.notes) is local
+    assert not any("not certain" in note for note in manifest_of(tmp_path / "out-2027-01-15T080004Z").notes)
     with pytest.raises(StoreError, match="no date and time; write 2026"):
         unit.export(tmp_path / "x", incident="", begin="yesterday", end="now")
     with pytest.raises(StoreError, match="is not after --from"):
