@@ -29,6 +29,7 @@ from hw_sim.control_room.broker import Broker
 from hw_sim.control_room.mqtt import BrokerTransport
 from hw_sim.control_room.server import ControlRoom
 from hw_sim.control_room.several_brokers import SeveralBrokers
+from hw_sim.devices.bad_disk import BadDisk
 from hw_sim.devices.camera import TEST_PROFILES, VideoProfile
 from hw_sim.devices.clock import WrongClock
 from hw_sim.devices.disk import SmallDisk, can_mount
@@ -56,6 +57,7 @@ READY_TIMEOUT_S = 30.0
 class BenchOptions:
     """What to build. All `brokers` serve the one control room. `config` is laid over the pole's unit.toml; `disk_bytes`
     asks for a small disk of that size under the daemon's state and evidence (only inside `enter_namespace`);
+    `bad_disk` for one that can go bad under core and record (needs a C compiler);
     `cold_clock` starts the daemon in 1970; `environment` is added to that of every process."""
 
     unit_id: str = "pole-0001"
@@ -69,6 +71,7 @@ class BenchOptions:
     sound: bool = True
     profiles: tuple[VideoProfile, ...] = TEST_PROFILES
     disk_bytes: int | None = None
+    bad_disk: bool = False
     cold_clock: bool = False
     contact: Kind = "no"
     stretch_s: float = 0.0
@@ -91,6 +94,7 @@ class Bench:
         self.directory = Path(tempfile.mkdtemp(prefix="hw-sim-"))
         self.log_dir = self._make("logs")
         self.disk: SmallDisk | None = None
+        self.bad_disk: BadDisk | None = None
         self.clock: WrongClock | None = None
         self.camera: CameraProcess | None = None
         self.dome: SimDome | None = None
@@ -187,6 +191,9 @@ class Bench:
         if options.disk_bytes is not None:
             self._make_disk(options.disk_bytes)
         self.evidence_dir.mkdir(parents=True, exist_ok=True)
+        if options.bad_disk:
+            self.bad_disk = await asyncio.to_thread(BadDisk, self.directory / "bad-disk", self.state_dir)
+            self._exit.callback(self.bad_disk.close)
         synchronized = self._make("clock") / "synchronized"
         if options.cold_clock:
             self.clock = WrongClock(self.directory / "clock", synchronized)
@@ -309,6 +316,11 @@ class Bench:
             environment |= self.sound.env()
         if self.clock is not None:
             environment |= self.clock.environment
+        if self.bad_disk is not None and name in ("core", "record"):
+            before = environment.get("LD_PRELOAD")
+            environment |= self.bad_disk.environment
+            if before:
+                environment["LD_PRELOAD"] += f":{before}"
         return environment
 
     def _background(self, work: Any, name: str) -> None:

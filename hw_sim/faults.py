@@ -27,6 +27,7 @@ _BUTTON_EXPECT = {
     "no+nc": "Cut: within 3 seconds the unit says so, without an alarm, and the locator light goes out. A broken or a "
     "shorted wire is found by the next press, which is felt all the same.",
 }
+_BAD_DISK = {"read-only": "read-only", "slow": "slow", "hung": "does not answer", "gone": "input/output errors"}
 REFILL_EVERY_S = 0.1
 
 
@@ -95,10 +96,13 @@ class Faults:
             ),
             "disk": _Fault(
                 "Disk",
-                {"full": "full"},
-                "The alarm goes out from memory; the unit says so. Recording resumes when there is room again.",
+                ({"full": "full"} if bench.disk else {}) | (dict(_BAD_DISK) if bench.bad_disk else {}),
+                "The alarm goes out from memory; the unit says so. Recording resumes when the disk is well again. "
+                "Slow: 0.3 s for each write, and nothing is lost. Hung: said after 5 s; the picture goes on.",
                 self._disk,
-                "" if bench.disk else "this system refuses a disk of limited size (no mount namespace)",
+                ""
+                if bench.disk or bench.bad_disk
+                else "no mount namespace for a small disk, no compiler for a bad one",
             ),
             "sound": _Fault(
                 "Sound card",
@@ -209,6 +213,8 @@ class Faults:
 
     async def _disk(self, value: str) -> None:
         disk, keeper = self._bench.disk, self._keeping_full
+        if self._bench.bad_disk is not None:
+            self._bench.bad_disk.set(value if value in _BAD_DISK else OFF)
         if keeper is not None:
             self._keeping_full = None
             keeper.cancel()

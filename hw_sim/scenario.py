@@ -34,6 +34,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sound: bool = True
     operator: bool = True
     disk_mb: Annotated[int, Meta(ge=8, le=2048)] | None = None
+    bad_disk: bool = False
     cold_clock: bool = False
     contact: Literal["no", "nc", "no+nc"] = "no"
     stretch_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
@@ -163,8 +164,8 @@ def _cross_check(scenario: Scenario, file: str) -> None:
         kind = str(step.__struct_config__.tag)
         if kind == "step_clock" and not scenario.bench.cold_clock:
             raise ScenarioError(f"{where}.do: saw 'step_clock'; it needs `cold_clock = true` under [bench]")
-        if getattr(step, "what", None) == "disk" and scenario.bench.disk_mb is None:
-            raise ScenarioError(f"{where}.what: saw 'disk'; give the bench a `disk_mb` under [bench]")
+        if getattr(step, "what", None) == "disk" and scenario.bench.disk_mb is None and not scenario.bench.bad_disk:
+            raise ScenarioError(f"{where}.what: saw 'disk'; give the bench a `disk_mb` or a `bad_disk` under [bench]")
         if not scenario.bench.control_room and scenario.bench.operator:
             raise ScenarioError(f"{file}: bench.operator: saw true; without a control room it has to be false")
         if not scenario.bench.operator and kind in ("operator", "operator_speaks", "operator_hears", "operator_sees"):

@@ -48,6 +48,7 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
         modem=parts.modem,
         sound=parts.sound,
         disk_bytes=None if parts.disk_mb is None else parts.disk_mb * 2**20,
+        bad_disk=parts.bad_disk,
         cold_clock=parts.cold_clock,
         contact=parts.contact,
         stretch_s=parts.stretch_s,
