@@ -60,12 +60,16 @@ class RoomKeeper:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._rates.seen(time.monotonic(), self._received_bytes())
-            desired, stamp = self._frame.core.desired, self._frame.clock.stamp()
-            incident = desired is not None and desired.incident is not None
-            need = Need(incident, self._rates.bytes_s(), stamp.utc_us, stamp.clock)
-            if not await asyncio.to_thread(self._make_room, need):
+            if not await self.once():
                 await asyncio.sleep(ROOM_EVERY_S)
+
+    async def once(self) -> bool:
+        """One round; whether there is more to do at once."""
+        self._rates.seen(time.monotonic(), self._received_bytes())
+        desired, stamp = self._frame.core.desired, self._frame.clock.stamp()
+        incident = desired is not None and desired.incident is not None
+        need = Need(incident, self._rates.bytes_s(), stamp.utc_us, stamp.clock)
+        return await asyncio.to_thread(self._make_room, need)
 
     def stuck_s(self) -> float:
         """For how long the thread has waited for the boot's number, which takes milliseconds (deleting may take
