@@ -32,11 +32,22 @@ class _Line(NamedTuple):
 
 
 class ChainDesk:
-    """Lives on the loop. `boot()` is this boot's number, 0 while it is not known: nothing is written before."""
+    """Lives on the loop. `boot()` is this boot's number, 0 while core does not know it; `read_boot()` then asks the disk
+    for it, and nothing is written before it is known."""
 
-    def __init__(self, chain: Chain, boot: Callable[[], int], clock: Clock, disk: DiskWorker, log: Logger) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        boot: Callable[[], int],
+        clock: Clock,
+        disk: DiskWorker,
+        log: Logger,
+        read_boot: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._chain = chain
-        self._boot = boot
+        self._boot, self._read_boot = boot, read_boot
+        self.boot = 0
+        """This boot's number, known after the first `flush`."""
         self._clock = clock
         self._disk = disk
         self._log = log
@@ -97,10 +108,12 @@ class ChainDesk:
     async def flush(self) -> Head:
         """Everything that is queued now is on the medium when this returns. Raises OSError."""
         async with self._writing:
-            if self._boot() == 0:
-                raise OSError("the number of this boot is not known yet")
             if self._disk.hung:  # once more into a disk that hangs would cost a thread that others need
                 raise OSError("the disk does not answer")
+            if not self.boot:
+                self.boot = self._boot() or await self._disk.run(self._read_boot)
+            if not self.boot:
+                raise OSError("the number of this boot is not known yet")
             if not self._opened:
                 await self._disk.run(self._chain.open)
                 self._remember_recent()
@@ -139,8 +152,7 @@ class ChainDesk:
 
     async def _append(self, lines: list[_Line]) -> None:
         records = [(line.kind, line.fields) for line in lines]
-        boot = self._boot()
-        await self._disk.run(lambda: self._chain.append_all(records, boot))
+        await self._disk.run(lambda: self._chain.append_all(records, self.boot))
         for line in lines:
             if line.once is not None:
                 self._remember(line.once)

@@ -23,6 +23,7 @@ from unitd.model.outputs import Outputs
 from unitd.model.pace import Pace
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service
+from unitd.store.boot import boot_of
 from unitd.store.chain import Chain, Head
 from unitd.store.checkpoints import Signed
 from unitd.store.clock_truth import CHAIN_NAME
@@ -38,7 +39,7 @@ _SECRET = ("token", "session", "seq", "not_after_uptime_ms", "by", "cmd", "incid
 
 
 class EvidenceDesk:
-    """Lives on the loop. `boot()` is this boot's number, `record_facts()` what record tells of itself."""
+    """Lives on the loop. `record_facts()` is what record tells of itself; `listening()`: a broker is connected."""
 
     def __init__(
         self,
@@ -59,9 +60,12 @@ class EvidenceDesk:
         self._record_facts = record_facts
         state_dir = Path(config.paths.state_dir)
         self.file = Chain(state_dir / CHAIN_NAME, HUNG_APPEND_S)
-        self.chain = ChainDesk(self.file, lambda: state().boot, machine.clock, machine.disk, log)
+        self.chain = ChainDesk(
+            self.file, lambda: state().boot, machine.clock, machine.disk, log,
+            lambda: boot_of(state_dir, machine.boot_id).boot,
+        )  # fmt: skip
         self.checkpoints = CheckpointDesk(
-            config.unit.id, state_dir, lambda: state().boot, machine.boot_id, config.evidence.checkpoint_every_s,
+            config.unit.id, state_dir, lambda: self.chain.boot, machine.boot_id, config.evidence.checkpoint_every_s,
             self.chain, self.record_head, machine.signer, machine.clock, machine.disk, log, self._tell, listening,
         )  # fmt: skip
         self.releases = ReleaseDesk(state_dir / "locks", self.chain, machine.disk, log, self._released)
