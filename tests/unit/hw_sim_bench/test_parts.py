@@ -78,7 +78,7 @@ def test_logs_are_followed_across_halves_of_lines(tmp_path: Path) -> None:
 
 def bench(tmp_path: Path) -> Any:
     """As much of a bench as faults and the page look at: a pole with nothing but its link."""
-    parts = dict.fromkeys(("camera", "modem", "broker", "disk", "sound", "horn"))
+    parts = dict.fromkeys(("camera", "modem", "broker", "disk", "bad_disk", "sound", "horn"))
     tail = LogTail({"core": tmp_path / "core.jsonl"})
     options = SimpleNamespace(processes=("core",), contact="no", stretch_s=2.0)
     made = SimpleNamespace(**parts, link=Link(), options=options, tail=tail, unit_id="pole-1", daemons={})
@@ -94,7 +94,7 @@ def test_faults_say_what_is_not_there_and_refuse_nonsense(tmp_path: Path) -> Non
         assert "mount namespace" in switches["disk"].expect
         assert switches["kill"].momentary
         for name, value, said in [
-            ("disk", "full", "limited size"),
+            ("disk", "full", "mount namespace"),
             ("link", "gone", "it can be cut, slow, no_stream, off"),
             ("lnk", "cut", "there are button, camera, link"),
         ]:
