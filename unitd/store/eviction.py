@@ -17,7 +17,7 @@ from unitd.model.retention import Why
 from unitd.store import disk
 from unitd.store.chain import Chain, Field
 from unitd.store.headers import Begin, Headers, last_old
-from unitd.store.index import SEQ_BITS, Index, Packed, file_name, size_of, walk
+from unitd.store.index import SEQ_BITS, Index, Packed, file_name, in_order_of_going, size_of
 from unitd.store.locked import LockedRanges
 from unitd.store.locks import LockReader, Locks
 from unitd.store.place import FULL, Place
@@ -99,8 +99,9 @@ class Evictor:
         own_end = bisect_left(keys, (boot + 1) << SEQ_BITS)
         for low, high in ((own_end, len(keys)), (0, own_end)):  # strangers' boots say nothing about ours
             last = last_old(keys, low, high, before_utc_us, time_of)
-            for key in keys[low : low if last is None else last + 1]:
-                if not self.ranges.hold(stream, key) and not self.is_open(stream, key):
+            old = keys[low : low if last is None else last + 1]
+            for key in (key for piece in self.ranges.outside(stream, old) for key in piece):
+                if not self.is_open(stream, key):
                     yield Candidate(high == own_end, key >> SEQ_BITS, 0, stream, key)
 
     def batch(self, candidates: Iterator[Candidate], why: Why, boot: int, count: int, wanted_bytes: int) -> Gone:
@@ -149,8 +150,9 @@ class Evictor:
     def _of_stream(self, stream: str, boot: int, keep_fresh: bool) -> Iterator[Candidate]:
         fresh_ns = time.monotonic_ns() - self._keep_fresh_ns
         floor_ns, of_boot = 0, -1
-        for key in walk(self._index.keys(stream), boot):
-            if self.ranges.hold(stream, key) or self.is_open(stream, key):
+        parts = in_order_of_going(self._index.keys(stream), boot)
+        for key in (key for part in parts for piece in self.ranges.outside(stream, part) for key in piece):
+            if self.is_open(stream, key):
                 continue
             begin = self._headers.begin(stream, key)
             key_boot = key >> SEQ_BITS

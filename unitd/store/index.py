@@ -8,7 +8,7 @@ import os
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -267,9 +267,7 @@ def _size_at(directory: int, key: Packed) -> int | None:
         return None
 
 
-def walk(keys: "array[int]", now_boot: int) -> Iterator[Packed]:
-    """In the order in which footage goes: of boots beyond the present one first (a disk that came from elsewhere, or
-    outlived the boot counter), then by boot and number."""
+def in_order_of_going(keys: "array[int]", now_boot: int) -> "tuple[array[int], array[int]]":
+    """Boots beyond the present one first (a disk that came from elsewhere, or outlived the boot counter), then ours."""
     own_end = bisect_left(keys, (now_boot + 1) << SEQ_BITS)
-    yield from keys[own_end:]
-    yield from keys[:own_end]
+    return keys[own_end:], keys[:own_end]

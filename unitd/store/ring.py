@@ -26,7 +26,7 @@ from unitd.store.segment import SegmentKey
 
 __all__ = ["Disk", "Need", "Ring", "Room", "Standing"]
 
-LIST_AGAIN_S = 60.0
+LIST_AGAIN_S = 600.0
 """When nothing is left to delete although there should be, the directories are listed again, but not more often."""
 RECOVER_FOR_S = 2.0
 """In one call of `make_room`: a chain that is gone would have every file hashed anew, and room is made in between."""

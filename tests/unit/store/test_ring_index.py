@@ -12,7 +12,7 @@ from tests.unit.store.ring_files import SECOND_NS, RingRig, write_lock, write_se
 from unitd.store import index as index_module
 from unitd.store.boot import Boot
 from unitd.store.headers import LockSpan, covered, last_old
-from unitd.store.index import Index, file_name, list_names, list_streams, packed, unpacked, walk
+from unitd.store.index import Index, file_name, in_order_of_going, list_names, list_streams, packed, unpacked
 from unitd.store.locks import Lock
 from unitd.store.segment import SegmentKey
 
@@ -96,8 +96,8 @@ def test_what_a_writer_is_just_making_is_not_listed_before_it_says_so(tmp_path: 
 
 def test_footage_of_higher_boots_goes_first() -> None:
     keys = array("Q", [key(1, 1), key(2, 1), key(2, 2), key(3, 1), key(9, 1)])
-    assert list(walk(keys, 2)) == [*keys[3:], *keys[:3]]
-    assert list(walk(keys, 9)) == list(keys)
+    assert in_order_of_going(keys, 2) == (keys[3:], keys[:3])
+    assert in_order_of_going(keys, 9) == (array("Q"), keys)
 
 
 def test_what_a_lock_covers_is_found_by_a_few_headers() -> None:
