@@ -1,5 +1,8 @@
 """The films: parts, gaps, order of display, and the voices at the moment at which they were spoken."""
 
+import os
+import random
+import struct
 import subprocess
 from dataclasses import replace
 from fractions import Fraction
@@ -10,9 +13,13 @@ import msgspec
 
 from tests.unit.evidence.export_rig import SECOND_NS, SOUND, UTC_US, Unit, manifest_of, samples, sounds, times
 from tests.unit.record.samples import FPS, INFO, units
+from unitd.evidence.mp4_file import Labels
+from unitd.evidence.view import Source, join
 from unitd.messages.media import AccessUnit, AudioUnit, StreamInfo
 from unitd.record.muxer import FragmentMuxer
 from unitd.store.segment import SegmentHeader, header_box
+
+FLIPS = 5000 if os.environ.get("UNITD_TEST_LONG") else 250
 
 
 def plays(path: Path) -> None:
@@ -145,6 +152,12 @@ def test_pictures_that_refer_to_later_ones_keep_their_order_of_display(tmp_path:
     shown = times(tmp_path / "out" / "view" / "panel.mp4")
     assert [round(time, 4) for time in shown] == [round(number / FPS, 4) for number in range(4 * FPS)]
     plays(tmp_path / "out" / "view" / "panel.mp4")
+    film = (tmp_path / "out" / "view" / "panel.mp4").read_bytes()
+    at = film.index(b"elst") + 4
+    edits, _, media_time = struct.unpack_from(">IQq", film, at + 4)
+    assert (edits, media_time) == (1, coded[0].pts_90khz - coded[0].dts_90khz), (
+        "players start at the first picture shown"
+    )
 
 
 def test_a_gap_is_shortened_in_the_film_and_said_and_the_voices_go_on_in_step_after_it(tmp_path: Path) -> None:
@@ -158,3 +171,37 @@ def test_a_gap_is_shortened_in_the_film_and_said_and_the_voices_go_on_in_step_af
     assert abs(times(film)[2 * FPS] - 12.0) < 0.06
     assert abs(times(film, "a")[0] - 12.5) < 0.06
     assert any("1 gap(s) longer than 10 s" in note for note in manifest_of(tmp_path / "out").notes)
+
+
+def test_a_damaged_segment_costs_its_own_pictures_at_most_and_never_the_export(tmp_path: Path) -> None:
+    """Every flip is in the tables or between them: what the joiner believes. Nothing outside the file is taken."""
+    unit = Unit(tmp_path)
+    whole, damaged = unit.segment("panel", 100, 1), unit.segment("panel", 101, 1, first=FPS)
+    data = damaged.read_bytes()
+    tables = [at for at in range(len(data)) if data[at : at + 4] in (b"moof", b"moov")]
+    chosen = random.Random(12)
+    header = SegmentHeader(
+        unit="u", camera="panel", boot_id="b", boot=1, seq=2, mono_ns=101 * SECOND_NS, utc_us=0, clock="synced",
+        session=1, pts_90khz=12_345 + FPS * 4500,
+    )  # fmt: skip
+    told: list[OSError] = []
+    for _ in range(FLIPS):
+        broken = bytearray(data)
+        for _ in range(chosen.randint(1, 3)):
+            at = min(len(data) - 1, chosen.choice(tables) + chosen.randrange(-4, 600))
+            broken[at] = chosen.choice((broken[at] ^ 1 << chosen.randrange(8), 0xFF, 0))
+        damaged.write_bytes(broken)
+        first = Source(whole, replace_header(header, 1, 100), whole.stat().st_size)
+        parts = join([first, Source(damaged, header, len(data))], (), lambda _, error: told.append(error))
+        written = bytearray()
+        for part in parts:
+            part.write(Labels("", ""), written.extend)
+            for chunk in part.video.chunks:
+                assert 0 <= chunk.offset <= chunk.offset + chunk.size <= len(data) + len(whole.read_bytes())
+        assert parts[0].pictures >= FPS
+        assert len(written) < 3 * len(data)
+    assert 0 < len(told) < FLIPS
+
+
+def replace_header(header: SegmentHeader, seq: int, start_s: int) -> SegmentHeader:
+    return msgspec.structs.replace(header, seq=seq, mono_ns=start_s * SECOND_NS, pts_90khz=12_345)
