@@ -32,7 +32,7 @@ class _Line(NamedTuple):
 
 
 class ChainDesk:
-    """Lives on the loop. `boot()` is this boot's number, 0 while core does not know it; `read_boot()` then asks the disk
+    """Lives on the loop. `boot()` is the number of this boot, 0 while it is not known; `read_boot()` then asks the disk
     for it, and nothing is written before it is known."""
 
     def __init__(
