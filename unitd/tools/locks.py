@@ -87,7 +87,7 @@ def _lines(found: list[Lock], truths: dict[int, int], now_us: int) -> Iterator[s
         return
     for lock in found:
         utc_us, clock = _raised(lock, truths)
-        when = _time(utc_us) + ("" if clock in ("synced", "held") else " (clock not set)")
+        when = _time(utc_us) + (" (clock not set)" if clock == "unknown" else "")
         what = f"{lock.kind or 'incident'}, {lock.outcome or _stands(lock)}"
         yield f"{lock.incident_id}  {when}  {what}, {_review(lock, now_us)}"
     due = sum(lock.review_utc_us is not None and lock.review_utc_us <= now_us for lock in found)
