@@ -86,6 +86,13 @@ class CameraProcess:
             raise RuntimeError("there is no camera")
         return await self._client.snapshot_jpeg(width, width * 9 // 16)
 
+    async def sent(self, profile: str) -> list[int]:
+        """When each picture that was sent whole was taken (90 kHz). Raises ControlError, RuntimeError."""
+        if self._client is None:
+            raise RuntimeError("there is no camera")
+        answer = await self._client.ask("sent", profile=profile)
+        return [int(at) for at, _keyframe in answer["sent"]]
+
     async def _ask(self, op: str, **fields: Any) -> None:
         if self._client is not None:
             with contextlib.suppress(ControlError):

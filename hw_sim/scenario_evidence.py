@@ -6,12 +6,12 @@ No step here looks into the daemon: files, command lines and exit statuses are a
 from __future__ import annotations
 
 import asyncio
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hw_sim.processes import bound_to_us, program
+from hw_sim.waiting import until
 from unitd.errors import StoreError
 from unitd.messages.media import CLOCK_RATE_HZ
 from unitd.store.segment import list_segments, read_header
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hw_sim.bench import Bench
 
 COMMAND_TIMEOUT_S = 60.0
-LONGEST_STEP_PERIODS = 1.5
-"""A picture that comes later than this after the one before means that one is missing between them."""
+SAME_90KHZ = 90
+"""Two times that differ by a millisecond are the same picture's."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,14 @@ async def close_here(bench: Bench, incident: str, by: str, outcome: str) -> Said
     )
 
 
+async def certify(bench: Bench) -> None:
+    """Sign the unit's request for its evidence key, which a new unit makes within seconds of its start."""
+    signing = bench.state_dir / "signing"
+    request = signing / "evidence.csr"
+    await until(request.exists, COMMAND_TIMEOUT_S, "the unit's request for a certificate")
+    await asyncio.to_thread(bench.pki.evidence, request, signing / "evidence.pem")
+
+
 def kept(bench: Bench, incident: str) -> bool:
     """Whether the unit holds a lock for an incident."""
     return (bench.state_dir / "locks" / f"{incident}.json").exists()
@@ -101,8 +109,11 @@ class Run:
     hole: str
 
 
-def recorded_since(bench: Bench, camera: str, since_ns: int, rate_hz: float) -> Run:
-    """Read the ring beside the recorder. Blocks; for a thread. The last file may be growing: what is whole counts."""
+def recorded_since(bench: Bench, camera: str, since_ns: int, sent_90khz: list[int]) -> Run:
+    """Read the ring beside the recorder, and hold it against what the camera says that it sent (in 90 kHz).
+
+    Blocks; for a thread. The last file may be growing: what is whole counts.
+    """
     directory = bench.evidence_dir / camera
     times: list[tuple[int, int]] = []
     for key in list_segments(directory):
@@ -114,15 +125,26 @@ def recorded_since(bench: Bench, camera: str, since_ns: int, rate_hz: float) -> 
         times += [(header.session, header.pts_90khz + pts) for pts in _packet_times(path)]
         if header.mono_ns < since_ns:
             times = times[-1:]
-    longest = LONGEST_STEP_PERIODS * CLOCK_RATE_HZ / rate_hz
-    hole = ""
-    for (session, before), (same, after) in itertools.pairwise(times):
-        if session != same:
-            hole = hole or "another camera session"
-        elif not 0 < after - before <= longest:
-            hole = hole or f"{(after - before) / CLOCK_RATE_HZ:.3f} s between two pictures"
+    hole = "another camera session" if len({session for session, _ in times}) > 1 else ""
+    if not hole and times:
+        hole = _hole([at for _, at in times], sent_90khz)
     seconds = (times[-1][1] - times[0][1]) / CLOCK_RATE_HZ if len(times) > 1 and not hole else 0.0
     return Run(len(times), seconds, hole)
+
+
+def _hole(recorded: list[int], sent: list[int]) -> str:
+    """In words where the recorded times are not a run of those that were sent, "" when they are. Origins differ."""
+    furthest = 0
+    for first in range(len(sent) - len(recorded) + 1):
+        origin, same = sent[first] - recorded[0], 0
+        for mine, theirs in zip(recorded, sent[first:], strict=False):
+            if abs(mine + origin - theirs) > SAME_90KHZ:
+                break
+            same += 1
+        if same == len(recorded):
+            return ""
+        furthest = max(furthest, same)
+    return f"of {len(recorded)} pictures {furthest} follow each other as the camera sent them, then one is missing"
 
 
 def _packet_times(path: Path) -> list[int]:

@@ -295,8 +295,10 @@ async def _lock(view: View, expected: words.LockKept, since_ns: int) -> int | No
 
 
 async def _unbroken(view: View, expected: words.Unbroken, since_ns: int) -> int | None:
-    rate_hz = view.bench.options.profiles[0].frame_rate
-    run = await asyncio.to_thread(evidence.recorded_since, view.bench, expected.camera, since_ns, rate_hz)
+    if view.bench.camera is None:
+        return None
+    sent = await view.bench.camera.sent("main")
+    run = await asyncio.to_thread(evidence.recorded_since, view.bench, expected.camera, since_ns, sent)
     view.recorded = run
     return time.monotonic_ns() if not run.hole and run.seconds >= expected.seconds else None
 

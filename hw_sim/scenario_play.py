@@ -210,8 +210,7 @@ class Player:
             case words.Export() | words.Verify() | words.ReleaseLock() | words.CloseHere():
                 await self._command(step)
             case words.Certify():
-                signing = bench.state_dir / "signing"
-                await asyncio.to_thread(bench.pki.evidence, signing / "evidence.csr", signing / "evidence.pem")
+                await evidence.certify(bench)
             case words.Wait(s=seconds):
                 await asyncio.sleep(seconds)
                 return time.monotonic_ns()

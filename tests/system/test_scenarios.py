@@ -36,8 +36,8 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps"}
-"""Played by `make prove`; core's part of it is in test_core_clock.py."""
+PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying"}
+"""Played by `make prove`; core's and record's part of it is in test_core_clock.py and test_record_disks.py."""
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - PROVED_ONLY))

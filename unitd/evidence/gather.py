@@ -22,8 +22,8 @@ CHAIN = "record.chain"
 STILLS = ".stills"
 CLOSING_S = 5.0
 """An open segment ends after `segment_s` at the next keyframe, and its line in the chain follows."""
-STILL_S = 3.0
-"""A file that has not grown for so long is not being written."""
+STILL_S = 6.5
+"""A file that has not grown for so long is not being written: record closes a stream that is silent after 5 to 6 s."""
 LOOK_EVERY_S = 0.1
 
 
