@@ -63,6 +63,8 @@ def test_every_expectation_holds(name: str, tmp_path: Path) -> None:
         assert empty == WITHOUT[name]
     assert (kept / "config" / "unit.toml").exists()
     assert (kept / "logs" / "core.jsonl").stat().st_size > 0
+    for directory in report["evidence"]:
+        assert (kept / directory / "SHA256SUMS").exists()
     assert processes_of(scratch) == []
     assert list(scratch.iterdir()) == [], "the scenario's directory is gone"
     scratch.rmdir()

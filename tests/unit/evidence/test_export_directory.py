@@ -241,3 +241,28 @@ def test_a_full_medium_is_one_line_before_the_first_byte(tmp_path: Path, monkeyp
     with pytest.raises(StoreError, match=r"has 1 MB free and the export needs \d+ MB; use a bigger medium"):
         unit.export(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_incident_whose_lock_was_released_is_exported_while_its_footage_is_there(tmp_path: Path) -> None:
+    unit = small_unit(tmp_path)
+    released = unit.state / "locks" / "released"
+    released.mkdir()
+    (unit.state / "locks" / f"{INCIDENT}.json").rename(released / f"{INCIDENT}.json")
+    unit.export(tmp_path / "out")
+    assert manifest_of(tmp_path / "out").incident is not None
+    with pytest.raises(StoreError, match="no incident 'ffff' is kept here"):
+        unit.export(tmp_path / "other", incident="ffff")
+
+
+def test_what_is_evicted_while_the_export_is_made_is_said(tmp_path: Path) -> None:
+    unit = small_unit(tmp_path)
+
+    class Evicts(Teller):
+        def phase(self, what: str, total_bytes: int = 0) -> None:
+            if what == "copying":
+                (unit.evidence / "dome" / "000001-00000001.mp4").unlink()
+
+    unit.export(tmp_path / "out", Evicts())
+    manifest = manifest_of(tmp_path / "out")
+    assert "segments/dome/000001-00000001.mp4" not in [file.path for file in manifest.files]
+    assert any("dome/000001-00000001.mp4 was deleted while the export was made" in note for note in manifest.notes)
