@@ -1,8 +1,8 @@
 """The stream `audio`: the incident's two voices, which `call` sends over audio.sock, coded and written like a camera.
 
 Only inside an incident: what comes at any other time, or for another incident, is refused. AAC-LC, stereo (left the
-street's microphone, right the horn), 48 kHz, 64 kbit/s, coded on the loop in pieces of 21 ms (0.3 ms of CPU each on
-x86_64, about 1.5 % of a core). Files: `<evidence_dir>/audio/<boot>-<seq>.mp4`.
+street's microphone, right the horn), 48 kHz, 64 kbit/s, coded on the loop in pieces of 21 ms (0.2 ms of CPU each on
+x86_64, 1 % of a core). Files: `<evidence_dir>/audio/<boot>-<seq>.mp4`.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ from unitd.runtime.logs import Logger
 
 STREAM = "audio"
 BIT_RATE = 64_000
+CODER_OPTIONS = {"aac_coder": "fast", "aac_is": "0", "aac_pns": "0"}
+"""The fast search takes a third of the default's CPU and keeps a tone on each side 75 dB above what is coded beside it
+(10 dB by default, measured with FFmpeg 8.1). No intensity stereo: each voice stays on its side. No invented noise."""
 PIECE_SAMPLES = 1024
 """AAC-LC's frame; the coder's first one is silence from before the sound began."""
 PIECE_90KHZ = PIECE_SAMPLES * 90_000 // RATE_HZ
@@ -54,6 +57,7 @@ class VoiceCoder:
         coder.sample_rate, coder.layout, coder.format = RATE_HZ, "stereo", "fltp"
         coder.bit_rate = BIT_RATE
         coder.time_base = Fraction(1, RATE_HZ)
+        coder.options = CODER_OPTIONS
         coder.open()
         self._coder = coder
         self._pieces = av.AudioResampler(format="fltp", layout="stereo", rate=RATE_HZ, frame_size=PIECE_SAMPLES)
