@@ -105,7 +105,7 @@ def test_on_a_full_disk_the_oldest_go_and_recording_never_stops(tmp_path: Path) 
         assert first_break(evidence / "record.chain") is None
         keys = list_segments(evidence / "dome")
         assert [key.seq for key in keys] == list(range(keys[0].seq, keys[-1].seq + 1))
-        assert pictures(evidence / "dome" / keys[-2].file_name) == 40, "the newest whole one: the oldest may go meanwhile"
+        assert pictures(evidence / "dome" / keys[-2].file_name) == 40, "the newest whole one: older ones may go"
         records = [msgspec.json.decode(line) for line in (evidence / "record.chain").read_bytes().splitlines()]
         evicted = [r["file"] for r in records if r["kind"] == "evict"]
         assert evicted == [f"dome/000001-{n:08d}.mp4" for n in range(1, len(evicted) + 1)]

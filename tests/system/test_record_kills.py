@@ -141,7 +141,7 @@ def test_kill_9_at_any_moment_of_an_incident(unit: Unit) -> None:
     unit.start()
     recording_again_s(unit, None, time.monotonic())
     for number in range(KILLS):
-        stay_s = chance.uniform(0.0, 2.2)
+        stay_s = chance.uniform(0.0, 1.8)
         pause(stay_s)
         killed_ns = unit.kill()
         due_s = time.monotonic() + RESTART_S
