@@ -29,7 +29,8 @@ pytestmark = pytest.mark.system
 HEALS_WITHIN_S = 5.0
 SAYS_WITHIN_S = 8.0
 CAMERAS = ("dome", "fixed")
-HOW = ("read-only", "gone", "hung") if os.environ.get("UNITD_TEST_LONG") else ("read-only", "hung")
+LONG = bool(os.environ.get("UNITD_TEST_LONG"))
+HOW = ("read-only", "gone", "hung") if LONG else ("read-only", "hung")
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,32 @@ def test_a_disk_that_vanishes_and_returns(tmp_path: Path, camera: SimCamera) -> 
         print(f"said after {said_s:.1f} s, healed {healed_s:.1f} s after its return")
         assert [each for each in unit.judge() if each["kind"] == "gap"], "the gap is in the chain"
     assert list(evidence.iterdir()) == []
+
+
+if LONG:  # it needs loop devices, and the right to make them
+
+    def test_a_card_turns_read_only_and_another_takes_its_place(tmp_path: Path, camera: SimCamera) -> None:
+        """ext4 does that to itself after an error (errors=remount-ro); the new card begins a chain of its own."""
+        unit = Unit(tmp_path, camera, must_be_mounted=True)
+        evidence = unit.bench.evidence
+        evidence.mkdir()
+        for name in ("first", "second"):
+            with (tmp_path / name).open("wb") as image:
+                image.truncate(64 << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-F", str(tmp_path / name)], check=True)
+        with unit.running(f"mount -o loop {tmp_path}/first {evidence}"):
+            unit.recording()
+            unit.core.want(record=RecordWanted(sync_s=1.0))
+            unit.in_namespace("mount", "-o", "remount,abort", str(evidence))
+            said_s = unit.until(lambda: "disk_error" in unit.core.faults(), "it is said", SAYS_WITHIN_S)
+            before = {name: unit.files(name) for name in CAMERAS}
+            assert all(before.values()), "what was recorded can be read"
+            unit.in_namespace("umount", "-l", str(evidence))
+            unit.in_namespace("mount", "-o", "loop", str(tmp_path / "second"), str(evidence))
+            healed_s = unit.until(lambda: not unit.core.faults(), "it heals", HEALS_WITHIN_S)
+            unit.recording()
+            print(f"said after {said_s:.1f} s, healed {healed_s:.1f} s after the new card")
+            assert unit.judge()[0]["n"] == 1
 
 
 def lock_everything(unit: Unit) -> Path:
