@@ -45,6 +45,10 @@ const FAULTS = {
   disk_full: () => "The disk is full: footage may not be kept",
   disk_error: () => "The disk refuses to write: footage may not be kept",
   disk_hung: () => "The disk does not answer: footage may not be kept",
+  evidence_full: () => "Footage that is kept fills the disk: room for the next incident is short; release what nobody needs",
+  evidence_missing: () => "The disk for footage is missing: nothing is recorded",
+  signing_failed: () => "The unit cannot sign what it records",
+  chain_went_back: () => "The log of what was recorded has become shorter: somebody should look at the unit",
   sound_lost: (s) => ({ mic: "The microphone is missing: the caller is not heard", horn: "The horn is missing: you are not heard on the street" }[s] ??
     "Microphone or horn is missing: no voice"),
   call_failed: () => "The live call cannot be made",

@@ -90,6 +90,7 @@ def test_asyncapi_names_every_topic_with_its_direction() -> None:
             "up/alarm",
             "up/event",
             "up/beat",
+            "up/still",
             "up/reply",
             "down/received",
             "down/operator/cmd",
