@@ -41,7 +41,9 @@ CHANNELS = (
     ),
     Channel("event", "up/event", wire.Event, True, 1, False, "Something that happened once."),
     Channel("beat", "up/beat", wire.Beat, True, 0, False, "The heartbeat."),
-    Channel("still", "up/still", wire.Still, True, 1, False, "A picture of the press from each camera, after the alarm."),
+    Channel(
+        "still", "up/still", wire.Still, True, 1, False, "A picture of the press from each camera, after the alarm."
+    ),
     Channel("reply", "up/reply", wire.Reply, True, 1, False, "The answer to one command."),
     Channel(
         "received",
