@@ -74,6 +74,35 @@ def packets() -> list[bytes]:
     ]
 
 
+H265_SPS = bytes.fromhex("42010101600000030090000003000003003ca00a880c1c44d965644a4c2e6808000003000800000300a040")
+AAC = (
+    b"m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/16000/1\r\na=fmtp:97 mode=AAC-hbr;config=1408;sizeLength=13\r\n"
+)
+
+
+def camera_sound_and_h265() -> dict[str, dict[str, bytes]]:
+    """What comes of cameras with H.265 and with a microphone."""
+
+    def sized(*pieces: bytes) -> bytes:
+        return b"".join(len(each).to_bytes(2, "big") + each for each in pieces)
+
+    h265 = sized(
+        packet(1, 0, b"\x60\x01" + sized(b"\x40\x01\x0c", H265_SPS, b"\x44\x01\xc1\x72")),
+        packet(2, 0, b"\x62\x01\x93\xaf" + bytes(40)),
+        packet(3, 0, b"\x62\x01\x53" + bytes(40), marker=True),
+        packet(4, 4500, b"\x02\x01\xd0" + bytes(20), marker=True),
+    )
+    frames = [struct.pack(">BBHIIHH", 0x80, 0xE1, n, n * 1024, 7, 16, 40 << 3) + bytes(40) for n in range(3)]
+    voice = [struct.pack(">BBHII", 0x80, 0x88, n, n * 160, 7) + b"\xd5" * 160 for n in range(3)]
+    report = struct.pack(">BBHIIIIII", 0x80, 200, 6, 7, 100, 1 << 31, 9000, 1, 1)
+    return {
+        "h265-sps": {"main": H265_SPS},
+        "rtp-h265": {"picture": h265, "lost": h265[:40] + h265[60:]},
+        "sound": {"aac": AAC + b"\0" + sized(*frames), "pcma": b"m=audio 0 RTP/AVP 8\r\n\0" + sized(*voice)},
+        "rtcp": {"report": report, "bye": report + struct.pack(">BBHI", 0x81, 203, 1, 7)},
+    }
+
+
 def answer(sequence: int, *lines: bytes, status: bytes = b"200 OK", body: bytes = b"") -> bytes:
     length = [b"Content-Length: %d" % len(body)] if body else []
     return b"\r\n".join([b"RTSP/1.0 " + status, b"CSeq: %d" % sequence, *lines, *length, b"", body])
@@ -270,6 +299,7 @@ def wires() -> dict[str, dict[str, bytes]]:
         "sdp": {"camera": SDP},
         "challenge": {"digest": DIGEST, "both": b'Digest realm="c", nonce="n", Basic realm="c"'},
         "rtp": {"picture": rtp, "lost": rtp[:30] + rtp[45:]},
+        **camera_sound_and_h265(),
         "sps": {"main": SPS, "high": bytes.fromhex("6764001facd9405005bb011000000300100000030320f1831960")},
         "udp": {
             "order": b"".join(each[:16].ljust(16, b"\0") for each in packets()),

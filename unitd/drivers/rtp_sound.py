@@ -49,6 +49,8 @@ class SoundDepacketizer:
         sound = self._sound
         bits = int.from_bytes(payload[:2], "big")
         at = 2 + (bits + 7) // 8
+        if at > len(payload):
+            return
         head = int.from_bytes(payload[2:at], "big")
         left = 8 * (at - 2)
         sizes: list[int] = []
@@ -58,7 +60,7 @@ class SoundDepacketizer:
                 return
             sizes.append(head >> (left - used - sound.size_bits) & ((1 << sound.size_bits) - 1))
             used += sound.size_bits + (sound.index_bits if len(sizes) == 1 else sound.delta_bits)
-        if len(sizes) == 1 and len(payload) - at < sizes[0]:
+        if len(sizes) == 1 and len(payload) - at < sizes[0]:  # which is above zero, then
             self._piece = (self._piece + payload[at:])[:MAX_FRAME_BYTES]
             if marker and len(self._piece) == sizes[0]:
                 yield timestamp, self._piece

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from unittest.mock import patch
 
 from tests.fuzz.target import Target, registry
+from unitd.drivers.camera_sound import CameraSound
 from unitd.drivers.h264_sps import MAX_SIDE, picture_size
-from unitd.drivers.rtp_clock import ReorderedError
+from unitd.drivers.h265_sps import read_sps as read_h265_sps
+from unitd.drivers.rtcp import parse_rtcp
+from unitd.drivers.rtp_clock import ReorderedError, RtpClock
 from unitd.drivers.rtp_h264 import MAX_PARAMETER_SETS, MAX_UNIT_BYTES, Depacketizer
+from unitd.drivers.rtp_h265 import H265Depacketizer
 from unitd.drivers.rtp_udp import REORDER_PACKETS, UdpPair
 from unitd.drivers.rtsp_auth import authorization, parse_challenges
 from unitd.drivers.rtsp_session import RtspSession
 from unitd.drivers.rtsp_wire import MAX_BODY_BYTES, MAX_HEAD_BYTES, Incoming, RtspError, UnsupportedStreamError
 from unitd.drivers.sdp import parse_sdp, resolve
+from unitd.drivers.sdp_sound import parse_sound
 
 WORDS = (
     b"RTSP/1.0 200 OK\r\n",
@@ -61,6 +67,11 @@ class _Socket:
     def recv(self, size: int) -> bytes:
         piece, self._data = self._data[: min(size, 700)], self._data[700:]
         return piece
+
+    def recv_into(self, space: memoryview) -> int:
+        piece = self.recv(len(space))
+        space[: len(piece)] = piece
+        return len(piece)
 
     def sendall(self, data: bytes) -> None:
         assert data.count(b"\r\n\r\n") <= 1 or not data.startswith((b"OPTIONS", b"DESCRIBE", b"SETUP", b"PLAY"))
@@ -115,6 +126,54 @@ def rtp(data: bytes) -> None:
     assert out <= 20 * len(data) + 4096 * MAX_PARAMETER_SETS
 
 
+def rtp_h265(data: bytes) -> None:
+    """Packets with two bytes of length before each."""
+    depacketizer = H265Depacketizer(96, [])
+    with contextlib.suppress(ReorderedError):
+        for number, packet in enumerate(_pieces(data)):
+            for unit in depacketizer.push(packet, number * 10_000_000):
+                assert unit.data
+                assert unit.dts_90khz <= unit.pts_90khz
+    assert len(depacketizer.parameter_sets) <= MAX_PARAMETER_SETS
+    assert depacketizer._size <= MAX_UNIT_BYTES
+
+
+def sound(data: bytes) -> None:
+    """A description up to the first zero byte, then packets of what it describes."""
+    text, _, rest = data.partition(b"\0")
+    described = parse_sound(text.decode("utf-8", "replace"))
+    if described is None:
+        return
+    clock = RtpClock()
+    clock.stamp(0, 0)
+    with contextlib.suppress(ValueError):
+        kept, last = CameraSound(described, clock), -(1 << 62)
+        for number, packet in enumerate(_pieces(rest)):
+            for unit in kept.push(packet, number * 10_000_000):
+                assert unit.data
+                assert unit.pts_90khz > last
+                last = unit.pts_90khz
+
+
+def rtcp(data: bytes) -> None:
+    assert len(parse_rtcp(data)) <= 32
+
+
+def h265_sps(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        read = read_h265_sps(data)
+        assert 0 < read.width <= MAX_SIDE
+        assert 0 < read.height <= MAX_SIDE
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    at = 0
+    while at + 2 <= len(data):
+        size = int.from_bytes(data[at : at + 2], "big") % 1500
+        yield data[at + 2 : at + 2 + size]
+        at += 2 + size
+
+
 def sps(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         width, height = picture_size(data)
@@ -158,5 +217,9 @@ TARGETS = registry(
     Target("challenge", challenge, WORDS),
     Target("rtp", rtp, (b"\x80\x60", b"\x80\xe0", b"\x67", b"\x68", b"\x65\x88", b"\x7c\x85", b"\x78")),
     Target("sps", sps, (b"\x67\x42", b"\x67\x64", b"\0\0\x03"), 256),
+    Target("h265-sps", h265_sps, (b"\x42\x01\x01", b"\0\0\x03"), 256),
+    Target("rtp-h265", rtp_h265, (b"\x80\x60", b"\x80\xe0", b"\x40\x01", b"\x42\x01", b"\x26\x01", b"\x62\x01\x93")),
+    Target("sound", sound, (b"m=audio 0 RTP/AVP ", b"a=rtpmap:97 MPEG4-GENERIC/16000", b"config=1408", b"\x80\xe1")),
+    Target("rtcp", rtcp, (b"\x80\xc8\0\x06", b"\x81\xcb\0\x01"), 512),
     Target("udp", udp, (b"\x80\x60\0\0", b"\x80\x60\xff\xff")),
 )
