@@ -147,6 +147,8 @@ class Stills:
         finally:
             if child.returncode is None:
                 child.kill()
+            if child.stdin is not None:
+                child.stdin.close()
             await child.wait()
 
     async def _converse(self, child: asyncio.subprocess.Process, work: _Round, in_hand: dict[str, Pictures]) -> None:
