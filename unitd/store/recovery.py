@@ -75,7 +75,8 @@ class Named:
 
 
 def read_named(chain: Path, limit_bytes: int, streams: Iterable[str] = ()) -> Named:
-    """The last `limit_bytes` of the chain, over its parts, and further back as long as one of `streams` is not named.
+    """The last `limit_bytes` of the chain, over its parts; with `streams` whole parts, and further back as long as one
+    of them is not named.
 
     Raises OSError. Blocks: 15 ms for each MB.
     """

@@ -200,3 +200,19 @@ def test_a_chain_that_cannot_be_read_costs_a_listing(rig: RingRig) -> None:
     rig.add("dome", 2, range(6, 9))
     (rig.evidence / "record.chain").mkdir()
     assert Ring(rig.evidence, rig.state, RingTable(), 0.0).next_key("dome", rig.boot) == SegmentKey(2, 9)
+
+
+def test_what_was_recovered_late_says_nothing_about_what_was_closed_before(
+    rig: RingRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain's end may begin with the recovery of a file that is older than some that were chained before it."""
+    rig.add("dome", 1, range(1, 9))
+    for seq in (1, 2, 3, 5, 6):
+        rig.chained("dome", 1, range(seq, seq + 1))
+    monkeypatch.setattr(chain_module, "PART_BYTES", 1)
+    rig.ring.chain.append("recovered", 2, file=name("dome", 1, 4), bytes=1)
+    monkeypatch.undo()
+    rig.chained("dome", 1, range(7, 9))
+    assert len((rig.evidence / "record.chain").read_bytes().splitlines()) == 3
+    monkeypatch.setattr(ring_module, "TAIL_BYTES", 1)
+    assert again(rig).recover(rig.boot) == []

@@ -273,3 +273,17 @@ def test_more_than_one_calls_worth_is_said(
     assert [(r.segments, r.more) for r in (rig.ring.make_room(rig.boot) for _ in range(3))] == [
         (16, True), (16, True), (4, False),
     ]  # fmt: skip
+
+
+def test_what_is_recorded_after_a_lock_was_first_seen_falls_under_it_too(rig: RingRig) -> None:
+    rig.add("dome", 1, range(1, 4))
+    write_lock(rig.state, "i", (1, 2 * SECOND_NS + 1), (1, 6 * SECOND_NS))
+    rig.ring.make_room(rig.boot)
+    assert rig.ring.standing().locked_bytes == pytest.approx(2 * rig.size, rel=0.01)
+    for seq in range(4, 9):
+        path = write_segment(rig.evidence, "dome", 1, seq, seq * SECOND_NS)
+        rig.ring.opened(path)
+        rig.ring.closed(path)
+    for _ in range(2):
+        rig.ring.make_room(rig.boot)
+        assert rig.ring.standing().locked_bytes == pytest.approx(5 * rig.size, rel=0.01)
