@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pytest_mock import MockerFixture
 
-from tests.unit.record.rig import StandingClock
+from tests.unit.record.rig import StandingClock, until
 from unitd.config import Config, PathsTable, RingTable
 from unitd.errors import WireError
 from unitd.messages.media import StreamInfo
@@ -152,7 +152,13 @@ def test_it_is_written_like_a_camera_and_a_pause_between_incidents_is_no_gap(tmp
     )
     ring = Ring(tmp_path / "e", tmp_path / "state", config.ring, 0.0)
     writer = SegmentWriter(config, "audio", ring, StandingClock(), lambda _closed: None)
-    track = VoiceTrack(writer.offer)
+    offered: list[SessionUnit] = []
+
+    def offer(item: SessionUnit) -> None:
+        offered.append(item)
+        writer.offer(item)
+
+    track = VoiceTrack(offer)
     writer.start()
     now_ns = time.monotonic_ns()
     writer.missed_from(now_ns)
@@ -160,7 +166,9 @@ def test_it_is_written_like_a_camera_and_a_pause_between_incidents_is_no_gap(tmp
     talk(track, now_ns + 9_000_000_000, 30)  # the same incident, after `call` was dead
     writer.missed_from(now_ns + 3_600_000_000_000)
     talk(track, now_ns + 3_601_000_000_000, 30)  # another one
+    until(lambda: writer.report.handled_units == len(offered), "written", 30.0)
     writer.stop()
+    until(lambda: not writer._thread.is_alive(), "closed", 30.0)
     directory = tmp_path / "e" / "audio"
     segments = [directory / key.file_name for key in list_segments(directory)]
     assert len(segments) == 5
