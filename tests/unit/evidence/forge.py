@@ -159,15 +159,15 @@ class Unit:
         chain.append(kind, BOOT, durable=False, **{"mono_ns": self.now_ns} | fields)
         self.heads[writer] = (self.heads[writer][0] + 1, chain.head)
 
-    def segment(self, stream: str, seq: int, *, state: str = "whole", at: int | None = None) -> None:
-        """Record one, the `at`-th since the incident began (default `seq`)."""
+    def segment(self, stream: str, seq: int, /, *, state: str = "whole", at: int | None = None, **claims: Any) -> None:
+        """Record one, the `at`-th since the incident began (default `seq`). `claims`: what its header says instead."""
         begin = RAISED_NS + (seq if at is None else at) * SEGMENT_NS
         header = SegmentHeader(
             unit=self.name, camera=stream, boot_id=BOOT_ID, boot=BOOT, seq=seq, mono_ns=begin,
             utc_us=begin // 1000 + OFFSET_US, clock="synced", session=1, pts_90khz=seq * PICTURES * 90_000 // FPS,
         )  # fmt: skip
         file = f"{stream}/{SegmentKey(BOOT, seq).file_name}"
-        data = self.files[file] = _segment(header, seq + len(stream))
+        data = self.files[file] = _segment(msgspec.structs.replace(header, **claims), seq + len(stream))
         self.now_ns = max(self.now_ns, begin + SEGMENT_NS)
         self.states[file] = state
         if state != "open":
