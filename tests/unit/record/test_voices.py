@@ -164,6 +164,7 @@ def test_it_is_written_like_a_camera_and_a_pause_between_incidents_is_no_gap(tmp
     writer.missed_from(now_ns)
     talk(track, now_ns, 250)
     talk(track, now_ns + 9_000_000_000, 30)  # the same incident, after `call` was dead
+    until(lambda: writer.report.handled_units == len(offered), "written", 30.0)
     writer.missed_from(now_ns + 3_600_000_000_000)
     talk(track, now_ns + 3_601_000_000_000, 30)  # another one
     until(lambda: writer.report.handled_units == len(offered), "written", 30.0)
