@@ -7,7 +7,7 @@ import heapq
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -189,8 +189,3 @@ class Evictor:
 
     def _path(self, candidate: Candidate) -> Path:
         return self._place.directory / candidate.stream / file_name(candidate.key)
-
-
-def budgets_bytes(budgets_gb: Mapping[str, float | None]) -> dict[str, int]:
-    """By stream, those that have one."""
-    return {stream: int(budget * 1e9) for stream, budget in budgets_gb.items() if budget is not None}

@@ -236,10 +236,6 @@ class Index:
             keys = self._of(stream).keys
             return keys[0] if keys else None
 
-    def count(self, stream: str) -> int:
-        with self._lock:
-            return len(self._of(stream))
-
     def total_bytes(self, stream: str) -> int:
         with self._lock:
             return self._of(stream).total_bytes
