@@ -80,13 +80,15 @@ class Witness:
         locks = self._street.base / "state" / "locks"
         for lock in locks.glob("*.json"):
             fields = json.loads(self._faulty.durable(lock) or b"{}")
-            if fields and any(self._covers(fields, number) for number in numbers):
+            if fields and any(self._covers(fields, int(path.name[:6]), number) for number in numbers):
                 self.wrongs.append(f"{name} was deleted although {lock.stem} locks it")
         self.evicted[stream].update(numbers)
 
-    def _covers(self, fields: Line, number: int) -> bool:
-        at_ns = self._street.at_ns(number)
-        return bool(fields["from_mono_ns"] <= at_ns and (fields["to_mono_ns"] is None or at_ns <= fields["to_mono_ns"]))
+    def _covers(self, fields: Line, boot: int, number: int) -> bool:
+        at = (boot, self._street.at_ns(number))
+        if at < (fields["from_boot"], fields["from_mono_ns"]):
+            return False
+        return fields["to_mono_ns"] is None or at <= (fields["to_boot"], fields["to_mono_ns"])
 
 
 def judge(street: Street, witness: Witness, lost_at_cut: bool, died_at: int) -> None:
@@ -94,7 +96,7 @@ def judge(street: Street, witness: Witness, lost_at_cut: bool, died_at: int) -> 
 
     `lost_at_cut`: the power was cut, so what no incident made durable at once may be gone.
     """
-    assert witness.wrongs == []
+    assert not witness.wrongs, witness.wrongs
     evidence = street.base / "evidence"
     lines = whole_chain(evidence / "record.chain")
     said = {line["file"]: line for line in lines if line["kind"] in NAMING}
@@ -114,7 +116,7 @@ def judge_refused(
 
     `failed_sync`: the file (as operations name it) whose sync failed first, or "".
     """
-    assert witness.wrongs == []
+    assert not witness.wrongs, witness.wrongs
     evidence = street.base / "evidence"
     lines = whole_chain(evidence / "record.chain")
     said = {line["file"]: line for line in lines if line["kind"] in NAMING}
