@@ -1,0 +1,145 @@
+"""By an insider, who has the unit's key and signs whatever he made: what he made must fit in itself all the same."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.unit.evidence.forge import Case, busy_unit, proven_case, write_manifest
+from tests.unit.evidence.test_tampering import CORE, RECORD, judge, lines, manifest_of, named
+from unitd.errors import StoreError
+from unitd.evidence.check_mp4 import read_tracks
+from unitd.evidence.check_tree import DirectoryTree
+from unitd.evidence.verify import verify
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return proven_case(tmp_path)
+
+
+def signed_by_an_insider(case: Case) -> None:
+    """One checkpoint over the extracts as they are now."""
+    heads = {}
+    for writer, path in (("record", RECORD), ("core", CORE)):
+        last = lines(case.export / path)[-1]
+        heads[writer] = {"n": msgspec.json.decode(last)["n"], "head": hashlib.sha256(last).hexdigest()}
+    case.unit.signed = case.unit.signed[:-1]
+    case.unit.checkpoint(heads=heads, keep=False)
+    n, body, signature = case.unit.signed[-1]
+    for file in (case.export / "checkpoints").iterdir():
+        file.unlink()
+    (case.export / f"checkpoints/{n:08d}.json").write_bytes(body)
+    (case.export / f"checkpoints/{n:08d}.sig").write_bytes(signature)
+
+
+def test_a_number_left_out_of_a_chain_is_named(case: Case) -> None:
+    path = case.export / RECORD
+    *before, last = lines(path)
+    record = msgspec.json.decode(last)
+    path.write_bytes(b"".join(before) + msgspec.json.encode(record | {"n": record["n"] + 1}) + b"\n")
+    signed_by_an_insider(case)
+    assert named(verify(case.export, case.trust)) == {RECORD}
+
+
+def test_a_line_that_no_unit_writes_is_named(case: Case) -> None:
+    """Two fields of one name: one for our reader, the other for somebody else's."""
+    path = case.export / RECORD
+    *before, last = lines(path)
+    path.write_bytes(b"".join(before) + last.replace(b'"bytes":', b'"bytes":1,"bytes":', 1))
+    signed_by_an_insider(case)
+    assert named(verify(case.export, case.trust)) == {RECORD}
+
+
+def test_a_tail_that_is_cut_is_named_by_checkpoints_alone_and_by_heads_alone(case: Case) -> None:
+    path = case.export / RECORD
+    path.write_bytes(b"".join(lines(path)[:-2]))
+    assert named(verify(case.export, case.trust)) >= {RECORD}
+    signed_by_an_insider(case)
+    case.unit.write_heads(case.heads, case.unit.kept[:3])
+    assert RECORD in named(judge(case))
+    found = next(finding.what for finding in judge(case).tampered if finding.file == RECORD)
+    assert "the control room knows of" in found
+
+
+def test_checkpoints_that_do_not_follow_or_have_another_name_are_named(tmp_path: Path) -> None:
+    unit = busy_unit(tmp_path / "unit")
+    unit.checkpoint(prev="1" * 64)
+    export = unit.export(tmp_path / "export")
+    assert named(verify(export)) == {"checkpoints/00000004.json"}
+    export = busy_unit(tmp_path / "other").export(tmp_path / "renamed")
+    for file in sorted((export / "checkpoints").iterdir(), reverse=True):
+        file.rename(file.with_name(f"{int(file.stem) + 1:08d}{file.suffix}"))
+    assert "checkpoints/00000005.json" in named(verify(export))
+
+
+def test_anything_besides_the_certificate_is_named(case: Case) -> None:
+    file = case.export / "certificate.pem"
+    file.write_bytes(b"a remark\n" + file.read_bytes())
+    assert judge(case).tampered[0].file == "certificate.pem"
+
+
+def test_a_still_that_its_line_does_not_name_is_told(tmp_path: Path) -> None:
+    unit = busy_unit(tmp_path / "unit")
+    unit.files[next(file for file in unit.files if file.endswith(".jpg"))] = b"another picture"
+    assert named(verify(unit.export(tmp_path / "export"))) == {"stills/dome-1.jpg"}
+
+
+@pytest.mark.parametrize("claims", [{"unit": "unit-8"}, {"camera": "panel"}, {"boot": 4}, {"seq": 7}])
+def test_a_segment_that_says_it_is_another_is_named(tmp_path: Path, claims: dict[str, object]) -> None:
+    unit = busy_unit(tmp_path / "unit")
+    unit.segment("dome", 3, **claims)
+    report = verify(unit.export(tmp_path / "export", segments=4))
+    assert named(report) == {"segments/dome/000003-00000003.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("view/dome.mp4", "is not made of the segments"), ("audio/audio.mp4", "is not made of the segments")],
+)
+def test_a_film_of_other_pictures_is_named_though_it_was_sealed(tmp_path: Path, path: str, found: str) -> None:
+    """Sealed with a film in it that somebody cut together himself."""
+    unit = busy_unit(tmp_path / "unit")
+    export = unit.export(tmp_path / "export", seal=False)
+    _film_with(export, path, -1)
+    unit.seal(export)
+    report = verify(export)
+    assert named(report) == {path}
+    assert found in report.tampered[0].what
+
+
+def test_a_films_sound_must_be_the_segments(tmp_path: Path) -> None:
+    unit = busy_unit(tmp_path / "unit")
+    export = unit.export(tmp_path / "export", seal=False)
+    with DirectoryTree(export).open("view/dome.mp4") as film:
+        sound = next(track for track in read_tracks(film) if track.kind == "soun")
+    _film_with(export, "view/dome.mp4", sound.offsets[-1])
+    unit.seal(export)
+    assert "has sound that is in no segment" in verify(export).tampered[0].what
+
+
+def _film_with(export: Path, path: str, at: int) -> None:
+    """Another byte at that place, and a manifest that lists the file as it is now."""
+    data = bytearray((export / path).read_bytes())
+    if at < 0:
+        with DirectoryTree(export).open(path) as film:
+            at = read_tracks(film)[0].offsets[-1] + 5
+    data[at] ^= 1
+    (export / path).write_bytes(data)
+    manifest = manifest_of(export)
+    digest = hashlib.sha256(data).hexdigest()
+    files = (msgspec.structs.replace(f, sha256=digest) if f.path == path else f for f in manifest.files)
+    write_manifest(export, msgspec.structs.replace(manifest, files=tuple(files)))
+
+
+def test_a_link_put_there_after_the_names_were_read_is_not_followed(case: Case, tmp_path: Path) -> None:
+    tree = DirectoryTree(case.export)
+    (case.export / "README.txt").unlink()
+    (case.export / "README.txt").symlink_to(case.trust)
+    (case.export / "stills").rename(tmp_path / "away")
+    (case.export / "stills").symlink_to(tmp_path / "away")
+    for name in ("README.txt", "stills/dome-1.jpg"):
+        with pytest.raises(StoreError):
+            tree.open(name)
+    tree.close()
