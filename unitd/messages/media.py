@@ -28,7 +28,7 @@ Profile = Literal["main", "sub"]
 class MediaRequest(msgspec.Struct, frozen=True):
     """What a client of record.sock asks for, in its one line.
 
-    A `relaxed` one does not mind pictures that come some together, up to 0.2 s late; their times are right all the same.
+    A `relaxed` one does not mind pictures that come some together, up to 0.2 s late; their times are right even so.
     """
 
     camera: str
