@@ -280,6 +280,11 @@ class FaultyDisk:
         file = self._durable.get(path)
         return b"" if file is None else file.durable
 
+    def seen(self, path: Path) -> bytes:
+        """What a reader sees of a file now; nothing when there is none."""
+        file = self._names.get(path)
+        return b"" if file is None else bytes(file.data)
+
     def durable_names(self, directory: Path) -> list[Path]:
         """The files of one directory whose names a power cut now would leave, at the least."""
         return sorted(path for path, file in self._durable.items() if path.parent == directory and file is not None)
