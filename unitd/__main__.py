@@ -24,6 +24,15 @@ PROCESSES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status; a bad configuration is one line on stderr and status 2."""
     arguments = _parser().parse_args(argv)
+    if arguments.command in PROCESSES:
+        return _run(arguments)
+    from unitd.tools.outlet import patient_output
+
+    with patient_output():
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         status: int = arguments.run(arguments)
     except ConfigError as error:
@@ -32,8 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UnitdError as error:
         print(f"unitd: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 0
     return status
 
 
@@ -43,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The daemon inside a street help point: panic button to control room.",
         epilog="In the field systemd starts the five processes (unitd.target); `unitd status` says how the unit is.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, what in PROCESSES.items():
         _command(commands, name, f"run the process for {what}", _process(name))
     check = _command(commands, "check", "say whether a configuration is good (exit 0, or 2 with what to mend)", _check)
