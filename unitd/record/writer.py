@@ -108,7 +108,7 @@ class SegmentWriter:
         self._in_gop = False
         self._heard = 0.0
         self._incident = False
-        self._seal = False
+        self._seal_from_ns: int | None = None
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"write {camera}", daemon=True)
 
@@ -128,9 +128,10 @@ class SegmentWriter:
 
     def set_incident(self, on: bool) -> None:
         """Whether an incident is on: inside it a camera's sound is written, and when it ends the open segment is closed
-        at the next keyframe, so that its evidence is sealed soon."""
+        at the next keyframe that arrives from now on, so that its evidence is sealed soon. (At one that arrived before
+        and still waits here the incident's last moments would be in the next segment, open for as long as that is.)"""
         if self._incident and not on:
-            self._seal = True
+            self._seal_from_ns = time.monotonic_ns()
         self._incident = on
 
     def missed_from(self, mono_ns: int) -> None:
@@ -211,7 +212,9 @@ class SegmentWriter:
                 self._timeline.rebase()
                 placed, self._rebased = self._timeline.place(unit), unit.arrival_mono_ns
             self._segment = self._open(item, placed)
-            self._seal = self._in_gop = False
+            self._in_gop = False
+            if self._is_sealing(unit):
+                self._seal_from_ns = None
             self._lines.began(self._segment, dropped=dropped)
         if data := self._segment.add(placed):
             self._put(self._segment, data)
@@ -224,12 +227,17 @@ class SegmentWriter:
         silent_s = (unit.arrival_mono_ns - segment.newest_mono_ns) / 1e9
         return (
             length_s >= self._config.ring.segment_s - 0.25
-            or self._seal
+            or self._is_sealing(unit)
             or dropped
             or self._timeline.broken
             or silent_s > STALLED_S
             or not segment.fits(unit)
         )
+
+    def _is_sealing(self, unit: AccessUnit) -> bool:
+        """Whether `unit` is from behind the end of an incident that is in the open segment still."""
+        seal_from_ns = self._seal_from_ns
+        return seal_from_ns is not None and unit.arrival_mono_ns >= seal_from_ns
 
     def _put(self, segment: OpenSegment, data: bytes) -> None:
         left: bytes | memoryview = data

@@ -125,6 +125,20 @@ def test_an_incidents_end_closes_its_segment_at_the_next_keyframe(rig: Rig) -> N
     assert rig.lines("gap") == []
 
 
+def test_a_keyframe_from_before_an_incidents_end_does_not_close_its_segment(rig: Rig) -> None:
+    """It came while the incident was on, and waited here for the end of its fragment."""
+    given = list(units(3 * FPS))
+    rig.writer.set_incident(True)
+    rig.give(replace(unit, arrival_mono_ns=rig.began_ns + n) for n, unit in enumerate(given[:5]))
+    inside_ns = time.monotonic_ns()
+    rig.writer.set_incident(False)
+    rig.give(replace(unit, arrival_mono_ns=inside_ns) for unit in given[5 : FPS + 5])
+    assert rig.writer.report.segments == 0
+    rig.give(replace(unit, arrival_mono_ns=time.monotonic_ns()) for unit in given[FPS + 5 : 2 * FPS - 5])
+    rig.writer.stop()
+    assert [pictures(rig.directory / name) for name in rig.names()] == [2 * FPS - 5]
+
+
 def test_sound_is_written_inside_incidents_only(rig: Rig) -> None:
     def both(count: int) -> None:
         for unit in units(count, first=rig.next, arrival_ns=rig.began_ns):
