@@ -17,7 +17,7 @@ class SessionUnit:
 
 
 class Backlog:
-    """Thread-safe, at most `limit_bytes` of access units. `put` never blocks.
+    """Thread-safe, at most `limit_bytes` of access units, or one larger than that. `put` never blocks.
 
     What does not fit is dropped, and with it everything up to the next keyframe, so that what comes out can always be
     decoded. `dropped` counts units, `drops` how often a run of drops began.
@@ -41,7 +41,7 @@ class Backlog:
         with self._ready:
             if self._skipping and not isinstance(unit, AudioUnit) and unit.keyframe:
                 self._skipping, resumes = False, True
-            if not self._skipping and self._bytes + size > self._limit_bytes:
+            if not self._skipping and self._items and self._bytes + size > self._limit_bytes:
                 self._skipping = True
                 self.drops += 1
             if self._skipping:

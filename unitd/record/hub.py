@@ -11,6 +11,9 @@ from unitd.record.backlog import SessionUnit
 from unitd.runtime.waiting import set_within
 
 HANDOVER_UNITS = 256
+"""Of a loop that lags; while nobody listens a GOP is as long as it is (up to 20 s of "smart" codecs)."""
+
+GOP_UNITS = 4096
 GOP_LIMIT_BYTES = 6 * 1024 * 1024
 """A GOP larger than this is not kept: a new client then waits for the next keyframe."""
 
@@ -65,6 +68,7 @@ class StreamHub:
         self._lock = threading.Lock()
         self._scheduled = False
         self._hole = False
+        self._held = 0
         self._gop: list[AccessUnit] = []
         self._gop_bytes = 0
         self._session: int | None = None
@@ -79,7 +83,7 @@ class StreamHub:
     def put(self, item: SessionUnit) -> None:
         """Hand over a picture; sound is ignored. While nobody listens the loop stays asleep and only the GOP is held.
 
-        When the loop lags by HANDOVER_UNITS what waits is dropped, and counted.
+        When the loop lags by HANDOVER_UNITS what waits is dropped, and counted; so is a GOP beyond GOP_LIMIT_BYTES.
         """
         unit = item.unit
         if isinstance(unit, AudioUnit):
@@ -89,7 +93,10 @@ class StreamHub:
             if idle and unit.keyframe:
                 self._handover.clear()
                 self._handover_bytes = 0
-            elif len(self._handover) >= HANDOVER_UNITS or self._handover_bytes > GOP_LIMIT_BYTES:
+            elif (
+                len(self._handover) >= (HANDOVER_UNITS + self._held if self._scheduled else GOP_UNITS)
+                or self._handover_bytes > GOP_LIMIT_BYTES
+            ):
                 self.late_drops += 0 if idle else len(self._handover)
                 self._handover.clear()
                 self._handover_bytes = 0
@@ -98,7 +105,7 @@ class StreamHub:
             self._handover_bytes += len(unit.data)
             if idle or self._scheduled:
                 return
-            self._scheduled = True
+            self._scheduled, self._held = True, len(self._handover)
         self._loop.call_soon_threadsafe(self._drain)
 
     def patience_s(self) -> float:

@@ -24,6 +24,16 @@ def test_an_overflow_drops_to_the_next_keyframe() -> None:
     assert [backlog.was_dropped_before(item) for item in taken[:3]] == [True, False, False]
 
 
+def test_a_picture_above_the_limit_passes_when_nothing_else_waits() -> None:
+    keyframe, *rest = [SessionUnit(1, INFO, unit) for unit in units(FPS)]
+    backlog = Backlog(len(keyframe.unit.data) - 1)
+    backlog.put(keyframe)
+    assert backlog.take(0) == [keyframe]
+    backlog.put(rest[0])
+    assert backlog.take(0) == rest[:1]
+    assert backlog.dropped == 0
+
+
 def test_taking_waits_no_longer_than_told_and_a_poke_ends_the_wait() -> None:
     backlog = Backlog(1000)
     assert backlog.take(0.01) == []

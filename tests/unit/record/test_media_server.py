@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -81,6 +82,23 @@ def test_a_client_begins_with_the_keyframe_of_the_current_gop(tmp_path: Path) ->
             header, data = await frame(reader)
             expected = next(units(1, first=FPS + 8))
             assert (header.pts_90khz, data) == (expected.pts_90khz, expected.data)
+            writer.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_first_client_gets_all_of_a_long_gop(tmp_path: Path) -> None:
+    """Twenty seconds between keyframes, and nobody listened meanwhile: the picture is there at once all the same."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            given = [replace(unit, keyframe=n == 0, data=unit.data[:200]) for n, unit in enumerate(units(600))]
+            for unit in given:
+                r.hub.put(SessionUnit(1, INFO, unit))
+            reader, writer, answer = await r.client()
+            assert answer["ok"] is True
+            for unit in given:
+                assert (await frame(reader))[0].pts_90khz == unit.pts_90khz
             writer.close()
 
     asyncio.run(scenario())
