@@ -29,6 +29,7 @@ class _Line(NamedTuple):
     kind: str
     fields: dict[str, Field]
     once: Hashable
+    then: tuple[Callable[[], None], ...] = ()
 
 
 class ChainDesk:
@@ -72,6 +73,14 @@ class ChainDesk:
             return
         self._queue.append(_Line(kind, {"mono_ns": self._clock.mono_ns(), **fields}, once))
         self._wake.set()
+
+    def after(self, call: Callable[[], None]) -> None:
+        """`call()` on the loop when all that is queued now is on the medium: at once when nothing is."""
+        if not self._queue:
+            call()
+            return
+        last = self._queue[-1]
+        self._queue[-1] = last._replace(then=(*last.then, call))
 
     def knows(self, once: Hashable) -> bool:
         """Whether that line was written, as far back as is remembered."""
@@ -147,8 +156,8 @@ class ChainDesk:
         fresh = [line for line in batch if line.once is None or line.once not in self._known]
         if fresh:
             await self._append(fresh)
-        for _ in batch:
-            self._queue.popleft()
+        for call in [call for _ in batch for call in self._queue.popleft().then]:
+            call()
 
     async def _append(self, lines: list[_Line]) -> None:
         records = [(line.kind, line.fields) for line in lines]

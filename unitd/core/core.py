@@ -214,7 +214,7 @@ class Core:
         self._alarms.correct_with(self._times.corrected)
         self._duty = DutyDesk(c, self._clock, lambda: self._times.truth_us, lambda: unit.state, unit.apply, self._log)
         self._locks = LockDesk(
-            self._state_dir / "locks", self._disk, self._log, lambda each: unit.apply(ev.LockWritten(each)),
+            self._state_dir / "locks", self._disk, self._log, self._evidence.lock_complete,
             self._evidence.lock_written,
         )  # fmt: skip
         self._health = HealthDesk(

@@ -134,6 +134,11 @@ class EvidenceDesk:
             self.chain.add("lock", once=once, **fields)
             self.checkpoints.soon(LOCK_S)
 
+    def lock_complete(self, incident_id: str) -> None:
+        """A lock will not change any more. It is owed until its line is on the record as well: a successor of a core
+        that dies in between writes it."""
+        self.chain.after(lambda: self._apply(ev.LockWritten(incident_id)))
+
     def judged(self, role: str, command: wire.Command | None, reply: wire.Reply) -> None:
         """A command was judged: each is a line, but an operator's joystick is one a second, and floods are counted."""
         now_ns = self._clock.mono_ns()

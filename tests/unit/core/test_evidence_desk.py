@@ -299,3 +299,47 @@ def test_the_first_line_of_a_press_waits(tmp_path: Path) -> None:
     assert [line["stage"] for line in rig.lines("incident")] == ["raised"]
     assert rig.lines("lock")[0]["to_mono_ns"] is None
     assert rig.clock.now_ns == 100 * SECOND_NS
+
+
+def test_a_complete_lock_is_owed_until_its_line_is_on_the_record(tmp_path: Path) -> None:
+    """Core dies after the lock and before the line, which waits for a second: its successor writes it."""
+    lock = Lock(INCIDENT, 3, 0, 3, 9, 0, "synced", "panic", "hoax")
+    owing = State(boot=3, closed_locks=(lock,))
+
+    async def written(rig: Rig) -> None:
+        rig.desk.lock_written(lock)
+        rig.desk.lock_complete(lock.incident_id)
+        assert rig.state.closed_locks == (lock,)
+
+    dead, rig = Rig(tmp_path), Rig(tmp_path)
+    dead.state = rig.state = owing
+
+    async def story() -> None:
+        await written(dead)
+        await written(rig)
+        await rig.desk.chain.flush()
+        assert rig.state.closed_locks == ()
+        rig.desk.lock_written(lock)
+        rig.desk.lock_complete(lock.incident_id)
+
+    run(story)
+    assert [line["to_mono_ns"] for line in rig.lines("lock")] == [9]
+
+
+def test_a_lock_whose_line_the_disk_refuses_is_owed_on(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    lock = Lock(INCIDENT, 3, 0, 3, 9, 0, "synced", "panic", "hoax")
+    rig.state = State(boot=3, closed_locks=(lock,))
+
+    async def story() -> None:
+        rig.disk.refuses = True
+        rig.desk.lock_written(lock)
+        rig.desk.lock_complete(lock.incident_id)
+        with pytest.raises(OSError, match="read-only"):
+            await rig.desk.chain.flush()
+        assert rig.state.closed_locks == (lock,)
+        rig.disk.refuses = False
+        await rig.desk.chain.flush()
+        assert rig.state.closed_locks == ()
+
+    run(story)
