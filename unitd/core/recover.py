@@ -252,6 +252,7 @@ def _joined(state: State, old: State) -> State:
         state,
         incidents=(*(each for each in old.incidents if each.incident_id not in ours), *state.incidents),
         closed_locks=(*old.closed_locks, *state.closed_locks),
+        releases=(*old.releases, *(each for each in state.releases if each not in old.releases)),
         past=(*(each for each in old.past if each.incident_id not in ours), *state.past),
         uploads=(*old.uploads, *state.uploads),
         suppressed=old.suppressed + state.suppressed,

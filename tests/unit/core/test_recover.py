@@ -13,7 +13,7 @@ from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle,
 from unitd.core import recover
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
-from unitd.model.incident import DutyNumber, Lock, Past, Routes, Settings, State
+from unitd.model.incident import DutyNumber, Lock, Past, Release, Routes, Settings, State
 from unitd.model.step import step
 from unitd.store import boot
 from unitd.store.outbox import Entry, Outbox
@@ -87,13 +87,15 @@ def test_a_late_disk_does_not_bring_back_what_was_closed_in_this_boot() -> None:
 
 def test_a_late_disk_brings_all_that_lasts() -> None:
     old = replace(step(at("answered"), ev.UploadOrdered("u", INCIDENT, "https://x/", "t", None), 9 * S, SETTINGS),
-                  boot=6, tested_utc_us=5, test_unanswered=True, suppressed=2)  # fmt: skip
+                  boot=6, tested_utc_us=5, test_unanswered=True, suppressed=2, releases=(Release("r", "Ann", "seen"),),
+                  )  # fmt: skip
     state, _ = merged(begun(State(suppressed=1), 0, 3 * DAY), Recovered(boot=7), old, 3 * DAY)
     assert [each.incident_id for each in state.incidents] == [INCIDENT, OTHER]
     assert [each.boot for each in state.incidents] == [0, 7]
     assert [each.incident_id for each in state.past] == [INCIDENT, OTHER]
     assert (state.tested_utc_us, state.test_unanswered, state.suppressed) == (5, True, 3)
     assert [each.upload_id for each in state.uploads] == ["u"]
+    assert [each.incident_id for each in state.releases] == ["r"]
 
 
 def test_a_state_that_would_end_every_start_is_done_without(tmp_path: Path) -> None:
