@@ -12,7 +12,7 @@ from unitd.messages.workers import Desired, Fault
 from unitd.record.camera import CameraStream, OpenSource
 from unitd.record.hub import StreamHub
 from unitd.record.room import RoomKeeper, budgets
-from unitd.record.writer import ClosedSegment, SegmentWriter
+from unitd.record.writer import STOP_S, ClosedSegment, SegmentWriter
 from unitd.runtime.ipc import Fact
 from unitd.runtime.worker import Frame
 from unitd.store.ring import Ring
@@ -83,7 +83,7 @@ class Recorder:
         return {name: camera.main_hub.pictures() or camera.sub_hub.pictures() for name, camera in self._cameras.items()}
 
     async def run(self) -> None:
-        """Read, record and report until cancelled; then close what is open in order (blocks up to 3 s a camera)."""
+        """Read, record and report until cancelled; then close what is open in order (blocks up to STOP_S)."""
         watchdog = self._frame.watchdog
         for camera in self._cameras.values():
             camera.writer.start()
@@ -103,8 +103,10 @@ class Recorder:
             for camera in self._cameras.values():
                 camera.main.stop()
                 camera.sub.stop()
+                camera.writer.end()
+            until = time.monotonic() + STOP_S  # of all together: systemd waits for 5 s
             for camera in self._cameras.values():
-                camera.writer.stop()
+                camera.writer.stop(until - time.monotonic())
 
     async def follow(self) -> None:
         """Give the writers core's wish for durability, at once, until cancelled."""

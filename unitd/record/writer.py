@@ -32,6 +32,7 @@ BACKLOG_BYTES = 6 * 1024 * 1024
 TRY_AGAIN_S = 1.0
 STUCK_AFTER_S = 5.0
 TAKE_S = 1.0
+STOP_S = 3.0
 SILENT_S = 5.0
 """A segment whose camera has sent nothing for so long is closed: its evidence is sealed, and the thread lets it go."""
 
@@ -77,7 +78,7 @@ class WriterReport:
 
 class SegmentWriter:
     """Owns the thread. `offer` from any thread, never blocks; `set_sync` and `set_incident` from any thread; `stop`
-    blocks up to 3 s. With `gather` it sleeps until a fragment is there, else it handles each picture as it comes.
+    blocks up to STOP_S. With `gather` it sleeps until a fragment is there, else it handles each picture as it comes.
     """
 
     def __init__(
@@ -138,11 +139,15 @@ class SegmentWriter:
         """Of this boot; where nothing was recorded before it is no gap: the stream is wanted from then on only."""
         self._lines.missed_from(mono_ns)
 
-    def stop(self) -> None:
-        """Close the open segment in order and end the thread."""
+    def end(self) -> None:
+        """Have the open segment closed in order and the thread end; does not wait for it."""
         self._stop = True
         self.backlog.poke()
-        self._thread.join(3.0)
+
+    def stop(self, within_s: float = STOP_S) -> None:
+        """`end`, and wait for it."""
+        self.end()
+        self._thread.join(max(within_s, 0.0))
 
     def busy_s(self) -> float:
         """For how long the thread has been at one access unit; 0 when it waits for the next."""

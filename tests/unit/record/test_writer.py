@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,26 @@ def test_a_full_disk_with_nothing_to_evict_is_a_fault_that_heals(rig: Rig, mocke
     until(lambda: rig.writer.fault() == ("", ""), "healed")
     rig.writer.stop()
     assert pictures(rig.directory / rig.names()[-1]) > 0
+
+
+def test_writers_close_beside_each_other_and_one_that_hangs_keeps_no_other_from_it(
+    tmp_path: Path, mocker: MockerFixture
+) -> None:
+    """However many cameras there are, all has to be over within the time that systemd gives."""
+    rigs = [Rig(tmp_path / str(n)) for n in range(4)]
+    for each in rigs:
+        each.feed(5)
+    let_go = threading.Event()
+    sync = mocker.patch.object(disk, "sync_data", side_effect=lambda _: let_go.wait(10.0))
+    began = time.monotonic()
+    for each in rigs:
+        each.writer.end()
+    for each in rigs:
+        each.writer.stop(began + 0.2 - time.monotonic())
+    assert time.monotonic() - began < 1.0
+    until(lambda: sync.call_count == 4, "all are at it")
+    let_go.set()
+    until(lambda: all(each.writer.report.segments == 1 for each in rigs), "closed")
 
 
 def test_a_disk_that_hangs_blocks_nobody_and_is_reported(rig: Rig, mocker: MockerFixture) -> None:
