@@ -19,6 +19,7 @@ from unitd.errors import UNREADABLE, StoreError
 WITHIN_S = 10.0
 """Most of the 0.15 s (on a PC) is the interpreter's start; a Pi with a worn card may need seconds."""
 DIES_WITHIN_S = 1.0
+LONGEST_ANSWER_BYTES = 64 * 1024
 
 
 class SigningFailedError(StoreError):
@@ -103,7 +104,7 @@ class ChildSigner:
         self._child = child
         try:
             async with asyncio.timeout(WITHIN_S):
-                out, _ = await child.communicate(job)
+                out = await _said(child, job)
         except TimeoutError:
             raise SigningFailedError(f"no answer within {WITHIN_S:.0f} s") from None
         finally:
@@ -114,3 +115,19 @@ class ChildSigner:
                     async with asyncio.timeout(DIES_WITHIN_S):
                         await child.wait()
         return out, child.returncode
+
+
+async def _said(child: asyncio.subprocess.Process, job: bytes) -> bytes:
+    """Its answer to `job`, once it has ended. Raises SigningFailedError when it says more than any answer is long."""
+    stdin, stdout = child.stdin, child.stdout
+    if stdin is None or stdout is None:
+        raise SigningFailedError("the process that signs has no pipes")
+    stdin.write(job)
+    stdin.close()
+    out = b""
+    while chunk := await stdout.read(LONGEST_ANSWER_BYTES):
+        out += chunk
+        if len(out) > LONGEST_ANSWER_BYTES:
+            raise SigningFailedError("the process that signs does not stop talking")
+    await child.wait()
+    return out

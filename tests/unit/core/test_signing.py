@@ -64,6 +64,19 @@ def test_a_child_that_says_nonsense_is_no_signature(tmp_path: Path, mocker: Mock
     asyncio.run(story())
 
 
+def test_a_child_that_floods_costs_no_memory(tmp_path: Path, mocker: MockerFixture) -> None:
+    flooding = tmp_path / "flooding"
+    flooding.write_text("#!/bin/sh\nexec cat /dev/zero\n")
+    flooding.chmod(0o700)
+    mocker.patch.object(sys, "executable", str(flooding))
+
+    async def story() -> None:
+        with pytest.raises(SigningFailedError, match="does not stop talking"):
+            await ChildSigner(_config(tmp_path)).sign(b"one\n")
+
+    asyncio.run(story())
+
+
 def test_core_never_loads_a_cryptographic_library() -> None:
     import subprocess
 
