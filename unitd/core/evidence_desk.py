@@ -199,9 +199,9 @@ class EvidenceDesk:
 
 def _detail(command: msgspec.Struct, **more: int) -> str:
     """What a command says besides the line's own fields, as JSON text without a secret; bounded. Pure."""
-    said = {name: value for name, value in msgspec.to_builtins(command).items() if name not in _SECRET}
-    if "note" in said:
-        said["note"] = str(said["note"])[:LONGEST_TEXT]
-    if "url" in said:
-        said["url"] = str(said["url"])[:LONGEST_TEXT]
+    said = {
+        name: value[:LONGEST_TEXT] if isinstance(value, str) else value
+        for name, value in msgspec.to_builtins(command).items()
+        if name not in _SECRET
+    }
     return msgspec.json.encode(said | more, order="sorted").decode()

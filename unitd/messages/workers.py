@@ -5,9 +5,10 @@ and never asks for history. Workers send facts, events and health. Readers ignor
 MAX_LINE_BYTES. All instants are CLOCK_MONOTONIC nanoseconds of this machine's boot, which every process shares.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 MAX_LINE_BYTES = 256 * 1024
 
@@ -179,6 +180,11 @@ class Status(Wire, frozen=True, kw_only=True, tag="status"):
 
 # --- tool <-> core --------------------------------------------------------------------------------------------------
 
+Short = Annotated[str, Meta(max_length=200)]
+Words = Annotated[str, Meta(max_length=2000)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""What a tool says goes into core's chain, whose lines have an end (unitd/store/chain_read.py)."""
+
 
 class SealExport(Wire, frozen=True, kw_only=True, tag="seal_export"):
     """Chain an export and sign a checkpoint over it, once record's head is at `record_n` or beyond.
@@ -186,30 +192,30 @@ class SealExport(Wire, frozen=True, kw_only=True, tag="seal_export"):
     `record_n` and `record_head` are what the tool read at the end of record's chain: they count when record is dead.
     """
 
-    manifest_sha256: str
-    incident_id: str | None
-    cameras: tuple[str, ...]
-    segments: int
-    by: str = ""
-    record_n: int = 0
-    record_head: str = ""
+    manifest_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    incident_id: Short | None
+    cameras: Annotated[tuple[Short, ...], Meta(max_length=64)]
+    segments: Count
+    by: Short = ""
+    record_n: Count = 0
+    record_head: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class ReleaseLock(Wire, frozen=True, kw_only=True, tag="release_lock"):
     """Let an incident's footage go the way of all other, on the word of `by`, for `reason`."""
 
-    incident_id: str
-    by: str
-    reason: str
+    incident_id: Short
+    by: Short
+    reason: Words
 
 
 class CloseIncident(Wire, frozen=True, kw_only=True, tag="close_incident"):
     """End an incident at the unit itself: where no control room is configured, or none can be reached."""
 
-    incident_id: str
-    by: str
+    incident_id: Short
+    by: Short
     outcome: Outcome
-    note: str = ""
+    note: Words = ""
 
 
 class ToolReply(Wire, frozen=True, kw_only=True, tag="tool_reply"):

@@ -343,3 +343,29 @@ def test_a_lock_whose_line_the_disk_refuses_is_owed_on(tmp_path: Path) -> None:
         assert rig.state.closed_locks == ()
 
     run(story)
+
+
+def test_no_line_is_longer_than_a_chain_can_be_read_by(tmp_path: Path) -> None:
+    """A line beyond that would be a break in the chain for every reader, and the end of it for the next core."""
+    rig = Rig(tmp_path)
+
+    async def story() -> None:
+        for _ in range(COMMAND_PACE.burst):
+            rig.send(wire.Upload, incident_id=INCIDENT, url="https://hub/x", camera="x" * 60_000)
+        await rig.desk.chain.flush()
+
+    run(story)
+    assert (tmp_path / "core.chain").stat().st_size < COMMAND_PACE.burst * 2000
+    seal = workers.SealExport(manifest_sha256="0" * 64, incident_id=None, cameras=("a",), segments=1)
+    release = workers.ReleaseLock(incident_id=INCIDENT, by="Ann", reason="seen")
+    close = workers.CloseIncident(incident_id=INCIDENT, by="Ann", outcome="hoax")
+    for request, wrong in (
+        (seal, {"by": "x" * 201}), (seal, {"cameras": ("x",) * 65}), (seal, {"manifest_sha256": "x" * 64}),
+        (seal, {"record_n": 2**60}), (seal, {"record_head": "x"}), (seal, {"incident_id": "x" * 201}),
+        (release, {"by": "x" * 201}), (release, {"reason": "x" * 2001}), (close, {"note": "x" * 2001}),
+    ):  # fmt: skip
+        msgspec.json.decode(msgspec.json.encode(request), type=workers.ToolRequest)
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.json.decode(
+                msgspec.json.encode(msgspec.structs.replace(request, **wrong)), type=workers.ToolRequest
+            )
