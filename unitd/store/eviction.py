@@ -4,8 +4,10 @@ How much has to go, and why, is unitd/model/retention.py's to say.
 """
 
 import heapq
+import os
 import threading
 import time
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -70,6 +72,7 @@ class Evictor:
         self.ranges = LockedRanges(index, headers)
         self._open: frozenset[tuple[str, Packed]] = frozenset()
         self._opening = threading.Lock()
+        self._refused: set[str] = set()
 
     def opened(self, stream: str, key: Packed) -> None:
         with self._opening:
@@ -84,13 +87,13 @@ class Evictor:
 
     def candidates(self, streams: Iterable[str], boot: int, *, keep_fresh: bool = True) -> Iterator[Candidate]:
         """What might go, oldest first; headers are read as needed. What `ranges` hold or is open is left out."""
-        return heapq.merge(*(self._of_stream(stream, boot, keep_fresh) for stream in streams))
+        return heapq.merge(*(self._of_stream(stream, boot, keep_fresh) for stream in streams if self._is_ours(stream)))
 
     def too_old(
         self, stream: str, boot: int, before_utc_us: int, utc_us: Callable[[int, Begin], int | None]
     ) -> Iterator[Candidate]:
         """What is from before `before_utc_us`, or from before something that is. `utc_us` (boot, header): its time."""
-        keys = self._index.keys(stream)
+        keys = self._index.keys(stream) if self._is_ours(stream) else array("Q")
 
         def time_of(key: Packed) -> int | None:
             begin = self._headers.begin(stream, key)
@@ -116,19 +119,27 @@ class Evictor:
                 continue
             if self.is_open(candidate.stream, candidate.key) or self._is_locked(locks, candidate, size):
                 continue
+            if self._refused and _name(candidate) in self._refused:
+                continue
             taken.append((candidate, size))
             freed += size
             if len(taken) >= count or freed >= wanted_bytes:
                 break
         if not taken:
             return Gone()
-        self.delete([Victim(f"{each.stream}/{file_name(each.key)}", size) for each, size in taken], why, boot)
-        for each, _ in taken:
-            self._index.removed(each.stream, each.key)
-        return Gone(len(taken), freed)
+        self.delete([Victim(_name(each), size) for each, size in taken], why, boot)
+        gone = Gone()
+        for each, size in taken:
+            if _name(each) not in self._refused:
+                self._index.removed(each.stream, each.key)
+                gone += Gone(1, size)
+        return gone
 
     def delete(self, victims: list[Victim], why: Why, boot: int) -> None:
-        """The intents in one append, the unlinks, one sync for each directory."""
+        """The intents in one append, the unlinks, one sync for each directory.
+
+        A file that we may not delete (immutable, or another user's) holds up no other, and is not tried again.
+        """
         self._place.check()
         records: list[tuple[str, dict[str, Field]]] = [
             ("evict", {"file": each.file, "bytes": each.bytes, "why": why}) for each in victims
@@ -142,8 +153,11 @@ class Evictor:
             self._place.give_reserve()
             self._chain.append_all(records, boot)
         paths = [self._place.directory / each.file for each in victims]
-        for path in paths:
-            path.unlink(missing_ok=True)
+        for path, victim in zip(paths, victims, strict=True):
+            try:
+                path.unlink(missing_ok=True)
+            except (PermissionError, IsADirectoryError):
+                self._refused.add(victim.file)
         for directory in sorted({path.parent for path in paths}):
             disk.sync_dir(directory)
 
@@ -188,4 +202,17 @@ class Evictor:
             return FOR_EVER_NS
 
     def _path(self, candidate: Candidate) -> Path:
-        return self._place.directory / candidate.stream / file_name(candidate.key)
+        return self._place.directory / _name(candidate)
+
+    def _is_ours(self, stream: str) -> bool:
+        """Whether we may delete there. On a file system that is read-only as a whole the deleting itself says so."""
+        root = self._place.directory
+        return _may_write(root / stream) or not _may_write(root)
+
+
+def _name(candidate: Candidate) -> str:
+    return f"{candidate.stream}/{file_name(candidate.key)}"
+
+
+def _may_write(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)

@@ -49,6 +49,8 @@ def list_names(directory: Path) -> "array[int]":
         with os.scandir(directory) as entries:
             for entry in entries:
                 name = entry.name
+                if not name.endswith(".mp4") or not entry.is_file(follow_symlinks=False):
+                    continue  # what is no plain file is not ours, and opening it may hang
                 # the usual form; the general one costs ten times as much
                 if _OURS.match(name):
                     boot, seq = int(name[:6]), int(name[7:15])
@@ -196,10 +198,18 @@ class Index:
             self._listed.add(stream)
             self._unsized -= {each for each in self._unsized if each[0] == stream}
 
+    def pass_over(self, stream: str) -> None:
+        """A directory that we may not read is not ours, whatever it is called."""
+        with self._lock:
+            self._of(stream)
+            self._listed.add(stream)
+
     def measure(self, stream: str, allowed: Callable[[], bool] = lambda: True) -> None:
         """Ask the disk for the sizes of all segments of `stream`; stops early when not `allowed`. Blocks."""
         with self._lock:
             keys = self._of(stream).keys[:]
+        if not keys:
+            return
         try:
             directory = os.open(self._directory / stream, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -259,7 +269,7 @@ def size_of(path: Path) -> int | None:
 def _size_at(directory: int, key: Packed) -> int | None:
     try:
         return os.stat(file_name(key), dir_fd=directory).st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
 
 

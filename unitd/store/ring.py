@@ -5,6 +5,7 @@ why · recovery.py what a crash left · place.py the disk · unitd/model/retenti
 """
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -101,10 +102,10 @@ class Ring:
         of_boot = [key for key in named.files.get(camera, ()) if key >> SEQ_BITS == boot.boot] if named else []
         if of_boot or (named is not None and 0 < named.first_boot < boot.boot):
             key = max(of_boot, default=low) + 1
-            while (directory / file_name(key)).exists():  # what a crash left is not in the chain
-                key += 1
         else:
             key = max((each for each in list_names(directory) if each >> SEQ_BITS == boot.boot), default=low) + 1
+        while os.path.lexists(directory / file_name(key)):  # what a crash left is not in the chain, nor what is no file
+            key += 1
         self._ours_up_to(camera, key)
         return unpacked(key)
 
@@ -222,7 +223,10 @@ class Ring:
         with self._listing:
             for stream in list_streams(self.directory):
                 if again or not self._index.is_listed(stream):
-                    self._index.list_stream(stream, self._ours_from(stream))
+                    try:
+                        self._index.list_stream(stream, self._ours_from(stream))
+                    except PermissionError:
+                        self._index.pass_over(stream)
                     self._sized.discard(stream)
             if self._listed_s < 0 or again:
                 self._listed_s = time.monotonic()
