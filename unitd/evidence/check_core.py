@@ -58,14 +58,18 @@ def check_incident(manifest: Manifest, core: CoreFacts, footage: Footage, report
         report.remarks.append(
             f"The export begins later than the incident's lock{_by(begin, span.from_boot, span.from_mono_ns)}."
         )
+        report.lack("the beginning of the incident")
     if span.to_boot is None or span.to_mono_ns is None:
         report.remarks.append(
             "The incident was still open when this was exported: there may be more of it on the unit."
         )
+        report.lack("what came after the export, for the incident was still open")
     elif not _numbers(end):
         report.remarks.append("The lock was still open in the chain: there may be more of the incident on the unit.")
+        report.lack("what came after the export, for the incident was still open")
     elif end > (span.to_boot, span.to_mono_ns):
         report.remarks.append("The export ends before the incident's lock does: it is not the whole incident.")
+        report.lack("the end of the incident")
 
 
 def _numbers(pair: tuple[Any, Any]) -> bool:
@@ -84,14 +88,16 @@ def check_times(manifest: Manifest, core: CoreFacts, footage: Footage, report: R
             stamps.setdefault(header.boot, []).append(header.utc_us - header.mono_ns // 1000)
     for boot, offsets in stamps.items():
         time = manifest.times.get(str(boot))
-        if time is None or _near(time.offset_us, offsets) or _near(time.offset_us, core.offsets_us.get(boot, [])):
+        if time is None or _near(time.offset_us, offsets):
             continue
-        if time.clock in ("synced", "held", "unknown"):
+        words = f"Times of boot {boot} are not those that its segments were stamped with: "
+        if _near(time.offset_us, core.offsets_us.get(boot, [])):
+            report.remarks.append(f"{words}the unit corrected them later, by chain/core.jsonl.")
+        elif time.clock in ("synced", "held", "unknown"):
             off = length_text(abs(time.offset_us - offsets[0]) * 1000)
             report.accuse("manifest.json", f"gives times for boot {boot} that its segments do not have: {off} off")
         else:
-            words = "are not those that its segments were stamped with: the unit corrected them later."
-            report.remarks.append(f"Times of boot {boot} {words}")
+            report.remarks.append(f"{words}the unit corrected them later, by the export's word alone.")
 
 
 def _near(offset_us: int, known_us: list[int]) -> bool:

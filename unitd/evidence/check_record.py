@@ -70,7 +70,7 @@ class RecordFacts:
     kept: int = 0
 
     def on_line(self, n: int, record: dict[str, Any]) -> None:
-        kind = record.get("kind")
+        kind = _text(record, "kind")
         if kind in STATES:
             self._segment(n, record, STATES[kind])
         elif kind == "evict":
@@ -117,4 +117,4 @@ def _text(record: dict[str, Any], key: str) -> str:
 
 def _whole(record: dict[str, Any], key: str) -> int:
     value = record.get(key)
-    return value if type(value) is int else 0
+    return value if type(value) is int and abs(value) < 1 << 63 else 0

@@ -11,7 +11,7 @@ from unitd.evidence.check_record import RecordFacts, SegmentLine, overlaps
 from unitd.evidence.check_tree import Tree, safe
 from unitd.evidence.manifest import AUDIO_STREAM, BootTime, EvidenceFile, Manifest
 from unitd.evidence.verify_report import Report
-from unitd.evidence.verify_time import instant_text, length_text
+from unitd.evidence.verify_time import counted, instant_text, length_text
 from unitd.store.segment import SegmentHeader, SegmentKey
 
 SLACK_NS = 1_500_000_000
@@ -21,12 +21,14 @@ MAX_TOLD = 12
 
 @dataclass
 class StreamFacts:
-    """The exported segments of one stream, in order; `lines` by path, for those that the chain has."""
+    """The exported segments of one stream, in order; `lines` by path, for those that the chain has; `deleted` by the
+    unit itself before the export."""
 
     name: str
     files: list[EvidenceFile] = field(default_factory=list)
     lines: dict[str, SegmentLine] = field(default_factory=dict)
     headers: dict[str, SegmentHeader] = field(default_factory=dict)
+    deleted: int = 0
 
     def begin(self) -> tuple[int, int] | None:
         return next((at for file in self.files if (at := self._edge(file, first=True))), None)
@@ -148,12 +150,15 @@ def _none_left_out(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, 
             n, why = facts.evicted[line.file]
             words = f"{path} was deleted by the unit itself before the export (line number {n}: {safe(why, 40)})."
             report.remarks.append(words)
+            report.lack("segments that the unit itself had deleted")
+            stream.deleted += 1
         elif told < MAX_TOLD:
             told += 1
             what = f"is missing: line number {line.n} of chain/record.jsonl says that it was recorded, and none that"
             report.accuse(path, f"{what} the unit deleted it")
     if later:
-        report.remarks.append(f"{stream.name} has {later} later segment(s): recorded after this export was begun.")
+        words = f"{counted(later, 'later segment')} of {stream.name} stand in the log and are not here"
+        report.remarks.append(f"{words}: the incident was not over when this was exported.")
 
 
 def _gaps(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, report: Report) -> None:
@@ -179,9 +184,26 @@ def _gaps(stream: StreamFacts, manifest: Manifest, facts: RecordFacts, report: R
         told += 1
         if told <= MAX_TOLD:
             report.remarks.append(f"Gap that no line explains: {_gap_words(stream.name, begin, end, times)}.")
+    if told:
+        report.lack("gaps in the recording itself")
     if told > MAX_TOLD:
         report.remarks.append(f"{stream.name} has {told - MAX_TOLD} more gaps.")
+    _late_begin(stream, manifest, explained, report)
     _early_end(stream, manifest, explained, report)
+
+
+def _late_begin(
+    stream: StreamFacts, manifest: Manifest, explained: list[tuple[tuple[int, int], tuple[int, int]]], report: Report
+) -> None:
+    """A camera that has nothing of the span's beginning; voices may begin when they like."""
+    first, span = stream.begin(), manifest.span
+    since = (span.from_boot, max(0, span.from_mono_ns))
+    if first is None or stream.name == AUDIO_STREAM or (first[0] == since[0] and first[1] - since[1] <= SLACK_NS):
+        return
+    if first > since and not any(start < first and stop > since for start, stop in explained):
+        report.lack("gaps in the recording itself")
+        words = _gap_words(stream.name, since, first, manifest.times)
+        report.remarks.append(f"No line explains the beginning: {words}.")
 
 
 def _early_end(
@@ -195,6 +217,7 @@ def _early_end(
     if last[0] == upto[0] and upto[1] - last[1] <= SLACK_NS:
         return
     if last < upto and not any(start < upto and stop > last for start, stop in explained):
+        report.lack("gaps in the recording itself")
         report.remarks.append(f"No line explains the end: {_gap_words(stream.name, last, upto, manifest.times)}.")
 
 
@@ -239,8 +262,9 @@ def _other_streams(footage: Footage, manifest: Manifest, facts: RecordFacts, rep
     for line in facts.segments.values():
         if line.stream not in footage.streams:
             others[line.stream] = others.get(line.stream, 0) + overlaps(manifest.span, line)
-    names = [f"{safe(name, 40)} ({count} segments)" for name, count in sorted(others.items()) if count]
+    names = [f"{safe(name, 40)} ({counted(count, 'segment')})" for name, count in sorted(others.items()) if count]
     if names:
+        report.lack("what the unit's other cameras and microphones recorded then")
         report.remarks.append(
             f"The unit also recorded, in the same time, what is not in this export: {', '.join(names)}."
         )

@@ -4,7 +4,7 @@ Reads only; opens nothing outside the export, follows no link, unpacks nothing. 
 chain about files, 16 bytes for each picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -21,7 +21,7 @@ from unitd.evidence.check_tree import RefusedError, Tree, open_tree, safe
 from unitd.evidence.check_views import check_views
 from unitd.evidence.verify_claims import claim
 from unitd.evidence.verify_report import Report
-from unitd.evidence.verify_time import utc_text
+from unitd.evidence.verify_time import counted, utc_text
 
 MAX_TRUST_BYTES = 1 << 20
 
@@ -146,16 +146,30 @@ def _contents(
     if extracts[CORE].sound:
         check_incident(manifest, core, footage, report)
         check_times(manifest, core, footage, report)
-    segments = sum(len(stream.lines) for stream in footage.streams.values())
     if not report.tampered:
         report.checked.append(f"{len(manifest.files)} files are as the manifest lists them, and no other was added.")
-        report.checked.append(f"{segments} segments have the hashes that the unit noted while it wrote them.")
+        report.checked.extend(_hashed(footage))
         if samples:
             words = (
                 f"The files for looking at hold exactly the pictures and sounds of the segments ({samples} compared)."
             )
             report.checked.append(words)
     return footage
+
+
+def _hashed(footage: Footage) -> Iterator[str]:
+    """When the unit made the hashes that the segments still have."""
+    states = [
+        line.state
+        for stream in footage.streams.values()
+        for path, line in stream.lines.items()
+        if path not in footage.differing
+    ]
+    found = states.count("recovered")
+    if written := len(states) - found:
+        yield f"{counted(written, 'segment')} still as the unit wrote: by the hashes that it made while writing."
+    if found:
+        yield f"{counted(found, 'segment')} still as the unit found at its next start: by hashes made then."
 
 
 def _identity(seal: Seal, listed: Listed, report: Report) -> None:

@@ -73,6 +73,7 @@ def _validity(report: Report, seal: Seal, certificate: x509.Certificate, anchors
         report.not_proven.append(
             Unproven("origin", why, "Ask the authority whether the key was still this unit's then.")
         )
+        return
     report.checked.append(
         f"The key that signed is the unit's, by the authority's word ({clock} clock, {utc_text(at_us)})."
     )
@@ -109,7 +110,8 @@ def _completeness(
         unproven(why, "Export again from the unit.")
     if footage.unsealed:
         files = ", ".join(footage.unsealed[:3])
-        unproven(f"Not yet sealed when exported (still being written): {files}.", "Export again from the unit.")
+        why = f"Not yet sealed when exported (still being written, or its writer had died): {files}."
+        unproven(why, "Export again from the unit.")
     if footage.differing:
         files = ", ".join(footage.differing[:3])
         unproven(f"Not as the unit wrote it, for the disk had failed under it: {files}.")
@@ -133,6 +135,8 @@ def _until(report: Report, anchors: Anchors, footage: Footage, unproven: Callabl
     for part in report.streams:
         if part.complete_until:
             words = f"Nothing recorded by {part.stream} between {part.begins} and {part.complete_until} is missing"
+            if footage.streams[part.stream].deleted:
+                words += " but what the unit itself deleted"
             report.checked.append(words + (f"; the last {part.newer_s} s are newer." if part.newer_s else "."))
     for part in newer:
         what = f"the last {part.newer_s} s of {part.stream} are" if part.complete_until else f"all of {part.stream} is"

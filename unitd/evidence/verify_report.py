@@ -37,7 +37,8 @@ class StreamPart(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`status` is the exit status. `remarks` are what an opponent would ask about; `checked` what held."""
+    """`status` is the exit status. `remarks` are what an opponent would ask about; `checked` what held; `lacks` in a
+    few words each what is honestly not here, so that nobody takes "proven" for "all of it"."""
 
     version: int = 1
     verdict: Verdict = "unusable"
@@ -52,6 +53,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
     not_proven: list[Unproven] = []
     streams: list[StreamPart] = []
     checked: list[str] = []
+    lacks: list[str] = []
     remarks: list[str] = []
     error: str = ""
 
@@ -64,6 +66,10 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
         else:
             self.status = UNPROVEN if self.not_proven else PROVEN
         self.verdict = VERDICTS[self.status]
+
+    def lack(self, what: str) -> None:
+        if what not in self.lacks:
+            self.lacks.append(what)
 
     def accuse(self, file: str, what: str) -> None:
         self.tampered.append(Finding(file, what))

@@ -11,6 +11,7 @@ import msgspec
 from unitd.evidence.check_tree import safe
 from unitd.evidence.verify import verify
 from unitd.evidence.verify_report import PROVEN, TAMPERED, UNPROVEN, Finding, Report
+from unitd.evidence.verify_time import counted
 
 WIDTH = 110
 MOST_FINDINGS = 12
@@ -47,11 +48,12 @@ def _checked(path: Path, trust: Path | None, heads: Path | None) -> Report:
 
 def words(report: Report, colours: bool = False) -> Iterator[str]:
     """The report, line by line: the verdict first. Pure."""
-    yield f"{_BOLD[report.status]}{_verdict(report)}{_PLAIN}" if colours else _verdict(report)
+    for line in _wrapped("", _verdict(report)) if report.status == PROVEN else [_verdict(report)]:
+        yield f"{_BOLD[report.status]}{line}{_PLAIN}" if colours else line
     yield from _wrapped("", _subject(report))
     for stream in report.streams:
         span = f"{stream.begins} to {stream.ends}" if stream.begins else "times not known"
-        yield from _wrapped("  ", f"{stream.stream}: {stream.segments} segments, {span}")
+        yield from _wrapped("  ", f"{stream.stream}: {counted(stream.segments, 'segment')}, {span}")
     if report.tampered:
         yield "Changed:"
         for finding in report.tampered[:MOST_FINDINGS]:
@@ -74,6 +76,9 @@ def words(report: Report, colours: bool = False) -> Iterator[str]:
 
 def _verdict(report: Report) -> str:
     if report.status == PROVEN:
+        if report.lacks:
+            here = f"PROVEN: recorded by the unit {report.unit}, unchanged, and nothing was taken out of it."
+            return f"{here} Not all is in it: {', '.join(report.lacks)} (below)."
         return f"PROVEN: recorded by the unit {report.unit}, unchanged, and nothing is missing."
     if report.status == TAMPERED:
         more = f" ({len(report.tampered)} findings)" if len(report.tampered) > 1 else ""

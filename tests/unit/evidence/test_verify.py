@@ -159,7 +159,8 @@ def test_what_an_opponent_would_ask_is_said(tmp_path: Path) -> None:
     assert "4.0 s (camera_stalled)" in said
     assert "Gap that no line explains: dome has nothing" in said
     assert "segments/dome/000003-00000006.mp4 was being written when the unit stopped" in said
-    assert "not in this export: panel (1 segments)" in said
+    assert "not in this export: panel (1 segment)" in said
+    assert said.startswith("PROVEN: recorded by the unit unit-7, unchanged, and nothing was taken out of it.")
     assert "clock in its boot 3 is not known" in said
     assert "by: PC 42" in said
 
@@ -210,7 +211,7 @@ def test_times_that_the_segments_do_not_have_are_named(tmp_path: Path, clock: st
     report = judge(made(tmp_path, busy_unit(tmp_path / "unit"), times=shifted))
     assert report.status == status
     assert ("60 min 0 s off" in text(report)) == (status == TAMPERED)
-    assert ("corrected them later" in text(report)) == (status == PROVEN)
+    assert ("by the export's word alone" in text(report)) == (status == PROVEN)
 
 
 def test_a_camera_that_ends_early_is_told(tmp_path: Path) -> None:

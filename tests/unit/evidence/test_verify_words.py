@@ -1,0 +1,57 @@
+"""Every sentence of a report is true, also of an export that lacks something or holds numbers that nobody has."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.unit.evidence.forge import BOOT, RAISED_NS, SEGMENT_NS, Case, busy_unit, proven_case
+from tests.unit.evidence.test_verify import judge, made, text
+from unitd.evidence.manifest import Span
+from unitd.evidence.verify_report import PROVEN, TAMPERED
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return proven_case(tmp_path)
+
+
+def test_proven_is_not_all_of_it_where_something_is_lacking(tmp_path: Path) -> None:
+    """Another camera, a segment that the unit deleted, a gap, one that was hashed later: not "nothing is missing"."""
+    unit = busy_unit(tmp_path / "unit")
+    unit.segment("panel", 0)
+    unit.segment("dome", 3)
+    unit.note("record", "evict", file="dome/000003-00000003.mp4", bytes=1, why="room")
+    del unit.files["dome/000003-00000003.mp4"]
+    unit.segment("dome", 6, state="recovered")
+    report = judge(made(tmp_path, unit, segments=7))
+    assert report.status == PROVEN, report
+    verdict, _, rest = text(report).partition("(below).")
+    assert "nothing is missing" not in verdict
+    for lacking in ("the unit itself had deleted", "gaps in the recording", "other cameras"):
+        assert lacking in verdict
+    assert "is missing but what the unit itself deleted." in rest
+    assert "1 segment still as the unit found at its next start: by hashes made then." in rest
+
+
+def test_a_camera_that_begins_late_is_told(tmp_path: Path) -> None:
+    early = Span(from_boot=BOOT, from_mono_ns=RAISED_NS - 2 * SEGMENT_NS, to_boot=BOOT, to_mono_ns=RAISED_NS + 10**9)
+    report = judge(made(tmp_path, busy_unit(tmp_path / "unit"), span=early))
+    assert "No line explains the beginning: dome has nothing from 12:29:56 to 12:30:00, 4.0 s." in text(report)
+    assert "nothing is missing" not in text(report)
+
+
+@pytest.mark.parametrize("number", [10**30, 10**400, -(10**400)])
+@pytest.mark.parametrize("name", ["to_mono_ns", "from_mono_ns", "offset_us", "utc_us"])
+def test_numbers_that_no_clock_has_are_words_and_no_crash(case: Case, name: str, number: int) -> None:
+    file = case.export / "manifest.json"
+    file.write_bytes(re.sub(rf'"{name}":\d+'.encode(), f'"{name}":{number}'.encode(), file.read_bytes()))
+    report = judge(case)
+    assert (report.status, report.tampered[0].file) == (TAMPERED, "manifest.json")
+    assert text(report)
+
+
+def test_a_kind_that_is_no_word_is_named(case: Case) -> None:
+    file = case.export / "chain/record.jsonl"
+    file.write_bytes(file.read_bytes().replace(b'"kind":"still"', b'"kind":["still"]'))
+    assert judge(case).status == TAMPERED
