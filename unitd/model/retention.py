@@ -19,6 +19,11 @@ CLEAR_SLACK = 0.05
 
 US_A_DAY = 86_400_000_000
 
+CLOCK_STEP_US = 60_000_000
+BELIEVED_AFTER_S = 12 * 3600.0
+"""A synchronised clock can be wrong for hours (a server gone mad, a forged one). Until it has gone on for so long without
+a step of CLOCK_STEP_US, age takes no more than a few a minute: a wrong date costs 4 % of a month."""
+
 
 class Disk(NamedTuple):
     """The file system of the ring as df counts it: `free_bytes` are those a process of ours can still fill."""
@@ -107,6 +112,25 @@ def is_short(was: bool, disk: Disk, marks: Marks, unlocked_bytes: int, *, incide
     if was:
         needed += int(min(disk.usable_bytes * CLEAR_SLACK, needed))
     return room < needed
+
+
+class SteadyClock:
+    """For how long the synchronised clock has gone on without a step, since the first look. Pure; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._offset_us: int | None = None
+        self._since_us = 0
+
+    def look(self, mono_us: int, utc_us: int, quality: str) -> None:
+        if quality != "synced":
+            return
+        offset_us = utc_us - mono_us
+        if self._offset_us is None or abs(offset_us - self._offset_us) >= CLOCK_STEP_US:
+            self._since_us = mono_us
+        self._offset_us = offset_us
+
+    def is_believed(self, mono_us: int) -> bool:
+        return self._offset_us is not None and mono_us - self._since_us >= BELIEVED_AFTER_S * 1e6
 
 
 def old_before_utc_us(now_utc_us: int, quality: str, retain_days: float | None) -> int | None:

@@ -23,7 +23,8 @@ URGENT_SEGMENTS = 4
 MOST_BATCHES = 64
 """In one call, so that its caller can look after other things."""
 AGE_BATCHES = 4
-"""In one call, for each stream. What is too old goes slowly: a wrong date is given time to heal."""
+"""In one call, for each stream. What is too old goes slowly: a wrong date is given time to heal. While the clock is not
+believed yet (unitd/model/retention.py) it is one batch each AGE_EVERY_S, and one incident's stills: twice what comes in."""
 AGE_EVERY_S = 60.0
 TRUTHS_EVERY_S = 600.0
 YIELD_S = 0.002
@@ -90,6 +91,7 @@ class RoomMaker:
         self._evicting = threading.Lock()
         self._urgent = 0
         self._going_on = False
+        self._steady = retention.SteadyClock()
         self._aged_s = self._truths_s = self._days_s = -1e9
         self._truths: dict[int, int] = {}
         self._old_boot = 0
@@ -143,6 +145,8 @@ class RoomMaker:
             return self._evictor.batch(candidates, why, boot.boot, BATCH_SEGMENTS, wanted_bytes)
 
     def _age(self, boot: Boot, need: Need) -> Gone:
+        self._steady.look(time.monotonic_ns() // 1000, need.utc_us, need.clock)
+        believed = self._steady.is_believed(time.monotonic_ns() // 1000)
         before_us = retention.old_before_utc_us(need.utc_us, need.clock, self._table.retain_days)
         now_s = time.monotonic()
         if before_us is None or now_s - self._aged_s < AGE_EVERY_S:
@@ -151,16 +155,16 @@ class RoomMaker:
         total, more = Gone(), False
         for stream in self._index.streams():
             old = self._noted(self._evictor.too_old(stream, boot.boot, before_us, time_of))
-            for _ in range(AGE_BATCHES):
+            for _ in range(AGE_BATCHES if believed else 1):
                 gone = self._batch(old, "age", boot, FOR_EVER_NS)
                 total += gone
                 if gone.segments < BATCH_SEGMENTS:
                     break
             else:
-                more = True
+                more = believed
         if not more:
             self._aged_s = now_s
-        self._age_stills(boot, before_us, time_of)
+        self._age_stills(boot, before_us, time_of, most=None if believed else 1)
         return total
 
     def _noted(self, old: Iterator[Candidate]) -> Iterator[Candidate]:
@@ -169,13 +173,15 @@ class RoomMaker:
                 self._old_boot = max(self._old_boot, each.boot)
             yield each
 
-    def _age_stills(self, boot: Boot, before_us: int, time_of: Callable[[int, Begin], int | None]) -> None:
+    def _age_stills(
+        self, boot: Boot, before_us: int, time_of: Callable[[int, Begin], int | None], most: int | None
+    ) -> None:
         def is_old(lock: Lock) -> bool:
             time_us = time_of(lock.from_boot, Begin(lock.from_mono_ns, lock.raised_utc_us, lock.clock))
             # of an unknown time: as footage, old when something later is
             return lock.from_boot < self._old_boot if time_us is None else time_us < before_us
 
-        for victims in old_stills(self._place.directory, self._state_dir, is_old):
+        for victims in old_stills(self._place.directory, self._state_dir, is_old)[:most]:
             with self._evicting:
                 self._evictor.delete(victims, "age", boot.boot)
             with suppress(OSError):

@@ -264,6 +264,33 @@ def test_what_is_too_old_goes_in_several_calls(rig: RingRig, monkeypatch: pytest
     assert [rig.ring.make_room(rig.boot, SYNCED).segments for _ in range(4)] == [16, 16, 8, 0]
 
 
+def test_a_clock_that_was_just_stepped_takes_a_few_at_a_time_until_it_is_believed(
+    rig: RingRig, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_module, "AGE_EVERY_S", 60.0)
+    wrong = replace(SYNCED, utc_us=NOW_US + 3650 * DAY_US)
+    began_ns, went_s = time.monotonic_ns(), 0.0
+    mocker.patch.object(time, "monotonic_ns", side_effect=lambda: began_ns + int(went_s * 1e9))
+    mocker.patch.object(time, "monotonic", side_effect=lambda: began_ns / 1e9 + went_s)
+    rig.add("dome", 1, range(1, 401), YOUNG_US, "synced")
+
+    def rounds(need: Need, count: int) -> int:
+        nonlocal went_s
+        gone = 0
+        for _ in range(count):
+            went_s += 5.0
+            gone += rig.ring.make_room(rig.boot, replace(need, utc_us=need.utc_us + int(went_s * 1e6))).segments
+        return gone
+
+    assert rounds(SYNCED, 12) == 0
+    assert rounds(wrong, 24) == 32, "16 a minute, not a month at once"
+    assert rounds(SYNCED, 12) == 0
+    went_s += 13 * 3600
+    assert rounds(wrong, 1) == 16, "stepped again"
+    went_s += 13 * 3600
+    assert rounds(wrong, 4) == 4 * 64, "believed by now"
+
+
 def test_more_than_one_calls_worth_is_said(
     tmp_path: Path, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
