@@ -16,6 +16,7 @@ from unitd.config import RingTable
 from unitd.model.retention import Disk
 from unitd.store.boot import Boot
 from unitd.store.chain import Chain
+from unitd.store.chain_age import ChainAge
 from unitd.store.eviction import Evictor
 from unitd.store.headers import Headers
 from unitd.store.index import SEQ_BITS, Index, Packed, file_name, list_names, list_streams, packed, unpacked
@@ -65,6 +66,7 @@ class Ring:
         self.directory = evidence_dir
         self._place = Place(evidence_dir, must_be_mounted=table.must_be_mounted)
         self.chain: Chain = _RecordChain(self._place)
+        self._chain_age = ChainAge(evidence_dir, self.chain)
         self._index = Index(evidence_dir)
         headers = Headers(evidence_dir)
         evictor = Evictor(self._place, self.chain, self._index, headers, LockReader(state_dir), int(keep_fresh_s * 1e9))
@@ -148,6 +150,9 @@ class Ring:
         if room.wanted and time.monotonic() - self._listed_s >= LIST_AGAIN_S:
             self._list_names(again=True)
             self._measure()
+        if need is None or not need.incident:
+            with contextlib.suppress(OSError):  # what the disk refuses, the writers report
+                self._chain_age.prune()
         return room
 
     def recover(self, boot: Boot, within_s: float = 1e9) -> list[str]:
@@ -202,6 +207,7 @@ class Ring:
             self._missing, self._recover_at_s = None, 0.0
         self._index.forget()
         self._rooms.forget()
+        self._chain_age.forget()
         self.chain.close()
 
     def _ours_up_to(self, stream: str, key: Packed) -> None:
