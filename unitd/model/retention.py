@@ -21,8 +21,8 @@ US_A_DAY = 86_400_000_000
 
 CLOCK_STEP_US = 60_000_000
 BELIEVED_AFTER_S = 12 * 3600.0
-"""A synchronised clock can be wrong for hours (a server gone mad, a forged one). Until it has gone on for so long without
-a step of CLOCK_STEP_US, age takes no more than a few a minute: a wrong date costs 4 % of a month."""
+"""A synchronised clock can be wrong for hours (a server gone mad, a forged one). Until it has gone on for so long
+without a step of CLOCK_STEP_US, age takes no more than a few a minute: a wrong date costs 4 % of a month."""
 
 
 class Disk(NamedTuple):

@@ -24,7 +24,8 @@ MOST_BATCHES = 64
 """In one call, so that its caller can look after other things."""
 AGE_BATCHES = 4
 """In one call, for each stream. What is too old goes slowly: a wrong date is given time to heal. While the clock is not
-believed yet (unitd/model/retention.py) it is one batch each AGE_EVERY_S, and one incident's stills: twice what comes in."""
+believed yet (unitd/model/retention.py) it is one batch each AGE_EVERY_S (twice what comes in), and one incident's
+stills."""
 AGE_EVERY_S = 60.0
 TRUTHS_EVERY_S = 600.0
 YIELD_S = 0.002
