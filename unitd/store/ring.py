@@ -14,6 +14,7 @@ from pathlib import Path
 
 from unitd.config import RingTable
 from unitd.model.retention import Disk
+from unitd.store.alone import Alone
 from unitd.store.boot import Boot
 from unitd.store.chain import Chain
 from unitd.store.chain_age import ChainAge
@@ -37,15 +38,16 @@ RECOVER_AGAIN_S = 60.0
 
 
 class _RecordChain(Chain):
-    """No chain is begun beneath a mount that is missing."""
+    """No chain is begun beneath a mount that is missing, and none is written beside another process."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, alone: Alone) -> None:
         super().__init__(place.directory / "record.chain")
-        self._place = place
+        self._place, self._alone_here = place, alone
 
     def _open(self) -> int:
         if self._descriptor is None:
             self._place.check()
+            self._alone_here.hold()
         return super()._open()
 
 
@@ -65,7 +67,8 @@ class Ring:
     ) -> None:
         self.directory = evidence_dir
         self._place = Place(evidence_dir, must_be_mounted=table.must_be_mounted)
-        self.chain: Chain = _RecordChain(self._place)
+        self._alone = Alone(state_dir)
+        self.chain: Chain = _RecordChain(self._place, self._alone)
         self._chain_age = ChainAge(evidence_dir, self.chain)
         self._index = Index(evidence_dir)
         headers = Headers(evidence_dir)
@@ -90,8 +93,10 @@ class Ring:
         self._place.check()
 
     def camera_dir(self, camera: str) -> Path:
-        """The directory of one stream's segments, made durable when it is new. Raises as `check_present`. Blocks."""
+        """The directory of one stream's segments, made durable when it is new. Raises as `check_present`, and (EBUSY)
+        while another process records. Blocks."""
         self._look()
+        self._alone.hold()
         return self._place.stream_dir(camera)
 
     def next_key(self, camera: str, boot: Boot) -> SegmentKey:
