@@ -14,6 +14,7 @@ from pathlib import Path
 
 from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, layers, load
 from unitd.model.sms import normal_number
+from unitd.tools.check_signing import signing_warnings
 from unitd.tools.plain import fitted
 
 _RENUMBERED = re.compile(r"^/dev/tty(USB|ACM)\d+$")
@@ -52,6 +53,7 @@ def warnings(c: Config) -> Iterator[str]:
     yield from _button(c)
     yield from _files(c)
     yield from _ports(c)
+    yield from signing_warnings(c)
     for key in ("state_dir", "evidence_dir", "run_dir"):
         if problem := _directory_problem(Path(getattr(c.paths, key))):
             yield f"paths.{key}: {problem}"

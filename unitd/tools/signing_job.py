@@ -51,7 +51,7 @@ def run(job: SigningJob) -> SigningResult:
     try:
         key, made = _key(Path(job.key_file))
         public = key.public_key()
-        certificate = _certificate(Path(job.cert_file), public)
+        certificate = certificate_of(Path(job.cert_file), public)
         with contextlib.suppress(OSError):  # a request that cannot be written keeps nobody from signing
             _request(Path(job.csr_file), key, job.unit)
         signature = key.sign(job.body.encode()) if job.op == "sign" else b""
@@ -70,6 +70,11 @@ def _key(path: Path) -> tuple[Ed25519PrivateKey, bool]:
     made = not path.exists()
     if made:
         _make(path)
+    return read_key(path), made
+
+
+def read_key(path: Path) -> Ed25519PrivateKey:
+    """The key that is there. Raises OSError: a StoreError, whose words say what to do, when it is not to be used."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with os.fdopen(descriptor, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode & 0o777
@@ -85,7 +90,7 @@ def _key(path: Path) -> tuple[Ed25519PrivateKey, bool]:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise StoreError(f"{path} is not an Ed25519 key in PEM (PKCS #8, without a password); put it away or mend it")
-    return key, made
+    return key
 
 
 def _make(path: Path) -> None:
@@ -126,7 +131,8 @@ def _request(path: Path, key: Ed25519PrivateKey, unit: str) -> None:
     disk.atomic_write(path, made.public_bytes(serialization.Encoding.PEM), mode=0o644)
 
 
-def _certificate(path: Path, public: Ed25519PublicKey) -> str:
+def certificate_of(path: Path, public: Ed25519PublicKey) -> str:
+    """How the certificate at `path` stands to the key: as `SigningResult.certificate`. Blocks on the disk."""
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         fits = _raw_of(certificate.public_key()) == _raw(public)
