@@ -1,4 +1,4 @@
-"""`unitd check` on the evidence key: what is wrong with key or certificate is said, and a new unit has nothing wrong."""
+"""`unitd check` on the evidence key: what is wrong with key or certificate is said; a new unit has nothing wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
