@@ -36,8 +36,8 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying"}
-"""Played by `make prove`; core's and record's part of it is in test_core_clock.py and test_record_disks.py."""
+PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying", "no-stream"}
+"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py and tests/browser/test_stills.py."""
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - PROVED_ONLY))
