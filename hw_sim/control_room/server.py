@@ -214,7 +214,7 @@ class ControlRoom:
 
     def _stills(self, incident: Incident) -> list[dict[str, Any]]:
         keep = ("camera", "utc_us", "clock", "received_utc_us", "width", "height")
-        stills = self.hub.stills.of(incident.incident_id)
+        stills = [each for each in self.hub.stills.of(incident.incident_id) if each.unit == incident.unit]
         return [{key: getattr(each, key) for key in keep} | {"url": each.url} for each in stills]
 
     def _closes_in_s(self, incident: Incident) -> float | None:

@@ -58,7 +58,7 @@ class StillBook:
             raise ValueError("a still's names")
         if not still.jpeg.startswith(b"\xff\xd8") or hashlib.sha256(still.jpeg).hexdigest() != still.sha256:
             raise ValueError("a still that is not what it says")
-        known = self._of.get(still.incident_id, [])
+        known = [each for each in self._of.get(still.incident_id, []) if each.unit == unit]
         if len(known) >= MOST_OF_INCIDENT or any(each.sha256 == still.sha256 for each in known):
             return False
         kept = KeptStill(

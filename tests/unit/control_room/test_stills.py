@@ -77,6 +77,27 @@ def test_an_incident_has_so_many_stills_and_no_more(tmp_path: Path) -> None:
     assert kept.count(True) == MOST_OF_INCIDENT
 
 
+def test_another_units_pictures_are_not_this_incidents(tmp_path: Path) -> None:
+    """Whoever has one unit and knows the incident's id must not show, or crowd out, what the other sees."""
+
+    async def run() -> None:
+        transport = FakeTransport()
+        room = ControlRoom(tmp_path / "room", Pki(tmp_path / "pki"), 0, transport=transport)
+        await room.start()
+        try:
+            incident_id = str(uuid.uuid4())
+            transport.say(UNIT, "alarm", alarm(incident_id))
+            for number in range(MOST_OF_INCIDENT + 1):
+                transport.say("another", "still", still(incident_id, "street", number))
+            transport.say(UNIT, "still", still(incident_id, number=1))
+            await true(lambda: any(each["stills"] for each in room.state()["incidents"]))
+            assert [each["camera"] for each in room.state()["incidents"][0]["stills"]] == ["dome"]
+        finally:
+            await room.stop()
+
+    asyncio.run(run())
+
+
 def test_the_console_is_told_of_it_and_gets_the_picture(tmp_path: Path) -> None:
     async def run() -> None:
         transport = FakeTransport()
