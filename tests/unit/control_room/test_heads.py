@@ -11,7 +11,7 @@ from unitd.messages.control_room import Event, Stamp
 
 
 def event(n: int, **changes: Any) -> Event:
-    data = {"checkpoint": n, "body": "{}\n", "signature": f"s{n}"} | changes
+    data: dict[str, Any] = {"checkpoint": n, "body": "{}\n", "signature": f"s{n}"} | changes
     return Event(name="checkpoint", at=Stamp(utc_us=1, clock="synced", mono_ns=1), session=1, data=data)
 
 
