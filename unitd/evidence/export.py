@@ -22,7 +22,7 @@ from unitd.evidence.manifest import AUDIO_STREAM, BootTime, EvidenceFile, FileKi
 from unitd.evidence.mp4_file import Labels
 from unitd.evidence.readme import readme
 from unitd.evidence.seal import NotSealedError, Seal, checkpoints, seal
-from unitd.evidence.times import boot_times, for_people, utc_us_of
+from unitd.evidence.times import boot_times, for_people, known_boots, utc_us_of
 from unitd.evidence.view import LONGEST_GAP_S, Part, Source, join, join_voices
 from unitd.evidence.workdir import MANIFEST, SUMS, WorkDir, need_room
 from unitd.messages.workers import SealExport
@@ -62,6 +62,7 @@ class Done:
     kept: int = 0
     notes: int = 0
     finished_before: bool = False
+    segments: int = 0
 
 
 def default_name(asked: Asked, begin: str) -> str:
@@ -77,14 +78,24 @@ def export(config: Config, order: Order, asked: Asked, output: Path, watcher: Wa
     """Make `output`. Raises StoreError, one line; what was done is kept for the next try. Blocks for its length."""
     if (before := _finished(config, asked, output)) is not None:
         return before
+    _outside_the_ring(config, output)
     work = WorkDir(output)
-    work.open(_request(config, order, asked))
     try:
+        work.open(_request(config, order, asked))
         return _Export(config, order, asked, work, watcher).run()
     except StoreError:
         raise
     except OSError as error:
         raise work.refused(error) from error
+    finally:
+        work.close()
+
+
+def _outside_the_ring(config: Config, output: Path) -> None:
+    """Raises StoreError: an export in the ring would take its room, and its directories would look like cameras."""
+    ring = Path(config.paths.evidence_dir)
+    if output.resolve().is_relative_to(ring.resolve()):
+        raise StoreError(f"{output} lies in {ring}, which is the recorder's own; choose another --output")
 
 
 def _request(config: Config, order: Order, asked: Asked) -> dict[str, object]:
@@ -158,6 +169,12 @@ class _Export:
         copier.missing(asked.streams)
         self._headers = [item.header for items in found.footage.values() for item in items]
         self._times = boot_times(self._headers, read_truths(self._state))
+        if not self._headers:
+            copier.note("there is NO footage of this incident: the logs and what else there is say why")
+            boots = {asked.span.from_boot, asked.span.to_boot}
+            self._times = {
+                boot: time for boot, time in known_boots(self._config, asked.streams).items() if boot in boots
+            }
         watcher.phase("joining", 2 * total)
         self._join(copied)
         copier.files.append(self._readme(found))
@@ -180,7 +197,7 @@ class _Export:
         return Done(
             self._work.path, len(manifest.files), sum(file.bytes for file in manifest.files), self._footage_s,
             tuple(stream for stream in asked.streams if copied[stream] and stream != AUDIO_STREAM),
-            sealed, why, self._work.kept, len(manifest.notes),
+            sealed, why, self._work.kept, len(manifest.notes), segments=len(self._headers),
         )  # fmt: skip
 
     def _doubtful_times(self) -> None:
@@ -248,12 +265,15 @@ class _Export:
 
     def _readme(self, found: Gathered) -> EvidenceFile:
         asked, incident, zone = self._asked, self._asked.incident, self._config.site.timezone
-        first = min(self._headers, key=lambda header: (header.boot, header.mono_ns))
-        nearest = self._times.get(asked.span.from_boot, self._times[first.boot])
-        begin_us = utc_us_of(max(asked.span.from_mono_ns, 0), nearest)
-        end_us = None
-        if asked.span.to_boot is not None and asked.span.to_mono_ns is not None:
-            end_us = utc_us_of(asked.span.to_mono_ns, self._times.get(asked.span.to_boot, nearest))
+        span, begin, end, clock = asked.span, "unknown", "unknown", "unknown"
+        if self._times:
+            nearest = self._times.get(span.from_boot, self._times[min(self._times)])
+            clock = nearest.clock
+            begin = for_people(utc_us_of(max(span.from_mono_ns, 0), nearest), zone)
+            if span.to_boot is not None and span.to_mono_ns is not None:
+                end = for_people(utc_us_of(span.to_mono_ns, self._times.get(span.to_boot, nearest)), zone)
+        if span.to_mono_ns is None:
+            end = "not over when this was made"
         what = "Recording of a span of time that was asked for."
         if incident is not None:
             raised = for_people(incident.raised_utc_us, zone) if incident.raised_utc_us else "unknown"
@@ -261,7 +281,7 @@ class _Export:
                 raised = f"{raised}, by a clock that was NOT known to be right"
             what = f"Incident:  {incident.incident_id}\nKind:      {incident.kind or 'unknown'}\nRaised:    {raised}\n"
             what += f"Outcome:   {incident.outcome or 'none yet'}"
-        data = readme(self._config, what, begin_us, end_us, nearest.clock, self._copier.files, LONGEST_GAP_S)
+        data = readme(self._config, what, begin, end, clock, self._copier.files, LONGEST_GAP_S)
         size, digest = self._work.put("README.txt", data)
         return EvidenceFile(path="README.txt", bytes=size, sha256=digest, kind="readme")
 

@@ -1,6 +1,7 @@
 """What an export consists of: the span, its streams and their segments, from names and headers alone."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from unitd.store.segment import SegmentKey
 
 CHAIN = "record.chain"
 STILLS = ".stills"
+STREAM_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}\Z")
+_STILL = re.compile(r"(.+)-[0-9]{1,6}\.jpg\Z")
 CLOSING_S = 5.0
 """An open segment ends after `segment_s` at the next keyframe, and its line in the chain follows."""
 STILL_S = 6.5
@@ -97,7 +100,8 @@ def understand(config: Config, order: Order) -> Asked:
 
 
 def gather(config: Config, asked: Asked) -> Gathered:
-    """Find it all. Raises StoreError when it cannot be read, or there is no footage. Blocks; reads headers only."""
+    """Find it all. Raises StoreError when it cannot be read, or there is no footage of a span of time; an incident
+    without any (its camera was dead) has its lock, stills and logs. Blocks; reads headers only."""
     evidence_dir = Path(config.paths.evidence_dir)
     try:
         found = Gathered(know(evidence_dir / CHAIN, asked.until, frozenset(asked.streams)))
@@ -112,15 +116,16 @@ def gather(config: Config, asked: Asked) -> Gathered:
         found.footage[stream], found.newest[stream] = footage, names[-1] if names else ""
         if unreadable:
             found.unreadable[stream] = unreadable
-    if not any(found.footage.values()):
+    if not any(found.footage.values()) and (asked.incident is None or not found.known.n):
         what = f"incident {asked.incident.incident_id}" if asked.incident is not None else "that time"
         raise StoreError(f"no footage of {what} from {', '.join(asked.streams) or 'any camera'}")
     if asked.incident is not None:
         with contextlib.suppress(OSError):
             directory = evidence_dir / STILLS / asked.incident.incident_id
-            stills = sorted(path for path in directory.iterdir() if path.suffix == ".jpg" and path.name[0] != ".")
-            cameras = tuple(f"{stream}-" for stream in asked.streams)
-            found.stills = {path.name: path for path in stills if path.name.startswith(cameras)}
+            for path in sorted(directory.iterdir()):
+                match = _STILL.match(path.name)
+                if match is not None and match[1] in asked.streams:
+                    found.stills[path.name] = path
     return found
 
 
@@ -165,13 +170,18 @@ def _streams(config: Config, evidence_dir: Path) -> list[str]:
     """The cameras of the configuration, those that were there before, and the voices."""
     names = [table.name for table in config.cameras]
     with contextlib.suppress(OSError):
-        others = sorted(path.name for path in evidence_dir.iterdir() if path.is_dir() and _has_segments(path))
+        others = sorted(path.name for path in evidence_dir.iterdir() if _has_segments(path))
         names += [name for name in others if name not in names and name != AUDIO_STREAM]
     return [*names, AUDIO_STREAM]
 
 
 def _has_segments(directory: Path) -> bool:
-    return directory.name[0] != "." and any(SegmentKey.parse(path.name) for path in directory.iterdir())
+    """Whether it is a stream's: by its name as well, and open to us."""
+    if not STREAM_NAME.match(directory.name):
+        return False
+    with contextlib.suppress(OSError):
+        return any(SegmentKey.parse(path.name) for path in directory.iterdir())
+    return False
 
 
 def _lock(state_dir: Path, prefix: str) -> Lock:

@@ -42,7 +42,16 @@ def export_zip(config: Config, order: Order, asked: Asked, target: Path, watcher
             unfinished.unlink()
         raise StoreError(f"{target}: {error.strerror or error}; run the same command again") from error
     return Done(
-        target, done.files, done.bytes, done.footage_s, done.cameras, done.seal, done.unsealed, done.kept, done.notes
+        target,
+        done.files,
+        done.bytes,
+        done.footage_s,
+        done.cameras,
+        done.seal,
+        done.unsealed,
+        done.kept,
+        done.notes,
+        segments=done.segments,
     )
 
 

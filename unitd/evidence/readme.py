@@ -2,7 +2,7 @@
 
 from unitd.config import Config
 from unitd.evidence.manifest import AUDIO_STREAM, EvidenceFile
-from unitd.evidence.times import CORRECTED, for_people
+from unitd.evidence.times import CORRECTED
 
 _CLOCK = {
     "synced": "the unit's clock was right (set by the network)",
@@ -55,13 +55,13 @@ docs/evidence.md of the software says how the rest fits, line by line.
 def readme(
     config: Config,
     what: str,
-    begin_utc_us: int,
-    end_utc_us: int | None,
+    begin: str,
+    end: str,
     clock: str,
     files: list[EvidenceFile],
     longest_gap_s: float,
 ) -> bytes:
-    """The text. `what`: one line on what happened. `end_utc_us` None: it was not over. Pure but for the time zones."""
+    """The text. `what`: one line on what happened; `begin` and `end` in words. Pure."""
     site = config.site
     cameras = sorted({file.stream for file in files if file.kind == "segment" and file.stream != AUDIO_STREAM})
     voices = any(file.kind == "segment" and file.stream == AUDIO_STREAM for file in files)
@@ -70,10 +70,10 @@ def readme(
         what=what,
         site=", ".join(part for part in (site.name, site.address) if part),
         unit=config.unit.id,
-        begin=for_people(begin_utc_us, site.timezone),
-        end="not over when this was made" if end_utc_us is None else for_people(end_utc_us, site.timezone),
+        begin=begin,
+        end=end,
         clock=_CLOCK.get(clock, clock),
-        cameras=", ".join(cameras) or "none",
+        cameras=", ".join(cameras) or "NONE: nothing was recorded, or nothing is left of it",
         sound="both voices of the call" if voices else "none of the call; a camera's own sound is in its film",
         audio="audio/       The voices alone: left the street, right the loudspeaker.\n" if voices else "",
         stills="stills/      Pictures taken at the moment of the press.\n" if stills else "",

@@ -97,6 +97,8 @@ def _completeness(
         unproven("The export has no signed checkpoint that the control room's heads could be held against.", later)
     else:
         _until(report, anchors, footage, unproven, later)
+    if not footage.streams:
+        unproven("There is no footage in this export.")
     if heads is not None and heads.kept and heads.damaged:
         report.remarks.append(
             f"{len(heads.damaged)} line(s) of {heads.name} cannot be read (first: line {heads.damaged[0]})."
@@ -126,7 +128,6 @@ def _no_heads(heads: Heads) -> str:
 
 
 def _until(report: Report, anchors: Anchors, footage: Footage, unproven: Callable[..., None], later: str) -> None:
-    streams = [stream for stream in footage.streams.values() if stream.files]
     if not anchors.heads:
         unproven("No head that the control room kept covers any part of this export.", later)
         return
@@ -141,8 +142,6 @@ def _until(report: Report, anchors: Anchors, footage: Footage, unproven: Callabl
     for part in newer:
         what = f"the last {part.newer_s} s of {part.stream} are" if part.complete_until else f"all of {part.stream} is"
         unproven(f"{what[0].upper()}{what[1:]} newer than the control room's last head of this unit.", later)
-    if not streams:
-        unproven("There is no footage in this export.")
 
 
 def _part(stream: StreamFacts, manifest: Manifest, anchors: Anchors) -> StreamPart:

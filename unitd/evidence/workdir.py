@@ -1,11 +1,13 @@
 """The directory in which an export grows: `<name>.part` until it is whole, so that nothing looks finished that is not.
 
 `.export` in it says which export it is and which files are whole, one JSON line each. Whoever is killed half-way is
-gone on from there: each file is hashed again before it is believed. The rename at the end is the last step.
+gone on from there: each file is hashed again before it is believed. The rename at the end is the last step. One
+process at a time: it holds a lock on `.export`.
 """
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import queue
@@ -104,18 +106,46 @@ class WorkDir:
         self.whole: dict[str, WholeFile] = {}
         self.kept = 0
         self._syncer: _Syncer | None = None
+        self._journal = -1
 
     def open(self, request: dict[str, Any]) -> None:
         """Begin, or go on with, the export that `request` names. Refuses a directory that is not this export's."""
         line = msgspec.json.encode(request, order="sorted") + b"\n"
         try:
-            if self.part.exists() and any(self.part.iterdir()):
-                self._go_on(line)
-                return
             self.part.mkdir(parents=True, exist_ok=True)
-            (self.part / JOURNAL).write_bytes(line)
+            names = {path.name for path in self.part.iterdir()}
+            if names and JOURNAL not in names:
+                raise StoreError(f"{self.part} is not an unfinished export; choose another --output")
+            self._alone()
+            if (self.part / JOURNAL).stat().st_size:
+                self._go_on(line)
+            else:
+                (self.part / JOURNAL).write_bytes(line)
         except OSError as error:
             raise self.refused(error) from error
+
+    def close(self) -> None:
+        """Let another process go on with it. Twice is once."""
+        if self._journal >= 0:
+            os.close(self._journal)
+            self._journal = -1
+
+    def _alone(self) -> None:
+        """Two that write the same files would spoil them. A medium that knows no locks is believed."""
+        self._journal = os.open(self.part / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        busy = False
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            there = (self.part / JOURNAL).stat()
+            busy = there.st_ino != os.fstat(self._journal).st_ino
+        except (BlockingIOError, FileNotFoundError):
+            busy = True
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        if busy:
+            self.close()
+            raise StoreError(f"{self.path} is being made by another export at this moment; choose another --output")
 
     def _go_on(self, line: bytes) -> None:
         try:

@@ -38,7 +38,9 @@ def told(done: Done) -> str:
     size = f"{done.files} files, {done.bytes / 1e6:.1f} MB"
     if done.finished_before:
         return f"{done.path}: finished already ({size}); nothing was done"
-    minutes = f"{done.footage_s / 60:.1f} minutes of {', '.join(done.cameras) or 'sound'}"
+    minutes = "NO FOOTAGE"
+    if done.segments:
+        minutes = f"{done.footage_s / 60:.1f} minutes of {', '.join(done.cameras) or 'sound'}"
     if done.seal is not None:
         n = done.seal.checkpoint.checkpoint.n
         state = f"sealed by the unit (checkpoint {n}): unitd verify {done.path}"
