@@ -51,6 +51,8 @@ class Locks:
         found = [lock for lock in self.locks if lock.incident_id.startswith(prefix)]
         if len(found) == 1:
             return found[0]
+        if not found and self.unreadable:
+            raise StoreError(f"no incident {prefix!r} is found, but this cannot be read: {self.unreadable[0]}")
         if not found:
             raise StoreError(f"no incident {prefix!r} is kept here; {self._known()}")
         raise StoreError(f"{len(found)} incidents start with {prefix!r}; give more characters")
@@ -86,7 +88,8 @@ class LockReader:
         except FileNotFoundError:
             return Locks((), ())
         except OSError as error:
-            return Locks((), (f"{self._directory}: {error.strerror}",))
+            remedy = "; run it with sudo" if isinstance(error, PermissionError) else ""
+            return Locks((), (f"{self._directory}: {error.strerror}{remedy}",))
         for entry in files:
             try:
                 status = entry.stat()

@@ -1,5 +1,6 @@
 """`unitd locks`, `unitd release`, `unitd close`: the footage that is kept, and an authorised person's word about it."""
 
+import contextlib
 import datetime
 import json
 import time
@@ -31,8 +32,9 @@ def locks(config: Config, as_json: bool = False) -> int:
         rows = [_row(lock, truths) for lock in ordered]
         print(json.dumps({"locks": rows, "unreadable": list(found.unreadable)}, indent=2, ensure_ascii=False))
     else:
-        for line in _lines(ordered, truths, time.time_ns() // 1000):
-            print(line)
+        if ordered or not found.unreadable:
+            for line in _lines(ordered, truths, time.time_ns() // 1000):
+                print(line)
         for why in found.unreadable:
             print(f"cannot be read, and so keeps everything: {why}")
     return 1 if found.unreadable else 0
@@ -67,8 +69,9 @@ def _full_id(config: Config, prefix: str) -> str:
     try:
         return read_locks(state_dir).named(prefix).incident_id
     except StoreError:
-        if (state_dir / "locks" / f"{Path(prefix).name}.json").exists():
-            return prefix
+        with contextlib.suppress(OSError):  # of who may not look there
+            if (state_dir / "locks" / f"{Path(prefix).name}.json").exists():
+                return prefix
         raise
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pytest_mock import MockerFixture
 
 from unitd.config import Config
 from unitd.errors import StoreError, UnitdError
@@ -89,3 +90,22 @@ def test_what_is_missing_is_said_before_core_is_asked(tmp_path: Path) -> None:
         close(config, INCIDENT[:4], "Ann", "hoax", "")
     with pytest.raises(StoreError, match="no incident"):
         close(config, "../../etc/passwd", "Ann", "hoax", "")
+
+
+def test_who_may_not_look_is_told_so_and_not_that_nothing_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mocker: MockerFixture
+) -> None:
+    config = _config(tmp_path)
+    _lock(tmp_path)
+    refused = PermissionError(13, "Permission denied")
+    mocker.patch("unitd.store.locks.os.scandir", side_effect=refused)
+    mocker.patch.object(Path, "stat", side_effect=refused)
+    with pytest.raises(StoreError, match="Permission denied; run it with sudo"):
+        release(config, INCIDENT, "Ann", "looked at")
+    with pytest.raises(StoreError, match="run it with sudo"):
+        close(config, INCIDENT, "Ann", "hoax", "")
+    mocker.stopall()
+    mocker.patch("unitd.store.locks.os.scandir", side_effect=refused)
+    assert locks(config) == 1
+    said = capsys.readouterr().out
+    assert "run it with sudo" in said and "nothing is kept" not in said
