@@ -23,7 +23,9 @@ MAX_KEPT = 200_000
 """Twenty years of hourly heads of one unit."""
 NEAR = 200
 """Of those, the ones whose numbers are so near to the export's checkpoints are held against it: what contradicts an
-export by its past or its future does so in the first of them, and each takes 0.2 ms."""
+export by its past or its future does so in the first of them, and each takes 0.2 ms. The nearest on each side count
+however far they are: whoever makes a chain anew chooses its numbers."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ def read_heads(path: Path, unit: str) -> Heads:
             number = 0
             while raw := file.readline(MAX_LINE_BYTES):
                 number += 1
+                if number == 1:
+                    raw = raw.removeprefix(_BYTE_ORDER_MARK)
                 if raw.strip():
                     _take(heads, number, raw, unit)
     except OSError as error:
@@ -129,6 +133,8 @@ def _near(heads: Heads, seal: Seal) -> list[KeptHead]:
     if not seal.signed:
         return []
     first, last = seal.signed[0].said.n - NEAR, seal.signed[-1].said.n + NEAR
+    first = min(first, max((head.number for head in heads.kept if head.number < first), default=first))
+    last = max(last, min((head.number for head in heads.kept if head.number > last), default=last))
     return [head for head in heads.kept if first <= head.number <= last]
 
 

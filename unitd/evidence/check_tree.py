@@ -14,6 +14,9 @@ from unitd.errors import StoreError
 
 KNOWN_DIRS = ("segments", "stills", "view", "audio", "chain", "checkpoints")
 KNOWN_FILES = ("README.txt", "manifest.json", "SHA256SUMS", "certificate.pem")
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What computers leave in every directory that somebody opens on them; besides names with LITTER_PREFIX (a Mac's)."""
+LITTER_PREFIX = "._"
 MAX_NAMES = 300_000
 """A month of five streams has 1,300,000 segments; an incident has some hundreds. More is no evidence directory."""
 MAX_DEPTH = 3
@@ -57,7 +60,7 @@ class Reader:
 @dataclass
 class Tree:
     """`files`: size by path, in the directories that we know and at the top. `odd`: names that should not be there, and
-    why. `strangers`: names at the top that belong to somebody else."""
+    why. `strangers`: names at the top that belong to somebody else, and litter anywhere; none of it can be opened."""
 
     files: dict[str, int] = field(default_factory=dict)
     odd: list[tuple[str, str]] = field(default_factory=list)
@@ -83,7 +86,10 @@ class Tree:
             self.odd.append((path, "is there twice"))
             return
         top, slash, _ = path.partition("/")
-        if slash or top in KNOWN_FILES:
+        name = path.rpartition("/")[2]
+        if name in LITTER or name.startswith(LITTER_PREFIX):
+            self.strangers.append(path)
+        elif slash or top in KNOWN_FILES:
             self.files[path] = size
         elif top.casefold() in {name.casefold() for name in (*KNOWN_DIRS, *KNOWN_FILES)}:
             self.odd.append((path, "has nearly the name of a part of the export, and is none"))

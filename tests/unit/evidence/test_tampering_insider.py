@@ -143,3 +143,21 @@ def test_a_link_put_there_after_the_names_were_read_is_not_followed(case: Case, 
         with pytest.raises(StoreError):
             tree.open(name)
     tree.close()
+
+
+@pytest.mark.parametrize("number", [5, 5000])
+def test_a_chain_made_anew_is_found_whatever_number_its_checkpoints_have(tmp_path: Path, number: int) -> None:
+    """With the unit's own key: what the control room has is shorter in its lines, or other, however far its number."""
+    real = busy_unit(tmp_path / "unit")
+    for seq in range(3, 9):
+        real.segment("dome", seq)
+    real.checkpoint()
+    thief = busy_unit(tmp_path / "thief", key=real.key, authority=real.authority)
+    thief.signed = [(number - 1, b"", b"")]
+    export = thief.export(tmp_path / "export")
+    for name in ("json", "sig"):
+        (export / f"checkpoints/{number - 1:08d}.{name}").unlink()
+    (tmp_path / "ca.pem").write_bytes(real.authority.pem)
+    assert not verify(export, tmp_path / "ca.pem").tampered
+    report = verify(export, tmp_path / "ca.pem", real.write_heads(tmp_path / "heads.jsonl"))
+    assert named(report) == {RECORD}

@@ -55,3 +55,31 @@ def test_a_kind_that_is_no_word_is_named(case: Case) -> None:
     file = case.export / "chain/record.jsonl"
     file.write_bytes(file.read_bytes().replace(b'"kind":"still"', b'"kind":["still"]'))
     assert judge(case).status == TAMPERED
+
+
+def test_what_computers_leave_behind_is_named_and_accuses_nobody(case: Case) -> None:
+    """Looked at on a Mac, on a stick without its attributes, and in Windows."""
+    litter = ["view/._dome.mp4", "segments/dome/.DS_Store", "checkpoints/._00000002.json", "stills/Thumbs.db"]
+    for name in litter:
+        (case.export / name).write_bytes(b"x")
+    report = judge(case)
+    assert report.status == PROVEN
+    assert all(name in text(report) for name in litter)
+    (case.export / "view/.dome.mp4").write_bytes(b"x")
+    assert [finding.file for finding in judge(case).tampered] == ["view/.dome.mp4"]
+
+
+def test_a_file_that_the_manifest_names_is_no_litter(case: Case) -> None:
+    (case.export / "README.txt").rename(case.export / "._README.txt")
+    assert [finding.file for finding in judge(case).tampered] == ["README.txt"]
+
+
+def test_heads_as_an_editor_of_another_system_leaves_them(case: Case) -> None:
+    """A byte order mark, CR LF, blank lines, twice, in another order, with other units' between."""
+    lines = case.heads.read_bytes().splitlines()
+    strange = b'{"unit":"unit-8","received_utc_us":1,"checkpoint":1,"body":"","signature":""}'
+    for order in ([*lines, *lines], lines[::-1], [strange, *lines, b"", strange]):
+        case.heads.write_bytes(b"\xef\xbb\xbf" + b"\r\n\r\n".join(order))
+        report = judge(case)
+        assert report.status == PROVEN, report
+        assert "cannot be read" not in text(report)
