@@ -30,6 +30,9 @@ if [ ! -e "$dest/etc/unitd/unit.toml" ] && [ -e config/unit.toml ]; then
     put 644 config/unit.toml /etc/unitd/unit.toml
 fi
 
+install -d "$dest/usr/local/bin"
+ln -sfn /opt/unitd/.venv/bin/unitd "$dest/usr/local/bin/unitd"
+
 if [ -z "$dest" ]; then
     systemd-sysusers
     systemd-tmpfiles --create /etc/tmpfiles.d/unitd.conf
@@ -37,5 +40,5 @@ if [ -z "$dest" ]; then
     systemctl daemon-reload
     systemctl enable unitd-core unitd-field unitd-record unitd-call unitd-sense unitd.target
     echo "install: done. Edit /etc/unitd/unit.toml, put the keys in /etc/unitd/tls, then:"
-    echo "  /opt/unitd/.venv/bin/unitd check && systemctl start unitd.target"
+    echo "  unitd check && systemctl start unitd.target"
 fi

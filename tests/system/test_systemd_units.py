@@ -147,6 +147,7 @@ def test_install_puts_everything_into_an_image(tmp_path: Path) -> None:
         ["tools/install.sh"], cwd=ROOT, env={"PATH": "/usr/bin:/bin", "DESTDIR": str(tmp_path)}, check=False
     )
     assert done.returncode == 0
+    assert (tmp_path / "usr/local/bin/unitd").readlink() == Path("/opt/unitd/.venv/bin/unitd"), "docs say `sudo unitd`"
     installed = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     for file in SYSTEMD.rglob("*"):
         if file.is_file():
