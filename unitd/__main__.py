@@ -76,20 +76,23 @@ def _parser() -> argparse.ArgumentParser:
 def _export_options(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     export = _command(commands, "export", "take evidence out: an incident, or a span of time, as a directory", _export)
     export.description = (
-        "Makes an evidence directory: the original recording byte for byte, a film of each camera to look\n"
-        "at, what was said, the unit's own logs and signatures, and a README for whoever gets it. The recorder\n"
-        "goes on meanwhile."
+        "Makes an evidence directory: the original recording byte for byte, a film of\n"
+        "each camera to look at, what was said, the unit's own logs and signatures, and\n"
+        "a README for whoever gets it. The recorder goes on meanwhile."
     )
     export.formatter_class = argparse.RawDescriptionHelpFormatter
     export.epilog = """examples:
   sudo unitd export --incident 1a2b3c4d --output /media/usb/export-1a2b3c4d
   sudo unitd export --from 2026-11-22T14:00 --to 2026-11-22T14:10 --camera dome
   sudo unitd export --incident 1a2b3c4d --output evidence.zip
-  unitd export --incident 1a2b3c4d --output film.mp4      one camera's film alone: no evidence
+  sudo unitd export --incident 1a2b3c4d --output film.mp4
+                                    one camera's film alone: no evidence
 
-Stopped half-way, the same command goes on. Until it is whole the directory is called NAME.part.
-Exit status: 0 made (the last line says whether the unit sealed it), 1 not made, 2 bad configuration.
-`unitd locks` lists the incidents; `unitd verify DIR` checks what was made; docs/evidence.md explains all of it."""
+Stopped half-way, the same command goes on; until it is whole the directory is
+called NAME.part. Exit status: 0 made (the last line says whether the unit
+sealed it), 1 not made, 2 bad configuration.
+`unitd locks` lists the incidents, `unitd verify DIR` checks what was made,
+docs/evidence.md explains all of it."""
     what = export.add_mutually_exclusive_group(required=True)
     what.add_argument("--incident", metavar="ID", default="", help="the incident's id, or its first characters")
     time = "date and time, 2026-11-22T14:05:00: local time at the site, or with Z (UTC) or an offset (+01:00)"
@@ -97,8 +100,8 @@ Exit status: 0 made (the last line says whether the unit sealed it), 1 not made,
     export.add_argument("--to", metavar="TIME", dest="end", default="", help="to this one, likewise")
     cameras = "only this camera; repeat it for several (default: all; the voices of the call always go along)"
     export.add_argument("--camera", metavar="NAME", action="append", default=[], help=cameras)
-    output = "where: a directory to be made, or FILE.zip (default: export-<first 8 of the id> here)"
-    export.add_argument("--output", metavar="DIR|FILE.zip", type=Path, help=output)
+    output = "where: a directory to be made, FILE.zip, or FILE.mp4 (default: export-<first 8 of the id> here)"
+    export.add_argument("--output", metavar="DIR|FILE", type=Path, help=output)
     export.add_argument("--by", metavar="NAME", help="who asks, for the unit's log (default: your login name)")
     now = "do not wait (15 s at most) for the file that is being written to end; take what is there of it"
     export.add_argument("--now", action="store_true", help=now)

@@ -45,8 +45,9 @@ this and that nothing was left out. It says in plain words what is proven and wh
 
 Without it, on Linux (in this directory):
     sha256sum -c SHA256SUMS
-    openssl x509 -in certificate.pem -noout -pubkey > key.pem
-    openssl pkeyutl -verify -rawin -pubin -inkey key.pem -in checkpoints/NUMBER.json -sigfile checkpoints/NUMBER.sig
+    openssl x509 -in certificate.pem -noout -pubkey > ../key.pem
+    openssl pkeyutl -verify -rawin -pubin -inkey ../key.pem \\
+        -in checkpoints/NUMBER.json -sigfile checkpoints/NUMBER.sig
 The first shows that the files belong together; the others that the unit signed (take the highest NUMBER).
 docs/evidence.md of the software says how the rest fits, line by line.
 """

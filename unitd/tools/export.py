@@ -75,7 +75,8 @@ def _clip(config: Config, order: Order, output: Path) -> int:
     with _Bar() as bar:
         bar.phase("joining", sum(item.extent.whole_bytes for item in footage))
         done = write_clip(config, lock, name, footage, unreadable, output, bar.step)
-    print(f"{output}: camera {done.camera}, {done.duration_s:.1f} s, {done.pictures} pictures, {done.bytes} bytes")
+    size = f"{done.duration_s:.1f} s, {done.pictures} pictures, {done.bytes / 1e6:.1f} MB"
+    print(f"{output}: camera {done.camera}, {size}")
     if done.shortened_gaps:
         print(f"{done.shortened_gaps} gap(s) longer than {LONGEST_GAP_S:.0f} s are shortened to that")
     if done.parts > 1:
