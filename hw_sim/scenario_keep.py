@@ -26,8 +26,11 @@ LOCK_COMPLETE_S = 8.0
 """The post-roll of our scenarios is 2 s at most; of a longer one the directory says that it was not over."""
 
 
-async def export_closed(bench: Bench, incidents: list[str], say: Callable[[str], None]) -> list[str]:
-    """Export every closed one of `incidents`; the names of the directories that were made. Never raises."""
+async def export_closed(bench: Bench, incidents: list[str], kept: Path, say: Callable[[str], None]) -> list[str]:
+    """Export every closed one of `incidents`; the names of the directories that were made. Never raises.
+
+    What is said names the places in `kept`, where `bring_up` puts them: ours are gone when the play is over.
+    """
     if not {"record", "core"} <= bench.daemons.keys():
         return []
     made = []
@@ -39,9 +42,11 @@ async def export_closed(bench: Bench, incidents: list[str], say: Callable[[str],
         except (OSError, TimeoutError) as error:
             say(f"          no evidence of {incident[:8]}: {error}")
             continue
-        say(f"          {said.text.splitlines()[-1] if said.text else 'unitd export said nothing'}")
+        last = said.text.splitlines()[-1] if said.text else "unitd export said nothing"
+        directory = evidence.directory_of(bench, incident)
+        say(f"          {last.replace(str(directory), str(kept / directory.name))}")
         if said.status == 0:
-            made.append(evidence.directory_of(bench, incident).name)
+            made.append(directory.name)
     return made
 
 

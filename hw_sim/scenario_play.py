@@ -60,7 +60,7 @@ async def play(scenario: Scenario, seed: int | None, say: Say, keep: Path | None
                 await _play_on(bench, scenario, report, say)
             finally:
                 if keep is not None:
-                    report.evidence = await export_closed(bench, report.incidents, say)
+                    report.evidence = await export_closed(bench, report.incidents, keep, say)
                     await bench.keep(keep)
                     await asyncio.to_thread(bring_up, keep)
         report.ok = True
