@@ -12,11 +12,13 @@ _EXTENDED_ASPECT = 255
 
 @dataclass(frozen=True)
 class Sps:
-    """`reorder`: how many pictures at most come before one that is shown earlier; None when it is not said."""
+    """`reorder`: how many pictures at most come before one that is shown earlier; None when it is not said.
+    `interlaced`: a picture may come as two fields."""
 
     width: int
     height: int
     reorder: int | None
+    interlaced: bool = False
 
 
 def picture_size(sps: bytes) -> tuple[int, int]:
@@ -26,7 +28,7 @@ def picture_size(sps: bytes) -> tuple[int, int]:
 
 
 def read_sps(sps: bytes) -> Sps:
-    """A sequence parameter set with its head. Raises ValueError when it is damaged or says interlaced."""
+    """A sequence parameter set with its head. Raises ValueError when it is damaged."""
     bits = Bits(sps[1:])
     profile = bits.take(8)
     bits.skip(16)
@@ -37,23 +39,24 @@ def read_sps(sps: bytes) -> Sps:
     bits.golomb()
     bits.skip(1)
     width, height = 16 * (bits.golomb() + 1), 16 * (bits.golomb() + 1)
-    if not bits.take(1):
-        # two units may make one picture; the other driver joins them
-        raise ValueError("interlaced pictures in the SPS")
+    interlaced = not bits.take(1)  # else frame_mbs_only_flag
+    if interlaced:
+        height *= 2
+        bits.skip(1)
     bits.skip(1)
     if bits.take(1):
         unit_x = 1 if chroma in (0, 3) else 2
-        unit_y = 2 if chroma == 1 else 1
+        unit_y = (2 if chroma == 1 else 1) << interlaced
         width -= unit_x * (bits.golomb() + bits.golomb())
         height -= unit_y * (bits.golomb() + bits.golomb())
     if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
         raise ValueError(f"an SPS of {width}x{height}")
     if profile == 66 or order == 2:
-        return Sps(width, height, 0)
+        return Sps(width, height, 0, interlaced)
     try:
-        return Sps(width, height, _reorder(bits) if bits.take(1) else None)
+        return Sps(width, height, _reorder(bits) if bits.take(1) else None, interlaced)
     except ValueError:
-        return Sps(width, height, None)
+        return Sps(width, height, None, interlaced)
 
 
 def _high_profile(bits: Bits) -> int:

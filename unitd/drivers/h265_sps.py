@@ -40,7 +40,7 @@ def read_sps(sps: bytes) -> H265Sps:
         bits.golomb()
         reorder = bits.golomb()  # the last is the highest layer's
         bits.golomb()
-    return H265Sps(width, height, min(reorder, MAX_REORDER), number)
+    return H265Sps(width, height, min(reorder, MAX_REORDER), number=number)
 
 
 def _profile_tier_level(bits: Bits, layers: int) -> None:

@@ -49,6 +49,8 @@ class PictureAssembler(ABC):
         self._reorder_learnt = reorder
         self.clock = RtpClock(reorder)
         self.set_changes = 0
+        self._interlaced = False
+        """Then all that has one time is one picture, both fields of it, however many marker bits are in between."""
         for unit in parameter_sets:
             if unit:
                 self._remember(self.kind_of(unit), unit)
@@ -132,7 +134,7 @@ class PictureAssembler(ABC):
         self._arrival_ns = arrival_ns
         if start < end:
             units += self.take(bytes(packet[start:end]))
-        if second & 0x80 and self.marker_believed:
+        if second & 0x80 and self.marker_believed and not self._interlaced:
             units += self._flush()
         return units
 
@@ -179,7 +181,7 @@ class PictureAssembler(ABC):
         before: list[AccessUnit] = []
         if self.is_slice(kind):
             if self.begins_picture(unit):
-                if self._slices:
+                if self._slices and not self._interlaced:
                     before = self._flush()  # a clock that stands still
             elif not self._slices:
                 if self._flushed_timestamp == self._timestamp and not self._hole:
@@ -234,9 +236,11 @@ class PictureAssembler(ABC):
         self.set_changes += 1
         if kind == self.sps_kind:
             try:
-                self.clock.reorder = max(self.read_sps(unit).reorder or 0, self._reorder_learnt)
+                sps = self.read_sps(unit)
             except ValueError:
                 return  # said where the size is wanted
+            self.clock.reorder = max(sps.reorder or 0, self._reorder_learnt)
+            self._interlaced = sps.interlaced
 
     def _flush(self) -> list[AccessUnit]:
         parts, kinds, damaged = self._parts, self._kinds, self._damaged
