@@ -56,6 +56,7 @@ class FakeCamera:
     session: str = "12345678;timeout=60"
     transport: str = "RTP/AVP/TCP;unicast;interleaved=0-1"
     eol: str = "\r\n"
+    version: str = "RTSP/1.0"
     public: str = "OPTIONS, DESCRIBE, SETUP, PLAY, GET_PARAMETER"
     close_after_stream: bool = False
     drip_s: float = 0.0
@@ -81,10 +82,14 @@ class FakeCamera:
 
     def answer(self, request: Request, headers: str = "", body: str = "", status: str = "200 OK") -> bytes:
         """An answer; `headers` are lines that end with LF."""
-        lines = [f"RTSP/1.0 {status}", f"CSeq: {request.headers['cseq']}", *headers.splitlines()]
+        lines = [f"{self.version} {status}", f"CSeq: {request.headers['cseq']}", *headers.splitlines()]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         return (self.eol.join([*lines, "", ""]) + body).encode()
+
+    def send(self, data: bytes) -> None:
+        """Put more into the newest connection."""
+        self._peers[-1].sendall(data)
 
     def usual(self, request: Request) -> bytes:
         """What a camera without quirks answers."""
@@ -112,6 +117,8 @@ class FakeCamera:
             while data := peer.recv(65_536):
                 buffer += data
                 buffer = self._messages(peer, buffer)
+        with contextlib.suppress(OSError):
+            peer.shutdown(socket.SHUT_RDWR)
 
     def _messages(self, peer: socket.socket, buffer: bytes) -> bytes:
         while buffer:

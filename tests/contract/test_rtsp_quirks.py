@@ -15,7 +15,7 @@ import pytest
 from tests.contract.fake_camera import SDP, SPROPS, FakeCamera, Request, digest_nonce, interleaved, pictures
 from tests.contract.rtsp_bench import until
 from tests.unit.drivers.rtp_samples import packets
-from tests.unit.record.samples import HEIGHT, WIDTH
+from tests.unit.record.samples import HEIGHT, WIDTH, coded_second
 from unitd.config import CameraTable
 from unitd.drivers import camera_rtsp
 from unitd.drivers.camera import CameraOpener
@@ -100,6 +100,28 @@ QUIRKS: dict[str, dict[str, Any]] = {
     },
     "rubbish between messages": {"stream": b"\0\1\2 rubbish \r\n" + pictures(40)},
     "another channel's data": {"stream": interleaved(bytes(200), 4) + pictures(40)},
+    "RTSP/2.0 in the answers": {"version": "RTSP/2.0"},
+    "no clock rate in the description": {"sdp": SDP.replace("H264/90000", "H264")},
+    "empty parameter sets in the description": {"sdp": SDP.replace(SPROPS, ",")},
+    "empty lines before each message": {
+        "answers": {"DESCRIBE": lambda camera, request: b"\r\n\n\r\n" + camera.usual(request)},
+    },
+    "a description longer than its length": {
+        "answers": {"DESCRIBE": lambda camera, request: camera.usual(request) + b"a=x\r\n\0"},
+    },
+    "spaces around names and values": {
+        "answers": {"DESCRIBE": lambda camera, request: camera.usual(request).replace(b"Length:", b"Length \t:  ")},
+    },
+    "another CSeq in what comes before the answer": {
+        "answers": {"PLAY": lambda camera, request: b"RTSP/1.0 200 OK\r\nCSeq: 77\r\n\r\n" + camera.usual(request)},
+    },
+    "a hundred channels": {
+        "transport": "RTP/AVP/TCP;unicast;interleaved=100-101",
+        "stream": b"".join(interleaved(bytes(90), n) for n in range(99)) + pictures(40, 100),
+    },
+    "reports of the end of time": {
+        "stream": interleaved(b"\x80\xc8\x00\x06" + b"\xff" * 24, 1) + pictures(40),
+    },
 }  # fmt: skip
 
 
@@ -206,11 +228,35 @@ def test_a_session_that_the_camera_forgot_ends_at_once(make: MakeCamera) -> None
         stream.close()
 
 
-def test_a_redirect_is_followed_once(make: MakeCamera) -> None:
+def test_a_session_unknown_at_play_is_the_cameras_refusal(make: MakeCamera) -> None:
+    camera = make(answers={"PLAY": refusal("454 Session Not Found")})
+    with pytest.raises(DeviceError, match="PLAY: 454"):
+        read(camera)
+
+
+def test_another_source_within_the_session_costs_no_picture(make: MakeCamera) -> None:
+    """Another SSRC, other numbers, times of another origin."""
+    stream, sequence = pictures(20), 100
+    for number in range(20):
+        group = packets(coded_second()[number][0], sequence, 77 + number * 4500)
+        sequence += len(group)
+        stream += b"".join(interleaved(packet[:8] + b"\0\0\0\x63" + packet[12:]) for packet in group)
+    source = RtspStream(table(make(stream=stream)), "main")
+    try:
+        units = [unit for unit in itertools.islice(source.units(), 40) if isinstance(unit, AccessUnit)]
+    finally:
+        source.close()
+    assert [unit.keyframe for unit in units[::20]] == [True, True]
+    assert all(after.dts_90khz > before.dts_90khz for before, after in itertools.pairwise(units))
+    assert source.mended_times == 1
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Moved Temporarily"])
+def test_a_redirect_is_followed_once(make: MakeCamera, status: str) -> None:
     there = make()
 
     def away(camera: FakeCamera, request: Request) -> bytes:
-        return camera.answer(request, f"Location: {there.url}", status="302 Moved Temporarily")
+        return camera.answer(request, f"Location: {there.url}", status=status)
 
     here = make(answers={"DESCRIBE": away})
     read(here)

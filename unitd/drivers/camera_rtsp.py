@@ -1,7 +1,7 @@
 """A camera's H.264 or H.265 stream by RTSP, by our own client: a picture is handed on when its last packet is there.
 
 Measured beside FFmpeg's client (camera_libav.py) on the same camera: a picture interval earlier (50 ms at 20 fps) and
-less than half the CPU. What it does not understand (other codecs, interlaced pictures) goes to the other one.
+less than half the CPU. What it does not understand (other codecs) goes to the other one.
 """
 
 import time
@@ -44,6 +44,9 @@ QUICK_S = 2.0
 NO_KEYFRAME_S = 4.0
 """So long after PLAY a keyframe is waited for; cameras of this class send one every 1 to 4 s, most of them at PLAY."""
 
+WITHOUT_SOUND_S = 2.5
+"""A camera that ends a session sooner than this when its sound is asked for is asked again at once, without."""
+
 BYE_S = 0.5
 """After its BYE a camera may go on under another name; without a picture by then it is over."""
 
@@ -74,6 +77,7 @@ class RtspStream:
         self._udp: UdpPair | None = None
         self._sound_udp: UdpPair | None = None
         self._sound: CameraSound | None = None
+        self._sound_asked = False
         self._ends_at: float | None = None
         self._units: list[MediaUnit] = []
         self.hearing = self._heard = False
@@ -87,7 +91,7 @@ class RtspStream:
         try:
             self._first_s = QUICK_S if quick else NO_KEYFRAME_S
             self._open_s = QUICK_S if quick else OPEN_TIMEOUT_S
-            video = self._open(url, camera, reorder, sound and camera.audio and profile == "main")
+            video = self._open_as_it_can(url, camera, reorder, sound and camera.audio and profile == "main")
             self.info = StreamInfo(video.codec, 0, 0, b"")
             self._opened = time.monotonic()
             self._seen = (0, self._opened)
@@ -158,6 +162,18 @@ class RtspStream:
         kind = NotUnderstoodError if isinstance(error, UnsupportedStreamError) else DeviceError
         return kind(f"{words} ({plain(error)})" if words == self._words else f"{words}: {plain(error)}")
 
+    def _open_as_it_can(self, url: str, camera: CameraTable, reorder: int, sound: bool) -> Video:
+        """With the sound, and at once without when it is the sound's SETUP after which the camera gives up."""
+        began = time.monotonic()
+        try:
+            return self._open(url, camera, reorder, sound)
+        except (RtspError, OSError):
+            if not self._sound_asked or time.monotonic() - began > WITHOUT_SOUND_S:
+                raise
+        self.close()
+        self._udp = self._sound_udp = self._sound = None
+        return self._open(url, camera, reorder, False)
+
     def _open(self, url: str, camera: CameraTable, reorder: int, sound: bool) -> Video:
         password = ""
         if camera.password_file is not None:
@@ -182,6 +198,7 @@ class RtspStream:
             kept = CameraSound(sound, self._pictures.clock)
         except ValueError:
             return
+        self._sound_asked = True
         if self._udp is not None:
             self._sound_udp = UdpPair(session.socket.family)
         if session.set_up_sound(sound, self._sound_udp.ports if self._sound_udp is not None else None):

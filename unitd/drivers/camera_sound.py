@@ -3,11 +3,11 @@
 Its trouble never costs the picture: what cannot be understood, decoded or timed is dropped and counted.
 """
 
-import av
+from collections.abc import Iterator
 
 from unitd.drivers.rtp_clock import RtpClock
-from unitd.drivers.rtp_sound import AAC_SAMPLES, SoundDepacketizer
-from unitd.drivers.sdp_sound import Sound
+from unitd.drivers.rtp_sound import SoundDepacketizer
+from unitd.drivers.sdp_sound import AAC_SAMPLES, Sound
 from unitd.drivers.sound_clock import SoundClock
 from unitd.drivers.sound_coder import SoundCoder, coded_info
 from unitd.messages.media import CLOCK_RATE_HZ, AudioInfo, AudioUnit
@@ -45,24 +45,29 @@ class CameraSound:
             if pts is None:
                 continue
             if not self._sound.decoder:
-                duration = AAC_SAMPLES * CLOCK_RATE_HZ // self._sound.clock_hz
+                duration = AAC_SAMPLES * CLOCK_RATE_HZ // self._sound.rate_hz
                 self._keep(units, frame, pts, duration, arrival_ns)
                 continue
             try:
                 self._code(units, frame, pts, arrival_ns)
-            except (av.error.FFmpegError, ValueError, TypeError):
+            except Exception:  # noqa: BLE001 - whatever a decoder says of what a camera sends, its pictures go on
                 self.dropped += 1
                 self._coder = None
         return units
 
     def _code(self, units: list[AudioUnit], frame: bytes, pts: int, arrival_ns: int) -> None:
         if self._coder is None or abs(pts - self._ends) > HOLE_90KHZ:
+            if self._coder is not None and self._coder.samples:  # the end of what was said before the hole
+                self._keep_coded(units, self._coder.finish(), arrival_ns)
             self._coder, self._began = SoundCoder(self._sound), pts
+        self._keep_coded(units, self._coder.push(frame), arrival_ns)
+        self._ends = self._began + self._coder.samples * CLOCK_RATE_HZ // self._sound.rate_hz
+
+    def _keep_coded(self, units: list[AudioUnit], coded: Iterator[tuple[int, bytes]], arrival_ns: int) -> None:
         rate_hz = self._sound.rate_hz
-        for sample, coded in self._coder.push(frame):
+        for sample, data in coded:
             at = self._began + sample * CLOCK_RATE_HZ // rate_hz
-            self._keep(units, coded, at, AAC_SAMPLES * CLOCK_RATE_HZ // rate_hz, arrival_ns)
-        self._ends = self._began + self._coder.samples * CLOCK_RATE_HZ // rate_hz
+            self._keep(units, data, at, AAC_SAMPLES * CLOCK_RATE_HZ // rate_hz, arrival_ns)
 
     def _keep(self, units: list[AudioUnit], data: bytes, pts: int, duration: int, arrival_ns: int) -> None:
         if pts < self._next - duration // 4:

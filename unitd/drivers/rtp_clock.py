@@ -32,6 +32,11 @@ RATE_WINDOW_NS = 10_000_000_000
 RATE_TOLERANCE = 3
 """A clock three times too fast or too slow over 10 s is none; a camera that starts with a stored GOP may double."""
 
+SLOW_AFTER_NS = 1_000_000_000
+SLOW_PICTURES = 4
+SLOWNESS = 20
+"""A clock that many times too slow is seen at once: some cameras count milliseconds [vendors' knowledge]."""
+
 OWED_90KHZ = 60_000
 """More than what gathers while nobody is in a hurry."""
 
@@ -118,10 +123,11 @@ class RtpClock:
             self._window = (timestamp, arrival_ns)
             return True
         took_ns = arrival_ns - self._window[1]
-        if took_ns < RATE_WINDOW_NS:
-            return True
         advance = (timestamp - self._window[0]) % _WRAP
         took = took_ns * 9 // 100_000
+        slow = SLOW_PICTURES <= self._pictures < ORDERLY_UNITS and took_ns > SLOW_AFTER_NS and advance * SLOWNESS < took
+        if took_ns < RATE_WINDOW_NS and not slow:
+            return True
         self._window = (timestamp, arrival_ns)
         self._by_arrival = not took // RATE_TOLERANCE < advance < took * RATE_TOLERANCE
         return not self._by_arrival

@@ -7,7 +7,6 @@ from unitd.drivers.sdp_sound import Sound
 
 _RTP = struct.Struct(">BBHII")
 MAX_FRAME_BYTES = 16 * 1024
-AAC_SAMPLES = 1024
 
 
 class SoundDepacketizer:
@@ -69,7 +68,7 @@ class SoundDepacketizer:
         self._piece = b""
         for number, size in enumerate(sizes):
             if size and at + size <= len(payload):
-                yield (timestamp + number * AAC_SAMPLES) & 0xFFFFFFFF, payload[at : at + size]
+                yield (timestamp + number * self._sound.frame_ticks) & 0xFFFFFFFF, payload[at : at + size]
             at += size
 
     def _latm(self, payload: bytes, timestamp: int, marker: bool) -> Iterator[tuple[int, bytes]]:
@@ -86,5 +85,5 @@ class SoundDepacketizer:
                 if data[at - 1] != 0xFF:
                     break
             if size and at + size <= len(data):
-                yield (timestamp + number * AAC_SAMPLES) & 0xFFFFFFFF, data[at : at + size]
+                yield (timestamp + number * self._sound.frame_ticks) & 0xFFFFFFFF, data[at : at + size]
             at, number = at + size, number + 1

@@ -31,6 +31,9 @@ LONGEST_KEEP_ALIVE_S = 20.0
 RECEIVER_REPORT_S = 5.0
 """Cameras that judge a client by its RTCP give it up after 10 s or more [vendors' knowledge]."""
 
+SOUND_ANSWER_S = 1.5
+"""So long the answer to the sound's SETUP may take; the picture does not wait for it longer."""
+
 MAX_ASIDE = 1024
 _INTERLEAVED = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.ASCII)
 _SERVER_PORT = re.compile(r"server_port\s*=\s*(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
@@ -128,11 +131,16 @@ class RtspSession:
             self.server_rtcp_port = min(int(ports[2] or 0), 65_535)
 
     def set_up_sound(self, sound: Sound, udp_ports: tuple[int, int] | None) -> bool:
-        """Set the sound up beside the pictures. A camera that refuses gives its pictures all the same: False."""
+        """Set the sound up beside the pictures. A camera that refuses, or does not answer that, gives its pictures all
+        the same: False."""
+        deadline = self._deadline
+        self._deadline = min(deadline, time.monotonic() + SOUND_ANSWER_S)
         try:
             answer = self._set_up(resolve(self._base, sound.control), udp_ports, self.rtp_channel + 2)
-        except RtspError:
+        except (RtspError, TimeoutError):
             return False
+        finally:
+            self._deadline = deadline
         channel = _INTERLEAVED.search(answer)
         if udp_ports is None:
             self.sound_channel = int(channel[1]) if channel else self.rtp_channel + 2

@@ -38,7 +38,7 @@ def parse_sdp(text: str) -> Video:
             if mapped is None:
                 continue
             codec = _CODECS.get(mapped[2].upper(), "")
-            if not codec or mapped[3] != "90000":
+            if not codec or mapped[3] not in ("90000", None):  # some leave out the only rate that there is
                 other = mapped[2]
                 continue
             formats = " ".join(a for a in attributes if re.match(rf"(?i)fmtp:\s*{mapped[1]}\b", a))

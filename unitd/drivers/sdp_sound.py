@@ -28,6 +28,7 @@ _DECODERS = {
     "AAL2-G726-40": "g726",
 }
 _MAX_CONFIG_BYTES = 64
+AAC_SAMPLES = 1024
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Sound:
     size_bits: int = 13
     index_bits: int = 3
     delta_bits: int = 3
+
+    @property
+    def frame_ticks(self) -> int:
+        """RTP time of a frame of AAC: with SBR the clock may be that of the doubled rate (RFC 3640, 3.3.6)."""
+        return round(AAC_SAMPLES * self.clock_hz / self.rate_hz)
 
 
 def parse_sound(text: str) -> Sound | None:

@@ -47,9 +47,18 @@ class SoundCoder:
             decoded.pts = self.samples
             decoded.time_base = self._encoder.time_base
             self.samples += decoded.samples
-            for frame in self._resampler.resample(decoded):
-                for packet in self._encoder.encode(frame):
-                    yield int(packet.pts), bytes(packet)
+            yield from self._encode(decoded)
+
+    def finish(self) -> Iterator[tuple[int, bytes]]:
+        """What is still inside, filled up with silence; nothing may be pushed after it. Raises av.error.FFmpegError."""
+        yield from self._encode(None)
+        for packet in self._encoder.encode(None):
+            yield int(packet.pts), bytes(packet)
+
+    def _encode(self, decoded: Any) -> Iterator[tuple[int, bytes]]:
+        for frame in self._resampler.resample(decoded):
+            for packet in self._encoder.encode(frame) if frame is not None else ():
+                yield int(packet.pts), bytes(packet)
 
 
 def _plain(sound: Sound, layout: str) -> Any:

@@ -3,6 +3,7 @@
 import itertools
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +106,54 @@ def test_telephone_sound_becomes_aac_without_a_hole() -> None:
     assert {after.pts_90khz - before.pts_90khz for before, after in itertools.pairwise(units)} == {11_520}
     assert len(units) >= 29
     assert sound.dropped == 0
+
+
+def test_words_with_silence_between_keep_their_ends() -> None:
+    """A camera that sends nothing while nobody speaks: 200 ms of sound, 800 ms of nothing, ten times."""
+    clock, units = pictures(1), []
+    sound = CameraSound(described("8\r\n"), clock)
+    for number in range(500):
+        clock.stamp(1000 + number * 1800, number * 20_000_000)
+        if number % 50 < 10:
+            units += sound.push(packet(number, number * 160, b"\xd5" * 160), number * 20_000_000)
+    begins = [unit.pts_90khz for unit in units]
+    assert begins == sorted(begins)
+    assert sound.dropped <= 1
+    for second in range(9):  # the last is not over
+        spoken = clock.last_pts - 499 * 1800 + second * 90_000 + np.arange(0, 18_000, 900)
+        assert all(any(at <= when < at + 11_520 for at in begins) for when in spoken)
+
+
+def test_high_efficiency_aac_goes_by_the_clock_of_its_doubled_rate() -> None:
+    """SBR said in the configuration (AOT 5: 24 kHz in stereo, 48 kHz out): a frame is 2,048 ticks of 48 kHz."""
+    config = (5 << 27 | 6 << 23 | 2 << 19 | 3 << 15 | 2 << 10).to_bytes(4, "big").hex()
+    lines = "97\r\na=rtpmap:97 mpeg4-generic/48000/2\r\na=fmtp:97 mode=AAC-hbr; config=" + config + "\r\n"
+    described_as = described(lines)
+    assert (described_as.rate_hz, described_as.channels, described_as.frame_ticks) == (24_000, 2, 2048)
+    sound = CameraSound(described_as, pictures(1))
+    heads = struct.pack(">HHHH", 48, 4 << 3, 4 << 3, 4 << 3)  # three frames of four bytes
+    units = [
+        unit
+        for number in range(50)
+        for unit in sound.push(
+            packet(number, 2**32 - 9000 + number * 6144, heads + b"abcdefghijkl", 97), number * 128_000_000
+        )
+    ]
+    assert len(units) == 150
+    assert {after.pts_90khz - before.pts_90khz for before, after in itertools.pairwise(units)} == {3840}
+    assert {unit.duration_90khz for unit in units} == {3840}
+
+
+def test_a_large_frame_of_stereo_comes_in_pieces() -> None:
+    described_as = described("97\r\na=rtpmap:97 mpeg4-generic/44100/2\r\na=fmtp:97 mode=AAC-hbr; config=1210\r\n")
+    assert (described_as.rate_hz, described_as.channels) == (44_100, 2)
+    sound = CameraSound(described_as, pictures(1))
+    head = struct.pack(">HH", 16, 3000 << 3)
+    begun = struct.pack(">BBHII", 0x80, 97, 1, 0, 9) + head + bytes(1400)
+    more = struct.pack(">BBHII", 0x80, 97, 2, 0, 9) + head + bytes(1400)
+    assert sound.push(begun, 0) == sound.push(more, 0) == []
+    assert [len(unit.data) for unit in sound.push(packet(3, 0, head + bytes(200), 97), 0)] == [3000]
+    assert sound.push(packet(5, 1024, head + bytes(200), 97), 0) == [], "a piece without those before it"
 
 
 @pytest.mark.parametrize("lines", ["8\r\n", "97\r\na=rtpmap:97 opus/48000/2\r\n", "97\r\na=rtpmap:97 G726-32/8000\r\n"])

@@ -112,3 +112,19 @@ def test_lost_pictures_do_not_upset_the_order() -> None:
     times = [clock.stamp(number * FRAME, n * FRAME_NS) for n, number in kept]
     assert [pts - times[0][0] for pts, _ in times] == [number * FRAME for _, number in kept]
     assert all(after > before for (_, before), (_, after) in itertools.pairwise(times))
+
+
+def test_a_clock_of_milliseconds_is_seen_within_a_second() -> None:
+    clock = RtpClock()
+    times = [clock.stamp(number * 50, number * 50_000_000)[0] for number in range(200)]
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    assert steps[:19] == [50] * 19
+    assert all(4000 < step < 5000 for step in steps[25:])
+
+
+def test_a_pause_in_the_first_second_is_no_slow_clock() -> None:
+    """Ten pictures at once, nothing for 2 s, then a camera whose clock stood still meanwhile goes on."""
+    clock = RtpClock()
+    for number in range(100):
+        clock.stamp(number * 4500, number * 50_000_000 + (2_000_000_000 if number > 9 else 0))
+    assert clock.mended_times == 0
