@@ -1,7 +1,8 @@
 """What is recorded plays anywhere: frame count and times are the camera's, and ffmpeg, GStreamer, VLC and a browser
 decode every picture of the joined film.
 
-The camera knows what it sent. H.264 with B-frames and sound in `make test`, every combination with UNITD_TEST_LONG=1.
+The camera knows what it sent. H.264 with B-frames and sound in `make test`; every combination, and VLC, which takes its
+time, with UNITD_TEST_LONG=1.
 """
 
 import asyncio
@@ -29,10 +30,7 @@ from unitd.store.segment import read_header
 pytestmark = pytest.mark.system
 
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
-KINDS = [
-    ("--b-frames", "2", "--sound", "pcma"),
-    ("--codec", "h265", "--sound", "aac"),
-]
+KINDS: list[tuple[str, ...]] = [("--b-frames", "2", "--sound", "pcma")]
 if LONG:
     KINDS = [
         (*codec, *between, "--sound", sound)
@@ -189,7 +187,7 @@ def test_what_a_camera_sent_is_in_the_files_and_plays(kind: tuple[str, ...], tmp
         sent = [pts for pts, _ in camera.ask(op="sent")["sent"]]
     finally:
         camera.close()
-    judge_segments(bench.segments(), sent, with_sound=with_sound)
+    judge_segments(bench.segments(), sent, with_sound=with_sound, open_gop=h265)
     film = tmp_path / "film.mp4"
     export = [
         sys.executable,
@@ -213,7 +211,8 @@ def test_what_a_camera_sent_is_in_the_files_and_plays(kind: tuple[str, ...], tmp
     in_gst, heard = decoded_by_gstreamer(film, sound=with_sound)
     assert in_gst == pictures
     assert (heard > 0) == with_sound
-    assert pictures * 3 // 4 <= decoded_by_vlc(film) <= pictures  # it drops what is late on a busy machine
+    if LONG:
+        assert pictures * 3 // 4 <= decoded_by_vlc(film) <= pictures  # it drops what is late on a busy machine
     if not h265:  # Debian's Chromium has no H.265 decoder
         said = asyncio.run(played_in_a_browser(film))
         assert said["done"] == "ended", said
@@ -222,15 +221,19 @@ def test_what_a_camera_sent_is_in_the_files_and_plays(kind: tuple[str, ...], tmp
         assert (said["sound"] > 0) == with_sound, said
 
 
-def judge_segments(paths: list[Path], sent: list[int], *, with_sound: bool) -> None:
-    """Every segment plays by itself; together they hold what was sent, each picture at its time, none twice."""
+def judge_segments(paths: list[Path], sent: list[int], *, with_sound: bool, open_gop: bool) -> None:
+    """Every segment plays by itself; together they hold what was sent, each picture at its time, none twice.
+
+    Of an open GOP (x265's own choice) the pictures shown before the keyframe need the segment before; the film has it.
+    """
     recorded: list[int] = []
     shift: set[int] = set()
     for path in paths:
         header, packets = read_header(path), shown(path)
-        assert decoded_by_ffmpeg(path) == len(packets)
         assert packets[0]["flags"].startswith("K")
         base = int(packets[0]["pts"])
+        leading = sum(int(packet["pts"]) < base for packet in packets) if open_gop else 0
+        assert len(packets) - leading <= decoded_by_ffmpeg(path) <= len(packets)
         recorded += [header.pts_90khz + int(packet["pts"]) - base for packet in packets]
         if with_sound and path != paths[-1]:  # the last may be over before its first frame of sound
             assert decoded_by_ffmpeg(path, "a:0") > 0
