@@ -230,6 +230,36 @@ def test_an_acknowledgement_of_before_is_not_taken_for_that_of_a_later_message(t
     asyncio.run(far.run(test))
 
 
+def test_a_still_of_a_lost_connection_stands_before_no_alarm_of_the_next(tmp_path: Path) -> None:
+    """paho alone would send all of it again before anything new: 54 kB are 7 s of a slow link."""
+    heard: dict[int, bytes] = {}
+
+    async def script(number: int, _level: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK_5)
+        heard[number] = b""
+        while b"end" not in heard[number]:
+            chunk = await reader.read(4096)
+            if not chunk:
+                return
+            heard[number] += chunk
+        if number > 1:
+            await stay(reader)
+
+    far = Far(tmp_path, script)
+
+    async def test(uplink: MqttUplink) -> None:
+        await far.until(lambda: uplink.connected)
+        uplink.publish("up/still", b"s" * 54_000, qos=1, token="still 1")
+        uplink.publish("up/alarm", b"an alarm", qos=1, token="press 1")
+        uplink.publish("up/event", b"end", qos=1)
+        await far.until(lambda: 2 in heard and b"end" in heard[2], within_s=20.0)
+        assert b"ssss" in heard[1] and b"ssss" not in heard[2]
+        assert b"an alarm" in heard[2]
+        assert uplink.publish("up/still", b"s" * 54_000, qos=1, token="still 1"), "its desk sends it when it may"
+
+    asyncio.run(far.run(test))
+
+
 def test_a_second_client_of_the_same_id_makes_the_pauses_longer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

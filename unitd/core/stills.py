@@ -21,9 +21,11 @@ from unitd.runtime.waiting import Wake
 
 KEPT = 16
 LARGEST_JPEG_BYTES = 40_000
-TAKEN_WITHIN_NS = 30_000_000_000
-"""A still that no broker has acknowledged for so long is sent again: 55 kB in it are 15 kbit/s."""
-TRIES = 3
+TAKEN_WITHIN_NS = 120_000_000_000
+"""A still that no broker has acknowledged for so long is given up: 55 kB in it are 4 kbit/s. Never is it sent again on
+the same connection: it would stand behind itself, and an alarm behind both."""
+TRIES = 5
+"""Connections that may be lost over one still."""
 LOOK_S = 1.0
 MARK = "still "
 """Before the tokens of stills, which no press has."""
@@ -61,6 +63,7 @@ class StillDesk:
         self._waiting: deque[_Waiting] = deque()
         self._wake = Wake()
         self._sent_ns: int | None = None
+        self._sent_on: set[str] = set()
         self._tries = 0
         self.dropped = 0
         self.malformed = 0
@@ -128,19 +131,23 @@ class StillDesk:
             self._sent_ns = None
             return
         now_ns = self._clock.mono_ns()
-        if self._sent_ns is not None:
-            if now_ns - self._sent_ns < TAKEN_WITHIN_NS:
-                return
-            self._sent_ns = None
-            if self._tries >= TRIES:
-                self._waiting.popleft()
-                self._tries = 0
-                self.dropped += 1
+        # what a lost connection has taken is gone with it (unitd/drivers/paho_direct.py)
+        self._sent_on &= {link.name for link in self._uplinks if link.connected}
+        under_way = self._sent_ns is not None and bool(self._sent_on)
+        if under_way and now_ns - (self._sent_ns or 0) < TAKEN_WITHIN_NS:
+            return
+        self._sent_ns = None
+        if under_way or self._tries >= TRIES:
+            self._waiting.popleft()
+            self._tries = 0
+            self.dropped += 1
         if not self._waiting or not self._alarms_taken():
             return
         first = self._waiting[0]
         topic = wire.topic(self._unit_id, "up", "still")
-        if any([link.publish(topic, first.payload, qos=1, token=first.token) for link in self._uplinks]):
+        taken = [link.publish(topic, first.payload, qos=1, token=first.token) for link in self._uplinks]
+        self._sent_on = {link.name for link, took in zip(self._uplinks, taken, strict=True) if took}
+        if self._sent_on:
             self._sent_ns = now_ns
             self._tries += 1
 

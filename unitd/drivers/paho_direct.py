@@ -15,6 +15,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import MessageType, MQTTErrorCode
 
 _PUBLISH = MessageType.PUBLISH.value
+LARGE_BYTES = 16 * 1024
 
 
 class DirectClient(paho.Client):
@@ -40,6 +41,14 @@ class DirectClient(paho.Client):
         except Exception as error:  # noqa: BLE001 - whatever it is, the connection is made anew
             self.died(error)
             return MQTTErrorCode.MQTT_ERR_UNKNOWN
+
+    def _messages_reconnect_reset_out(self) -> None:
+        """What is large (a still) is not sent again by itself: on a slow link it would stand before an alarm for
+        seconds, at each connection. Who sends such things sends them again."""
+        with self._out_message_mutex:
+            for mid in [mid for mid, message in self._out_messages.items() if len(message.payload) > LARGE_BYTES]:
+                del self._out_messages[mid]
+        super()._messages_reconnect_reset_out()
 
     def _packet_queue(self, command: int, packet: Any, mid: int, qos: int, info: Any = None) -> MQTTErrorCode:
         if command & 0xF0 != _PUBLISH or threading.current_thread() is self._thread:

@@ -118,16 +118,36 @@ def test_the_next_goes_when_the_one_before_was_taken(log: Any) -> None:
     assert rig.links[0].cameras() == ["dome", "side"]
 
 
-def test_one_that_nobody_acknowledges_is_sent_again_and_then_given_up(log: Any) -> None:
+def test_one_that_nobody_acknowledges_is_never_sent_behind_itself_and_given_up(log: Any) -> None:
+    """On a slow link each copy would keep the next alarm waiting."""
     rig = Rig(log, Link())
     rig.take("dome")
     rig.take("side")
-    for _ in range(under_test.TRIES):
+    for _ in range(4):
         rig.turn()
-        rig.clock.now_ns += TAKEN_WITHIN_NS
-    assert rig.links[0].cameras() == ["dome"] * under_test.TRIES
+        rig.clock.now_ns += TAKEN_WITHIN_NS // 4
+        assert rig.links[0].cameras() == ["dome"]
     rig.turn()
-    assert rig.links[0].cameras()[-1] == "side"
+    assert rig.links[0].cameras() == ["dome", "side"]
+    assert rig.desk.dropped == 1
+
+
+def test_a_lost_connection_costs_no_still_but_not_for_ever(log: Any) -> None:
+    rig = Rig(log, Link())
+    link = rig.links[0]
+    rig.take("dome")
+    for count in range(under_test.TRIES):
+        rig.turn()
+        assert link.cameras() == ["dome"] * (count + 1)
+        link.connected = False
+        rig.turn()
+        rig.alarms_taken = False
+        link.connected = True
+        rig.turn()
+        assert len(link.sent) == count + 1, "the alarm goes first here too"
+        rig.alarms_taken = True
+    rig.turn()
+    assert len(link.sent) == under_test.TRIES
     assert rig.desk.dropped == 1
 
 
