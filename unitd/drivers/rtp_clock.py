@@ -83,14 +83,14 @@ class RtpClock:
         pts = self.last_pts if self.last_timestamp is None else self._next(timestamp, arrival_ns)
         if self.reorder:
             dts = self._decoded_at(pts)
-            pts = max(pts, dts)
+            shown = max(pts, dts)  # later than it says only where a stream is joined; the next go by what it says
         else:
-            dts = pts
+            shown = dts = pts
         self.last_timestamp, self.last_pts, self.last_arrival_ns = timestamp, pts, arrival_ns
         self._highest = max(self._highest, pts)
         self._last_dts = dts
         self._pictures += 1
-        return pts, dts
+        return shown, dts
 
     def _next(self, timestamp: int, arrival_ns: int) -> int:
         arrived = (arrival_ns - self.last_arrival_ns) * 9 // 100_000

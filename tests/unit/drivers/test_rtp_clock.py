@@ -128,3 +128,12 @@ def test_a_pause_in_the_first_second_is_no_slow_clock() -> None:
     for number in range(100):
         clock.stamp(number * 4500, number * 50_000_000 + (2_000_000_000 if number > 9 else 0))
     assert clock.mended_times == 0
+
+
+def test_a_stream_joined_at_an_open_gop_keeps_its_times() -> None:
+    """The first pictures after the keyframe are shown before it; that they have no time of decoding shifts no other."""
+    clock = RtpClock(2)
+    numbers = [4, 2, 1, 3, 8, 6, 5, 7, 12, 10, 9, 11]
+    times = [clock.stamp(number * 3600, at * 40_000_000) for at, number in enumerate(numbers)]
+    assert [pts - times[0][0] for pts, _ in times[4:]] == [(number - 4) * 3600 for number in numbers[4:]]
+    assert all(pts >= dts for pts, dts in times)
