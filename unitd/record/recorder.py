@@ -60,7 +60,7 @@ class Recorder:
         self._cameras = {table.name: self._camera(table, open_source) for table in config.cameras}
         self._facts: dict[str, Fact] = {}
         self._facts_at = 0.0
-        self._incident = False
+        self._incident, self._sync_s = False, config.ring.sync_idle_s
         self.room = RoomKeeper(frame, self.ring, self._received_bytes)
         self._logged: dict[str, str] = {}
         self.more_faults: Callable[[], list[Fault]] = list
@@ -130,11 +130,11 @@ class Recorder:
         return _Camera(table, writer, main, main_hub, sub, sub_hub)
 
     def _apply(self, desired: Desired | None) -> None:
-        ring = self._frame.config.ring
-        sync_s = ring.sync_idle_s if desired is None else desired.record.sync_s
-        self._incident = self._incident if desired is None else desired.incident is not None
+        """What core wants; while nobody knows (it is dead for long) it is as before: an incident goes on as one."""
+        if desired is not None:
+            self._incident, self._sync_s = desired.incident is not None, desired.record.sync_s
         for camera in self._cameras.values():
-            camera.writer.set_sync(sync_s)
+            camera.writer.set_sync(self._sync_s)
             camera.writer.set_incident(self._incident)
             camera.main.hearing = self._incident
             if self._incident:
