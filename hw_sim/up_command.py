@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from hw_sim.bench import Bench, BenchOptions
 from hw_sim.devices.camera import DEFAULT_PROFILES, TEST_PROFILES
@@ -18,6 +20,7 @@ from hw_sim.devices.gpio_loop import RECOMMENDED_STRETCH_S
 from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
 from hw_sim.processes import program
+from hw_sim.unit_config import write_config
 
 DISK_BYTES = 768 * 2**20
 """Room for about half an hour of the demonstration's picture before the ring turns over; it lives in memory."""
@@ -67,7 +70,9 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
             assert bench.room is not None  # noqa: S101 - asked for by the options
             say("armed")
             print(f"\n  the pole:               {page.url}\n  the operator's console: {bench.room.console_url}\n")
-            print(f"  How the unit is, in words:\n  {program('unitd')} status --config {bench.config_file}\n")
+            unitd, config = program("unitd"), _config_from_outside(bench)
+            print(f"  How the unit is, and what it keeps, in words:\n  {unitd} status --config {config}")
+            print(f"  {unitd} locks --config {config}\n")
             print("  Ctrl-C ends it all.\n", flush=True)
             await stop.wait()
         ready.cancel()
@@ -77,6 +82,20 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
             await bench.keep(arguments.keep)
             print(f"configuration, ring and logs are in {arguments.keep}", flush=True)
     print("all processes have ended", flush=True)
+
+
+def _config_from_outside(bench: Bench) -> Path:
+    """A configuration for commands from another terminal: that does not see our mounts, and goes to state and evidence
+    by way of this process. The unit's own where nothing is mounted. Raises OSError.
+    """
+    if bench.disk is None:
+        return bench.config_file
+    paths = dict(bench.config["paths"])
+    for name in ("state_dir", "evidence_dir"):
+        paths[name] = f"/proc/{os.getpid()}/root{paths[name]}"
+    file = bench.config_file.with_name("from-outside.toml")
+    write_config(file, bench.config | {"paths": paths})
+    return file
 
 
 def _progress() -> Callable[[str], None]:
