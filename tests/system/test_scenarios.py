@@ -37,7 +37,7 @@ def processes_of(directory: Path) -> list[str]:
 
 
 PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying", "no-stream"}
-"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py and tests/browser/test_stills.py."""
+"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py and browser/test_stills.py."""
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - PROVED_ONLY))
