@@ -69,7 +69,8 @@ class EvidenceDesk:
             self.chain, self.record_head, machine.signer, machine.clock, machine.disk, log, self._tell, listening,
         )  # fmt: skip
         self.releases = ReleaseDesk(state_dir / "locks", self.chain, machine.disk, log, self._released)
-        self._command_pace, self._malformed_pace = COMMAND_PACE, MALFORMED_PACE
+        self._command_paces: dict[tuple[str, bool], Pace] = {}
+        self._malformed_pace = MALFORMED_PACE
 
     def services(self) -> list[Service]:
         return [
@@ -140,14 +141,16 @@ class EvidenceDesk:
         self.chain.after(lambda: self._apply(ev.LockWritten(incident_id)))
 
     def judged(self, role: str, command: wire.Command | None, reply: wire.Reply) -> None:
-        """A command was judged: each is a line, but an operator's joystick is one a second, and floods are counted."""
+        """A command was judged: each is a line, but an operator's joystick is one a second, and floods are counted. A
+        role's flood hides nothing of the other's, nor a joystick's what was ordered besides."""
         now_ns = self._clock.mono_ns()
         if command is None:
             self._malformed_pace, may = self._malformed_pace.take(now_ns)
         else:
             if isinstance(command, wire.DomeMove) and reply.result == "done" and self._joined(role, command):
                 return
-            self._command_pace, may = self._command_pace.take(now_ns)
+            kind = role, isinstance(command, wire.DomeMove | wire.DomeStop | wire.DomePreset)
+            self._command_paces[kind], may = self._command_paces.get(kind, COMMAND_PACE).take(now_ns)
         if not may:
             self.chain.count_lost()
             return

@@ -157,6 +157,22 @@ def test_a_flood_is_counted(tmp_path: Path, nonsense: bool) -> None:
     assert [line["count"] for line in rig.lines("lost")] == [30]
 
 
+def test_a_joystick_hides_nothing_else_that_was_ordered(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    async def story() -> None:
+        for _ in range(COMMAND_PACE.burst):
+            rig.send(wire.DomeMove, pan=0.5)
+            rig.send(wire.DomeStop)
+        rig.send(wire.Close, incident_id=INCIDENT, outcome="hoax")
+        rig.send(wire.Isolate, "maintainer", for_s=60)
+        await rig.desk.chain.flush()
+
+    run(story)
+    assert [line["cmd"] for line in rig.lines("command")][-2:] == ["close", "isolate"]
+    assert sum(line["count"] for line in rig.lines("lost")) > 0
+
+
 def test_a_release_is_on_the_record_before_the_lock_goes(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     file = rig.lock()
