@@ -135,7 +135,8 @@ class CheckpointDesk:
                 continue
             asked, self._asked = self._asked, []
             try:
-                signed = await self._make(next((each.record for each in asked if each.record is not None), None))
+                read = (each.record for each in asked if each.record is not None)
+                signed = await self._make(max(read, key=lambda head: head.n, default=None))
             except OSError as error:
                 if str(error) != self.failed:
                     self._log.error("no checkpoint", error=str(error))

@@ -93,6 +93,18 @@ def test_a_record_that_says_nothing_is_signed_as_it_was_last(tmp_path: Path) -> 
     assert rig.desk.faults() == []
 
 
+def test_of_two_tools_at_once_both_are_covered(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    async def story() -> None:
+        work = asyncio.create_task(rig.desk.run())
+        one, other = await asyncio.gather(rig.desk.ask(_head(7)), rig.desk.ask(_head(9)))
+        work.cancel()
+        assert one == other and one.checkpoint.heads["record"].n == 9
+
+    run(story)
+
+
 @pytest.mark.parametrize("now", [_head(6), _head(7, "b"), _head(1)])
 def test_a_record_that_went_back_is_left_out_loudly_until_it_is_back(tmp_path: Path, now: Head) -> None:
     rig = Rig(tmp_path)
