@@ -97,6 +97,7 @@ class SegmentWriter:
         self.report = WriterReport()
         self._sync_s = config.ring.sync_idle_s
         self._sync_now = False
+        self._synced_ns = 0
         self._stop = False
         self._boot: Boot | None = None
         self._segment: OpenSegment | None = None
@@ -313,7 +314,9 @@ class SegmentWriter:
         since_ns = None if self._segment is None else self._segment.unsynced_since_ns()
         if since_ns is None:
             return None
-        return since_ns + int((self._sync_s - min(SYNC_EARLY_S, self._sync_s / 4)) * 1e9)
+        due_ns = since_ns + int((self._sync_s - min(SYNC_EARLY_S, self._sync_s / 4)) * 1e9)
+        # what comes late is overdue at once: each of its pieces would be synced by itself
+        return max(due_ns, self._synced_ns + int(self._sync_s / 2 * 1e9))
 
     def _sync_if_due(self) -> None:
         segment, due_ns, now_ns = self._segment, self._sync_due_ns(), time.monotonic_ns()
@@ -325,6 +328,7 @@ class SegmentWriter:
             self._put(segment, data)
         if segment.unsynced_bytes:
             segment.sync()
+            self._synced_ns = time.monotonic_ns()
             self.report.fault = self.report.fault_text = ""
 
     def _close(self, next_dts_90khz: int | None = None) -> None:
