@@ -135,7 +135,8 @@ async def played_in_a_browser(path: Path) -> dict[str, Any]:
     (path.parent / "page.html").write_text(
         f'<video id="v" muted src="{path.name}"></video><script>'
         'const v = document.getElementById("v"); v.onended = () => { window.done = "ended"; };'
-        'v.onerror = () => { window.done = v.error.message || "error"; }; v.play().catch(() => {});</script>'
+        'v.onerror = () => { window.done = v.error.message || "error"; };'
+        "v.playbackRate = 2; v.play().catch(() => {});</script>"
     )
     with served(path.parent) as url:
         async with chromium() as browser:
