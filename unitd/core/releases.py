@@ -66,14 +66,23 @@ class ReleaseDesk:
             try:
                 if self.known is None and not self._disk.hung:
                     self.known = await self._disk.run(self._names)
-                for each in [each for each in self._wanted if each.incident_id not in self._locked]:
-                    await self._carry_out(each)
             except OSError as error:
                 failed = True
-                if not self.failed:
-                    self._log.error("a lock is not released yet", error=str(error))
+                self._refused(error)
+            for each in [each for each in self._wanted if each.incident_id not in self._locked]:
+                try:
+                    await self._carry_out(each)
+                except OSError as error:  # one that cannot be moved keeps no other back
+                    failed = True
+                    self._refused(error)
+                    if self._disk.hung:
+                        break
             self.failed = failed
             await self._wake.within(AGAIN_S if failed or self.known is None else None)
+
+    def _refused(self, error: OSError) -> None:
+        if not self.failed:
+            self._log.error("a lock is not released yet", error=str(error))
 
     async def _carry_out(self, each: Release) -> None:
         fields: dict[str, str | int | float | bool | None] = {

@@ -222,6 +222,21 @@ def test_a_core_that_died_between_line_and_lock_writes_no_second_line(tmp_path: 
     assert len(Rig(tmp_path).lines("lock_released")) == 1
 
 
+def test_a_release_that_the_disk_refuses_keeps_no_other_back(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    stuck, free = rig.lock(), rig.lock(OTHER)
+    (tmp_path / "locks" / "released" / stuck.name).mkdir(parents=True)  # no file can take its place
+
+    async def story() -> None:
+        for incident_id in (INCIDENT, OTHER):
+            rig.apply(ev.LockReleased(incident_id, "Ann", "looked at"))
+        await _served(rig, lambda: not free.exists() and rig.desk.releases.failed)
+
+    run(story)
+    assert stuck.exists()
+    assert [each.incident_id for each in rig.state.releases] == [INCIDENT]
+
+
 def test_a_lock_that_cannot_be_read_can_be_released(tmp_path: Path) -> None:
     """It locks everything: only this heals the unit."""
     rig = Rig(tmp_path)
