@@ -21,6 +21,7 @@ def run(config: Config, order: Order, output: Path | None) -> int:
         return _clip(config, order, output)
     asked = understand(config, order)
     target = Path(default_name(asked, order.begin)) if output is None else output
+    _beside(target)
     zipped = target.suffix.lower() == ".zip"
     with _Bar() as watcher:
         if zipped:
@@ -62,8 +63,15 @@ def who_asks() -> str:
         return ""
 
 
+def _beside(target: Path) -> None:
+    """Raises StoreError when `target` would lie nowhere: with no stick mounted the unit's own card would fill."""
+    if not target.parent.is_dir():
+        raise StoreError(f"there is no directory {target.parent}; is the stick mounted, and the name right?")
+
+
 def _clip(config: Config, order: Order, output: Path) -> int:
     """One camera's film alone."""
+    _beside(output)
     from unitd.evidence.clip import gather, write_clip
     from unitd.evidence.view import LONGEST_GAP_S
 

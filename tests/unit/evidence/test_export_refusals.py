@@ -12,7 +12,7 @@ from unitd.evidence.gather import Order, understand
 from unitd.evidence.manifest import Manifest
 from unitd.evidence.verify import verify
 from unitd.evidence.verify_report import UNPROVEN
-from unitd.tools.export import told
+from unitd.tools.export import run, told
 
 
 def test_an_incident_without_any_footage_is_exported_for_its_logs_and_stills(tmp_path: Path) -> None:
@@ -40,6 +40,15 @@ def test_a_ring_that_is_not_there_is_an_error_and_no_empty_export(tmp_path: Path
     unit.lock(103.0, 107.0)
     with pytest.raises(StoreError, match="no footage of incident"):
         unit.export(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["stick/export-abc", "stick/abc.zip", "stick/abc.mp4"])
+def test_a_stick_that_is_not_mounted_is_no_place(tmp_path: Path, name: str) -> None:
+    """Else the unit's own card would be filled, and the officer would leave with an empty stick."""
+    unit = small_unit(tmp_path)
+    with pytest.raises(StoreError, match=r"there is no directory .*stick; is the stick mounted"):
+        run(unit.config, Order(incident="abc"), tmp_path / name)
+    assert not (tmp_path / "stick").exists()
 
 
 def test_two_exports_to_the_same_place_do_not_spoil_each_other(tmp_path: Path) -> None:
