@@ -60,7 +60,7 @@ class Faults:
             "camera": _Fault(
                 "Camera",
                 {"unpowered": "no power", "frozen": "picture frozen"},
-                "The daemon notices within 15 seconds, says so and tries until it is back. The alarm is untouched.",
+                "The daemon notices within 3 seconds, says so and tries until it is back. The alarm is untouched.",
                 self._camera,
                 "" if bench.camera else "this bench has no camera",
             ),

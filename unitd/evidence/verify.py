@@ -167,9 +167,9 @@ def _hashed(footage: Footage) -> Iterator[str]:
     ]
     found = states.count("recovered")
     if written := len(states) - found:
-        yield f"{counted(written, 'segment')} still as the unit wrote: by the hashes that it made while writing."
+        yield f"{counted(written, 'segment')} unchanged since the unit wrote and hashed them."
     if found:
-        yield f"{counted(found, 'segment')} still as the unit found at its next start: by hashes made then."
+        yield f"{counted(found, 'segment')} unchanged since the unit found and hashed them at its next start."
 
 
 def _identity(seal: Seal, listed: Listed, report: Report) -> None:

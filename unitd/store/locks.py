@@ -59,7 +59,7 @@ class Locks:
 
     def _known(self) -> str:
         latest = sorted(self.locks, key=lambda lock: (lock.from_boot, lock.from_mono_ns))[-5:]
-        return "known: " + ", ".join(lock.incident_id for lock in latest) if latest else "none has been locked yet"
+        return "known: " + ", ".join(lock.incident_id for lock in latest) if latest else "no incident is, at present"
 
 
 def read_locks(state_dir: Path) -> Locks:

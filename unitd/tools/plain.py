@@ -30,6 +30,11 @@ def fitted(c: Config) -> Iterator[str]:
             + ", ".join(camera.name for camera in c.cameras)
             + (f"; keeps {c.incident.pre_roll_s:g} s before and {c.incident.post_roll_s:g} s after an incident")
         )
+        old = "" if c.ring.retain_days is None else f" or is {c.ring.retain_days:g} days old"
+        yield (
+            f"other footage goes when the disk is {c.ring.high_watermark_percent:g} % full{old}; "
+            f"room for {_time(c.ring.incident_reserve_s)} is kept for the next incident"
+        )
     else:
         yield "no camera"
     if c.dome is not None:

@@ -123,6 +123,8 @@ def _facts(s: Status) -> Iterator[str]:
         yield f"text messages: {field['sms.sent']} sent, {field.get('sms.waiting')} waiting"
     if core.get("evidence.certificate") == "missing":
         yield "evidence: signed, but nobody has certified the unit's key yet (docs/installer.md)"
+    elif core.get("evidence.certificate") == "fits":
+        yield "evidence: signed, and the unit's key is certified"
     record = s.facts.get("record", {})
     used = record.get("ring.used_percent")
     if isinstance(used, int | float):

@@ -1,6 +1,7 @@
 """`unitd verify`: what an evidence directory proves, in plain words for a person, or as JSON for a program."""
 
 import os
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from unitd.evidence.verify_report import PROVEN, TAMPERED, UNPROVEN, Finding, Re
 from unitd.evidence.verify_time import counted
 
 WIDTH = 110
+"""Of a line at most; a narrower terminal gets what fits."""
 MOST_FINDINGS = 12
 _BOLD = {PROVEN: "\x1b[1;32m", TAMPERED: "\x1b[1;31m", UNPROVEN: "\x1b[1;33m"}
 _PLAIN = "\x1b[0m"
@@ -101,4 +103,5 @@ def _subject(report: Report) -> str:
 
 
 def _wrapped(lead: str, text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead)) or [lead]
+    width = min(WIDTH, max(40, shutil.get_terminal_size().columns)) if sys.stdout.isatty() else WIDTH
+    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=" " * len(lead)) or [lead]
