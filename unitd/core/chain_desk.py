@@ -180,7 +180,7 @@ class ChainDesk:
 
 _ONCE = {
     "incident": ("incident_id", "stage"),
-    "lock": ("incident_id", "to_boot", "to_mono_ns"),
+    "lock": ("incident_id", "from_boot", "to_boot", "to_mono_ns"),
     "lock_released": ("incident_id",),
 }
 """What makes two lines the same, for those that a core which started again would write a second time."""

@@ -400,3 +400,17 @@ def test_no_line_is_longer_than_a_chain_can_be_read_by(tmp_path: Path) -> None:
             msgspec.json.decode(
                 msgspec.json.encode(msgspec.structs.replace(request, **wrong)), type=workers.ToolRequest
             )
+
+
+def test_a_lock_whose_boot_got_its_number_late_has_a_line_with_it(tmp_path: Path) -> None:
+    """Of boot 0 there is no footage: an export would seem to begin long after its incident's lock."""
+    rig = Rig(tmp_path)
+    early = Lock(INCIDENT, 0, 5, None, None, 0, "unknown", "panic", None)
+
+    async def story() -> None:
+        for lock in (early, early, msgspec.structs.replace(early, from_boot=3)):
+            rig.desk.lock_written(lock)
+        await rig.desk.chain.flush()
+
+    run(story)
+    assert [line["from_boot"] for line in rig.lines("lock")] == [0, 3]
