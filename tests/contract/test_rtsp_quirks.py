@@ -17,7 +17,7 @@ from tests.contract.rtsp_bench import until
 from tests.unit.drivers.rtp_samples import packets
 from tests.unit.record.samples import HEIGHT, WIDTH, coded_second
 from unitd.config import CameraTable
-from unitd.drivers import camera_rtsp
+from unitd.drivers import camera_rtsp, rtsp_session
 from unitd.drivers.camera import CameraOpener
 from unitd.drivers.camera_failures import CameraAwayError, NotUnderstoodError, PasswordRefusedError
 from unitd.drivers.camera_rtsp import RtspStream
@@ -109,6 +109,9 @@ QUIRKS: dict[str, dict[str, Any]] = {
     "a description longer than its length": {
         "answers": {"DESCRIBE": lambda camera, request: camera.usual(request) + b"a=x\r\n\0"},
     },
+    "a description shorter than its length": {
+        "answers": {"DESCRIBE": lambda camera, request: camera.usual(request).replace(b"Length: ", b"Length: 1")},
+    },
     "spaces around names and values": {
         "answers": {"DESCRIBE": lambda camera, request: camera.usual(request).replace(b"Length:", b"Length \t:  ")},
     },
@@ -126,7 +129,8 @@ QUIRKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("quirk", QUIRKS)
-def test_pictures_come_in_spite_of(make: MakeCamera, quirk: str) -> None:
+def test_pictures_come_in_spite_of(make: MakeCamera, quirk: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtsp_session, "SHORT_BODY_S", 0.1)
     camera = make(**QUIRKS[quirk])
     units = read(camera)
     assert [unit.keyframe for unit in units[::20]] == [True, True]

@@ -34,6 +34,9 @@ RECEIVER_REPORT_S = 5.0
 SOUND_ANSWER_S = 1.5
 """So long the answer to the sound's SETUP may take; the picture does not wait for it longer."""
 
+SHORT_BODY_S = 1.0
+"""An answer whose body stops short of its length for so long is taken as it is."""
+
 MAX_ASIDE = 1024
 _INTERLEAVED = re.compile(r"interleaved\s*=\s*(\d{1,3})", re.ASCII)
 _SERVER_PORT = re.compile(r"server_port\s*=\s*(\d{1,5})(?:-(\d{1,5}))?", re.ASCII)
@@ -299,7 +302,14 @@ class RtspSession:
                     self._serve(message)
                 elif message.headers.get("cseq", str(self._sequence)) == str(self._sequence) and message.status >= 200:
                     return message
-            self._receive(self._deadline)
+            try:
+                self._receive(min(self._deadline, time.monotonic() + SHORT_BODY_S))
+            except TimeoutError:
+                short = self._incoming.take_short()
+                if short is not None:
+                    self._messages.append(short)
+                elif time.monotonic() >= self._deadline:
+                    raise
 
     def _drain(self) -> Iterator[Message]:
         while self._messages:

@@ -87,6 +87,16 @@ class Incoming:
         del self._buffer[:at]
         return found
 
+    def take_short(self) -> Message | None:
+        """The message that is there but for the end of its body, as of a camera that counts wrong."""
+        head_end = _HEAD_END.search(self._buffer)
+        if not self._buffer.startswith(b"RTSP/") or head_end is None or head_end.end() == len(self._buffer):
+            return None
+        head = parse_head(bytes(self._buffer[: head_end.start()]))
+        body = bytes(self._buffer[head_end.end() :])
+        self._buffer.clear()
+        return Message(head.status, head.reason, head.method, head.headers, body)
+
     def _other(self, at: int) -> tuple[int, Message | None]:
         """A message at `at` and its length, or so many bytes of garbage; 0 when more must come."""
         start = _START.search(self._buffer, at)
