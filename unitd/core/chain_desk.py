@@ -153,7 +153,12 @@ class ChainDesk:
             self._log.warning("the chain's last lines are lost", lines=len(self._queue), error=str(error))
 
     async def _write(self, batch: list[_Line]) -> None:
-        fresh = [line for line in batch if line.once is None or line.once not in self._known]
+        fresh: list[_Line] = []
+        here: set[Hashable] = set()
+        for line in batch:
+            if line.once is None or (line.once not in self._known and line.once not in here):
+                fresh.append(line)
+                here.add(line.once)
         if fresh:
             await self._append(fresh)
         for call in [call for _ in batch for call in self._queue.popleft().then]:
