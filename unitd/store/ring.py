@@ -144,6 +144,7 @@ class Ring:
         `urgent` (any thread; a write met a full disk): delete just a few of the oldest, also fresh ones.
         """
         self._look()
+        self._alone.hold()  # else what is listed now is not what is there when the other process ends
         self._place.make()
         self._list_names()
         if urgent:
@@ -167,6 +168,7 @@ class Ring:
         Begins no file after `within_s`. One that the disk refuses is left, and tried again after RECOVER_AGAIN_S.
         """
         self._look()
+        self._alone.hold()
         self._place.check()
         began_s = time.monotonic()
         if self._missing is None:

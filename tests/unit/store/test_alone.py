@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.store.ring_files import write_segment
 from unitd.config import RingTable
 from unitd.store.boot import Boot
 from unitd.store.ring import Ring
@@ -37,11 +38,14 @@ def test_a_second_recorder_writes_nothing_until_the_first_is_gone(tmp_path: Path
             with pytest.raises(OSError, match="another process records here") as raised:
                 write()
             assert raised.value.errno == errno.EBUSY
+        with pytest.raises(OSError, match="another process records here"):
+            ring.make_room(Boot("now", 1))
+        write_segment(tmp_path / "evidence", "dome", 1, 1, 0)  # what the other one leaves behind
         assert chain.read_bytes() == before
         other.kill()
     assert ring.camera_dir("dome").is_dir()
     assert ring.chain.append("still", 1).n == 2
-    ring.make_room(Boot("now", 1))
+    assert ring.make_room(Boot("now", 1)).recovered == ("dome/000001-00000001.mp4",)
 
 
 def test_where_no_lock_can_be_had_nobody_is_kept_out(tmp_path: Path) -> None:
