@@ -1,5 +1,6 @@
 """Making room as unitd/model/retention.py says, for age, budgets, marks and reserve, and how the ring then stands."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,8 @@ AGE_BATCHES = 4
 believed yet (unitd/model/retention.py) it is one batch each AGE_EVERY_S (twice what comes in), and one incident's
 stills."""
 AGE_EVERY_S = 60.0
+SLOW_SEGMENT_S = 10.0
+"""Of shorter segments it is more batches: they come in faster."""
 TRUTHS_EVERY_S = 600.0
 YIELD_S = 0.002
 
@@ -92,6 +95,7 @@ class RoomMaker:
         self._evicting = threading.Lock()
         self._urgent = 0
         self._going_on = False
+        self._slow_batches = min(AGE_BATCHES, math.ceil(SLOW_SEGMENT_S / table.segment_s))
         self._steady = retention.SteadyClock()
         self._aged_s = self._truths_s = self._days_s = -1e9
         self._truths: dict[int, int] = {}
@@ -156,7 +160,7 @@ class RoomMaker:
         total, more = Gone(), False
         for stream in self._index.streams():
             old = self._noted(self._evictor.too_old(stream, boot.boot, before_us, time_of))
-            for _ in range(AGE_BATCHES if believed else 1):
+            for _ in range(AGE_BATCHES if believed else self._slow_batches):
                 gone = self._batch(old, "age", boot, FOR_EVER_NS)
                 total += gone
                 if gone.segments < BATCH_SEGMENTS:

@@ -291,6 +291,16 @@ def test_a_clock_that_was_just_stepped_takes_a_few_at_a_time_until_it_is_believe
     assert rounds(wrong, 4) == 4 * 64, "believed by now"
 
 
+@pytest.mark.parametrize(("segment_s", "a_minute"), [(60.0, 16), (10.0, 16), (5.0, 32), (2.0, 64)])
+def test_age_keeps_up_with_short_segments_before_the_clock_is_believed(
+    tmp_path: Path, mocker: MockerFixture, segment_s: float, a_minute: int
+) -> None:
+    rig = RingRig(tmp_path, mocker, RingTable(segment_s=segment_s))
+    rig.add("dome", 1, range(1, 101), OLD_US, "synced")
+    assert rig.ring.make_room(rig.boot, SYNCED).segments == a_minute
+    assert a_minute > 60 / segment_s
+
+
 def test_more_than_one_calls_worth_is_said(
     tmp_path: Path, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
