@@ -70,6 +70,8 @@ class WayFinder:
     failures: int = 0
     strikes: list[int] = field(default_factory=lambda: [0] * 4)
     short: int = 0
+    doubted: int | None = None
+    """The way that was left for its short sessions: when another's long one is over it is tried once more."""
     words: dict[int, str] = field(default_factory=dict)
     reorder: int = 0
     """How many pictures come before one that is shown earlier, as found out by our own client."""
@@ -115,7 +117,11 @@ class WayFinder:
         """A session with pictures is over. Of short ones in a row another client may get more."""
         self.deaf = self.deaf_times >= DEAF_AFTER
         self.short = 0 if lasted_s > SHORT_SESSION_S else self.short + 1
+        if self.doubted is not None and self.doubted != way and not self.short:
+            self.strikes[self.doubted], self.doubted = 0, None
+            self.short = SHORT_SESSIONS - 1
         if hopeless or self.short >= SHORT_SESSIONS:
+            self.doubted = None if hopeless else way
             self.strikes[way] = STRIKES
             self.short, self.worked = 0, way ^ 1
 
@@ -232,10 +238,10 @@ class CameraOpener:
 
     def note_failure(self, finder: WayFinder, way: int, error: DeviceError) -> DeviceError:
         """Count an attempt without a picture; returns what is to be said of it."""
-        if isinstance(error, CameraAwayError):
-            return error
         with self._lock:
-            if isinstance(error, SilentError) and finder.in_outage(time.monotonic()):
+            outage = isinstance(error, SilentError) and finder.in_outage(time.monotonic())
+            if outage or isinstance(error, CameraAwayError):
+                finder.short = 0  # the camera went away: that its session was short is not the client's fault
                 return error
             if isinstance(error, MoreReorderError):
                 finder.reorder = error.reorder

@@ -1,6 +1,8 @@
 """Which client and transport is tried next."""
 
-from unitd.drivers.camera import SHORT_SESSIONS, WayFinder
+from unitd.drivers.camera import SHORT_SESSIONS, CameraOpener, WayFinder
+from unitd.drivers.camera_failures import CameraAwayError
+from unitd.errors import DeviceError
 
 
 def attempts(finder: WayFinder, count: int) -> list[str]:
@@ -55,6 +57,9 @@ def test_sessions_that_always_end_early_are_tried_with_the_other_client() -> Non
     assert finder.choose() == 1
     finder.began(1)
     finder.ended(1, 5000.0, hopeless=False)
+    assert finder.choose() == 0, "once more"
+    finder.began(0)
+    finder.ended(0, 60.0, hopeless=False)
     assert finder.choose() == 1
 
 
@@ -65,3 +70,37 @@ def test_the_words_do_not_change_with_the_turns() -> None:
     told = finder.told()
     finder.failed(0, "DESCRIBE: 406", hopeless=False)
     assert finder.told() == told == "DESCRIBE: 406; no answer in time"
+
+
+def test_a_way_that_was_left_for_its_short_sessions_is_tried_again_after_a_long_one_of_the_other() -> None:
+    """FFmpeg's client brings no sound: a bad hour of the network shall not cost the sound for ever."""
+    finder = WayFinder("tcp")
+    for _ in range(SHORT_SESSIONS):
+        finder.began(finder.choose())
+        finder.ended(0, 60.0, hopeless=False)
+    assert finder.choose() == 1
+    finder.began(1)
+    finder.ended(1, 60.0, hopeless=False)
+    assert finder.choose() == 1
+    finder.began(1)
+    finder.ended(1, 3600.0, hopeless=False)
+    assert finder.choose() == 0
+
+
+def test_a_camera_that_goes_away_is_not_the_clients_fault() -> None:
+    finder, opener = WayFinder("tcp"), CameraOpener()
+    for _ in range(2 * SHORT_SESSIONS):
+        finder.began(finder.choose())
+        opener.note_end(finder, 0, 7.0, DeviceError("the camera closed the connection"))
+        opener.note_failure(finder, 0, CameraAwayError("refused"))
+        assert finder.choose() == 0
+
+
+def test_what_is_not_understood_is_not_tried_again() -> None:
+    finder = WayFinder("tcp")
+    finder.began(0)
+    finder.ended(0, 5.0, hopeless=True)
+    for _ in range(3):
+        assert finder.choose() == 1
+        finder.began(1)
+        finder.ended(1, 3600.0, hopeless=False)
