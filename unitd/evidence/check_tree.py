@@ -4,13 +4,14 @@ No link is followed, nothing outside the directory is opened, and nothing is rea
 """
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unitd.errors import StoreError
+from unitd.errors import StoreError, UnitdError
 
 KNOWN_DIRS = ("segments", "stills", "view", "audio", "chain", "checkpoints")
 KNOWN_FILES = ("README.txt", "manifest.json", "SHA256SUMS", "certificate.pem")
@@ -27,6 +28,14 @@ class RefusedError(StoreError):
     """What was given cannot be checked at all: not there, not an evidence directory, made to do harm."""
 
 
+class CannotReadError(UnitdError):
+    """This computer, its user or the medium keep a file from us: that accuses nobody, and nothing can be said of the
+    export. Neither a StoreError nor an OSError, so that no check takes it for a change."""
+
+
+_NOT_ITS_FAULT = (errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+
+
 class Reader:
     """A file that is open: bytes at a place. Raises StoreError when they are not there. Closes what it was given."""
 
@@ -37,7 +46,10 @@ class Reader:
         """Exactly `count` bytes from `offset` on. Raises StoreError, OSError. Blocks."""
         if offset < 0 or count < 0 or offset + count > self.size:
             raise StoreError("it is shorter than it says")
-        data = os.pread(self._descriptor, count, self._base + offset)
+        try:
+            data = os.pread(self._descriptor, count, self._base + offset)
+        except OSError as error:
+            raise CannotReadError(f"a file of the export cannot be read: {error.strerror}") from None
         if len(data) != count:
             raise StoreError("it became shorter while it was read")
         return data
@@ -125,7 +137,10 @@ class DirectoryTree(Tree):
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             descriptor = os.open(name, flags, dir_fd=directory)
         except OSError as error:
-            raise StoreError(f"it cannot be opened: {error.strerror}") from None
+            if error.errno in _NOT_ITS_FAULT:
+                raise CannotReadError(f"{path} cannot be opened: {error.strerror}") from None
+            words = "is missing" if error.errno == errno.ENOENT else f"cannot be opened: {error.strerror}"
+            raise StoreError(words) from None
         finally:
             os.close(directory)
         status = os.fstat(descriptor)
@@ -179,7 +194,7 @@ def open_tree(path: Path) -> Tree:
         raise
     except (OSError, ValueError) as error:
         raise RefusedError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    raise RefusedError(f"{path}: neither a directory nor a zip")
+    raise RefusedError(f"{path}: neither a directory nor a whole zip")
 
 
 def safe(text: object, limit: int = 300) -> str:

@@ -17,7 +17,7 @@ from unitd.evidence.check_manifest import MANIFEST, Listed, check_added, check_f
 from unitd.evidence.check_record import RecordFacts
 from unitd.evidence.check_seal import CERTIFICATE, Seal
 from unitd.evidence.check_segments import Footage, check_segments
-from unitd.evidence.check_tree import RefusedError, Tree, open_tree, safe
+from unitd.evidence.check_tree import CannotReadError, RefusedError, Tree, open_tree, safe
 from unitd.evidence.check_views import check_views
 from unitd.evidence.verify_claims import claim
 from unitd.evidence.verify_report import Report
@@ -49,7 +49,7 @@ def verify(
             _verify(tree, authority, heads, report, progress)
         finally:
             tree.close()
-    except RefusedError as error:
+    except (RefusedError, CannotReadError) as error:
         report.error = safe(error)
     except (OSError, MemoryError, RecursionError) as error:
         report.error = f"{safe(path)}: {safe(error)}"
@@ -121,7 +121,7 @@ def _sealed(seal: Seal, core: Extract, facts: CoreFacts, manifest_hash: str, rep
             what = "is not the manifest that the unit sealed: its hash is in no line `export` of chain/core.jsonl"
             report.accuse(MANIFEST, what)
         return None
-    return line if seal.checkpoints else None
+    return line
 
 
 def _contents(

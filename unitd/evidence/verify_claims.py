@@ -40,7 +40,13 @@ def _origin(report: Report, seal: Seal, with_trust: bool, anchors: Anchors, seal
         report.not_proven.append(Unproven("origin", why, how))
 
     again = "If the unit is still there, export again while unitd runs on it."
-    if not seal.checkpoints:
+    if not seal.checkpoints and sealed_n is not None:
+        why = (
+            f"There are no checkpoints here, though line number {sealed_n} of chain/core.jsonl seals this export: they "
+            "were taken away, or core was too late with its answer. Nothing is signed."
+        )
+        unproven(why, again)
+    elif not seal.checkpoints:
         unproven("The unit did not seal this export (core was not running, or refused): nothing is signed.", again)
     elif seal.unsigned:
         unproven("The checkpoints are not signed: the unit had no key.", again)

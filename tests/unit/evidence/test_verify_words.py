@@ -1,14 +1,18 @@
 """Every sentence of a report is true, also of an export that lacks something or holds numbers that nobody has."""
 
+import errno
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.unit.evidence.forge import BOOT, RAISED_NS, SEGMENT_NS, Case, busy_unit, proven_case
 from tests.unit.evidence.test_verify import judge, made, text
+from unitd.evidence import check_tree
 from unitd.evidence.manifest import Span
-from unitd.evidence.verify_report import PROVEN, TAMPERED
+from unitd.evidence.verify_report import PROVEN, TAMPERED, UNPROVEN, UNUSABLE
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def test_proven_is_not_all_of_it_where_something_is_lacking(tmp_path: Path) -> N
     for lacking in ("the unit itself had deleted", "gaps in the recording", "other cameras"):
         assert lacking in verdict
     assert "is missing but what the unit itself deleted." in rest
-    assert "1 segment still as the unit found at its next start: by hashes made then." in rest
+    assert "1 segment unchanged since the unit found and hashed them at its next start." in rest
 
 
 def test_a_camera_that_begins_late_is_told(tmp_path: Path) -> None:
@@ -83,3 +87,38 @@ def test_heads_as_an_editor_of_another_system_leaves_them(case: Case) -> None:
         report = judge(case)
         assert report.status == PROVEN, report
         assert "cannot be read" not in text(report)
+
+
+@pytest.mark.parametrize("call", ["open", "pread"])
+@pytest.mark.parametrize("name", ["view/dome.mp4", "manifest.json", "chain/core.jsonl", "certificate.pem"])
+def test_a_file_that_this_computer_cannot_read_accuses_nobody(
+    case: Case, monkeypatch: pytest.MonkeyPatch, call: str, name: str
+) -> None:
+    """Another user's file, or a stick that is dying: nothing is said of the export, and why."""
+    real = getattr(os, call)
+    inode = (case.export / name).stat().st_ino
+
+    def refused(what: object, *arguments: object, **more: object) -> object:
+        if call == "open" and what == name.rpartition("/")[2]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        if call == "pread" and os.fstat(what).st_ino == inode:  # type: ignore[arg-type]
+            raise OSError(errno.EIO, "Input/output error")
+        return real(what, *arguments, **more)
+
+    monkeypatch.setattr(check_tree.os, call, refused)
+    report = judge(case)
+    assert report.status == UNUSABLE, report
+    assert report.error.endswith(("Permission denied", "Input/output error"))
+
+
+def test_checkpoints_that_were_taken_away_are_not_called_never_made(case: Case) -> None:
+    shutil.rmtree(case.export / "checkpoints")
+    report = judge(case)
+    assert report.status == UNPROVEN
+    assert "of chain/core.jsonl seals this export: they were taken away" in text(report)
+    assert "did not seal" not in text(report)
+
+
+def test_a_manifest_that_is_missing_is_said_in_a_sentence(case: Case) -> None:
+    (case.export / "manifest.json").unlink()
+    assert "manifest.json is missing." in text(judge(case))
