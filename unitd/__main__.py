@@ -29,7 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from unitd.tools.outlet import patient_output
 
     with patient_output():
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            sudo = "; run it with sudo" if isinstance(error, PermissionError) else ""
+            print(f"unitd: {error.filename}: {error.strerror}{sudo}", file=sys.stderr)
+            return 1
 
 
 def _run(arguments: argparse.Namespace) -> int:

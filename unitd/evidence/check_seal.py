@@ -92,8 +92,8 @@ def read_authority(pem: bytes, name: str) -> list[x509.Certificate]:
     """The certificates of a CA file that may vouch for others. Raises RefusedError."""
     try:
         found = [each for each in x509.load_pem_x509_certificates(pem) if _is_authority(each)]
-    except _UNUSABLE as error:
-        raise RefusedError(f"{name}: no certificates in PEM ({safe(error)})") from None
+    except _UNUSABLE:
+        raise RefusedError(f"{name}: no certificates in PEM") from None
     if not found:
         raise RefusedError(f"{name}: no certificate in it is an authority's (basic constraints)")
     return found

@@ -96,7 +96,7 @@ def _central_directory(file: Reader) -> bytes:
     tail = file.at(file.size - tail_bytes, tail_bytes)
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + _END.size > len(tail):
-        raise RefusedError("neither a directory nor a zip")
+        raise RefusedError("neither a directory nor a whole zip")
     _, disk, *_, count, size, offset, comment = _END.unpack_from(tail, at)
     end = file.size - tail_bytes + at
     if at + _END.size + comment != len(tail):

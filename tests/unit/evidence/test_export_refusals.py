@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.evidence.export_rig import Teller, Unit, manifest_of, tree
 from tests.unit.evidence.test_export_directory import small_unit
+from unitd.__main__ import main
 from unitd.errors import StoreError
 from unitd.evidence.gather import Order, understand
 from unitd.evidence.manifest import Manifest
@@ -40,6 +41,7 @@ def test_a_ring_that_is_not_there_is_an_error_and_no_empty_export(tmp_path: Path
     unit.lock(103.0, 107.0)
     with pytest.raises(StoreError, match="no footage of incident"):
         unit.export(tmp_path / "out")
+    assert not (tmp_path / "out.part").exists()
 
 
 @pytest.mark.parametrize("name", ["stick/export-abc", "stick/abc.zip", "stick/abc.mp4"])
@@ -49,6 +51,19 @@ def test_a_stick_that_is_not_mounted_is_no_place(tmp_path: Path, name: str) -> N
     with pytest.raises(StoreError, match=r"there is no directory .*stick; is the stick mounted"):
         run(unit.config, Order(incident="abc"), tmp_path / name)
     assert not (tmp_path / "stick").exists()
+
+
+def test_what_the_disk_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that is none, as one that is not ours to read: nobody at a pole is shown a traceback."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "audio").write_bytes(b"")
+    paths = "\n".join(f'{name}_dir = "{tmp_path / name}"' for name in ("state", "run", "evidence"))
+    config = tmp_path / "unit.toml"
+    config.write_text(f"schema = 1\n[paths]\n{paths}\n")
+    span = ["--from", "2026-11-22T14:00", "--to", "2026-11-22T14:10"]
+    assert main(["export", "--config", str(config), *span, "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == f"unitd: {tmp_path}/evidence/audio: Not a directory\n"
 
 
 def test_two_exports_to_the_same_place_do_not_spoil_each_other(tmp_path: Path) -> None:
