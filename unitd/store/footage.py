@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unitd.errors import StoreError
 from unitd.store.locks import Lock
 from unitd.store.segment import Extent, SegmentHeader, SegmentKey, end_mono_ns, list_segments, measure, read_header
 
@@ -62,7 +61,7 @@ def find_footage(camera_dir: Path, lock: Lock, names: Sequence[str] | None = Non
             path = camera_dir / name
             try:
                 header, extent = read_header(path), measure(path)
-            except (StoreError, FileNotFoundError):
+            except OSError:  # a bad sector in one file costs that file, not the incident
                 unreadable.append(name)
                 continue
             if boot == lock.to_boot and lock.to_mono_ns is not None and header.mono_ns > lock.to_mono_ns:
@@ -101,6 +100,6 @@ def _boot_matches(boot: int, lock: Lock) -> bool:
 def _start_ns(camera_dir: Path, names: Sequence[str], index: int) -> int:
     """The start of a segment; of a torn one that of the next whole one, so that the search keeps its order."""
     for name in names[index:]:
-        with contextlib.suppress(StoreError, FileNotFoundError):
+        with contextlib.suppress(OSError):
             return read_header(camera_dir / name).mono_ns
     return 1 << 62

@@ -1,10 +1,13 @@
 """Which segments an incident needs, found among names of every kind."""
 
+import errno
 import random
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_mock import MockerFixture
 
 from unitd.store.footage import find_footage, segment_names
 from unitd.store.locks import Lock
@@ -31,6 +34,24 @@ def put(directory: Path, boot: int, seq: int, start_s: float) -> None:
         clock="unknown", session=1, pts_90khz=0,
     )  # fmt: skip
     (directory / key.file_name).write_bytes(FTYP + header_box(header) + FRAGMENT)
+
+
+def test_a_file_that_cannot_be_read_costs_no_other(tmp_path: Path, mocker: MockerFixture) -> None:
+    for seq in range(1, 10):
+        put(tmp_path, 1, seq, 10.0 * seq)
+    (tmp_path / "000001-00000010.mp4").mkdir()
+    real = Path.open
+
+    def opened(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.name in ("000001-00000005.mp4", "000001-00000003.mp4"):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *args, **kwargs)
+
+    mocker.patch.object(Path, "open", autospec=True, side_effect=opened)
+    lock = Lock(incident_id="i", from_boot=1, from_mono_ns=35 * SECOND_NS)
+    found, unreadable = find_footage(tmp_path, lock)
+    assert [SegmentKey.parse(each.path.name) for each in found] == [SegmentKey(1, seq) for seq in (4, 6, 7, 8, 9)]
+    assert unreadable == ["000001-00000003.mp4", "000001-00000005.mp4", "000001-00000010.mp4"]
 
 
 @pytest.mark.parametrize("seed", range(8))
