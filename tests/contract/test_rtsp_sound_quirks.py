@@ -132,6 +132,7 @@ def test_pictures_come_to_the_tick_when(oddity: str, monkeypatch: pytest.MonkeyP
         stream.close()
         camera.close()
     assert {after.pts_90khz - before.pts_90khz for before, after in itertools.pairwise(pictures)} == {4500}
+    assert len(camera.asked("DESCRIBE")) == (2 if oddity.startswith("PLAY") else 1), "asked again only where it must be"
     assert all(after.pts_90khz > before.pts_90khz for before, after in itertools.pairwise(sounds))
     if "none" not in oddity or "come" in oddity:
         assert bool(sounds) != silent
