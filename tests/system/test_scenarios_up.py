@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_up_and_down(ending: signal.Signals) -> None:
         for url in urls:
             with urllib.request.urlopen(url, timeout=5) as page:
                 assert page.status == 200
+        printed = re.findall(r"^  (\S+ \S+ --config \S+)$", "".join(lines), re.MULTILINE)
+        assert [command.split()[1] for command in printed] == ["status", "locks"]
+        for command in printed:
+            subprocess.run(command.split(), check=True, timeout=20, stdout=subprocess.DEVNULL)
+        state = tomllib.loads(Path(printed[1].split()[-1]).read_text())["paths"]["state_dir"]
+        assert (Path(state) / "boot.json").exists(), "another terminal looks at the unit's own disk"
         assert len(processes_of(scratch)) >= 7
         os.killpg(running.pid, ending) if ending == signal.SIGINT else running.kill()
         running.wait(20)
