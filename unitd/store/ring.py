@@ -31,6 +31,8 @@ __all__ = ["Disk", "Need", "Ring", "Room", "Standing"]
 
 LIST_AGAIN_S = 600.0
 """When nothing is left to delete although there should be, the directories are listed again, but not more often."""
+STRANGE_SEQ = 10**8
+"""A boot of thirty years would come so far: a higher number was put there by somebody, and is not counted on from."""
 RECOVER_FOR_S = 2.0
 """In one call of `make_room`: a chain that is gone would have every file hashed anew, and room is made in between."""
 RECOVER_AGAIN_S = 60.0
@@ -105,12 +107,13 @@ class Ring:
         directory = self.camera_dir(camera)
         self._place.hold_reserve()
         low = boot.boot << SEQ_BITS
+        ours = range(low, low + STRANGE_SEQ)
         named = self._named_at_start()
-        of_boot = [key for key in named.files.get(camera, ()) if key >> SEQ_BITS == boot.boot] if named else []
+        of_boot = [key for key in named.files.get(camera, ()) if key in ours] if named else []
         if of_boot or (named is not None and 0 < named.first_boot < boot.boot):
             key = max(of_boot, default=low) + 1
         else:
-            key = max((each for each in list_names(directory) if each >> SEQ_BITS == boot.boot), default=low) + 1
+            key = max((each for each in list_names(directory) if each in ours), default=low) + 1
         while os.path.lexists(directory / file_name(key)):  # what a crash left is not in the chain, nor what is no file
             key += 1
         self._ours_up_to(camera, key)

@@ -189,7 +189,23 @@ def no_word_of_this_stream(rig: RingRig) -> None:
     rig.chained("door", 2, range(1, 9))
 
 
-@pytest.mark.parametrize("left", [evicted, unchained, all_evicted, no_chain, no_word_of_this_stream])
+def a_strange_number(rig: RingRig) -> None:
+    unchained(rig)
+    write_segment(rig.evidence, "dome", 2, (1 << 32) - 1, 0)
+
+
+def a_strange_number_in_the_chain(rig: RingRig) -> None:
+    unchained(rig)
+    rig.chained("dome", 2, range((1 << 32) - 1, 1 << 32))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        evicted, unchained, all_evicted, no_chain, no_word_of_this_stream, a_strange_number,
+        a_strange_number_in_the_chain,
+    ],
+)  # fmt: skip
 def test_a_name_is_used_once_whatever_is_left_of_those_before(rig: RingRig, left: Left) -> None:
     left(rig)
     assert seqs(rig, 2) == SegmentKey(2, 9)
