@@ -125,8 +125,12 @@ class WorkDir:
             raise self.refused(error) from error
 
     def close(self) -> None:
-        """Let another process go on with it. Twice is once."""
+        """Let another process go on with it; what nothing was written into leaves no trace. Twice is once."""
         if self._journal >= 0:
+            with contextlib.suppress(OSError):
+                if [path.name for path in self.part.iterdir()] == [JOURNAL]:
+                    (self.part / JOURNAL).unlink()
+                    self.part.rmdir()
             os.close(self._journal)
             self._journal = -1
 

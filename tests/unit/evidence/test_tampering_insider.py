@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.unit.evidence.forge import Case, busy_unit, proven_case, write_manifest
+from tests.unit.evidence.forge import RAISED_NS, Case, Unit, busy_unit, proven_case, write_manifest
 from tests.unit.evidence.test_tampering import CORE, RECORD, judge, lines, manifest_of, named
 from unitd.errors import StoreError
 from unitd.evidence.check_mp4 import read_tracks
@@ -161,3 +161,28 @@ def test_a_chain_made_anew_is_found_whatever_number_its_checkpoints_have(tmp_pat
     assert not verify(export, tmp_path / "ca.pem").tampered
     report = verify(export, tmp_path / "ca.pem", real.write_heads(tmp_path / "heads.jsonl"))
     assert named(report) == {RECORD}
+
+
+def test_whoever_takes_the_seal_away_must_still_have_the_chain_that_the_control_room_knows(tmp_path: Path) -> None:
+    """An export without checkpoints and certificate, as of a dead unit: the heads are held against its chains."""
+    real = busy_unit(tmp_path / "unit")
+    heads = real.write_heads(tmp_path / "heads.jsonl")
+    honest = verify(real.export(tmp_path / "dead", seal=False), None, heads)
+    assert not honest.tampered
+    assert "Both logs are those that the control room knows, as far as its heads reach." in honest.checked
+    assert {each.what for each in honest.not_proven} == {"origin", "completeness"}
+    forged = busy_unit(tmp_path / "forger")
+    forged.segment("dome", 3)
+    report = verify(forged.export(tmp_path / "stripped", seal=False), None, heads)
+    assert not report.tampered
+    other = Unit(tmp_path / "other", name=real.name)
+    other.now_ns = RAISED_NS
+    other.still("dome")
+    for seq in range(4):
+        other.segment("dome", seq)
+    other.lock(3)
+    other.note("core", "session", boot_id="x", session=1)
+    report = verify(other.export(tmp_path / "anew", seal=False), None, heads)
+    assert named(report)
+    assert named(report) <= {RECORD, CORE}
+    assert "not the one that the control room knows: the chain was made anew" in report.tampered[0].what
