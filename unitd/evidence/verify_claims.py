@@ -8,6 +8,7 @@ from unitd.evidence.check_heads import Anchors, Heads
 from unitd.evidence.check_manifest import Listed
 from unitd.evidence.check_seal import Seal
 from unitd.evidence.check_segments import Footage, StreamFacts, complete_until
+from unitd.evidence.check_tree import safe
 from unitd.evidence.manifest import Manifest
 from unitd.evidence.verify_report import Report, StreamPart, Unproven
 from unitd.evidence.verify_time import instant_text, utc_text
@@ -177,6 +178,8 @@ def _part(stream: StreamFacts, manifest: Manifest, anchors: Anchors) -> StreamPa
 
 def _remarks(report: Report, manifest: Manifest, seal: Seal, footage: Footage) -> None:
     """What an opponent would ask about, said before they do."""
+    for note in [note for note in manifest.notes if note.startswith("not in the film")][:5]:
+        report.remarks.append(f"A film leaves out what is in segments/; the export says: {safe(note)}.")
     for boot in sorted({file.boot for stream in footage.streams.values() for file in stream.files}):
         time = manifest.times.get(str(boot))
         if time is None:

@@ -122,3 +122,10 @@ def test_checkpoints_that_were_taken_away_are_not_called_never_made(case: Case) 
 def test_a_manifest_that_is_missing_is_said_in_a_sentence(case: Case) -> None:
     (case.export / "manifest.json").unlink()
     assert "manifest.json is missing." in text(judge(case))
+
+
+def test_what_the_film_leaves_out_by_the_exports_word_is_told(tmp_path: Path) -> None:
+    note = "not in the film: segments/dome/000003-00000077.mp4: damaged"
+    report = judge(made(tmp_path, busy_unit(tmp_path / "unit"), notes=(note,)))
+    assert report.status == PROVEN
+    assert f"A film leaves out what is in segments/; the export says: {note}." in text(report)
