@@ -227,9 +227,13 @@ def test_a_full_and_a_read_only_disk_keep_core_from_nothing(unit: Unit, option: 
     run = unit.container.run
     places = ("/var/lib", "/var/tmp")
     for place in places:
-        run("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=2,mode=1777", "tmpfs", place)
-        run("sh", "-c", f"head -c 4096 /dev/zero > {place}/full")
-        run("mount", "-o", f"remount,{option},size=4k,nr_inodes=2", place)
+        # filled before it is put there: core, which tries its disk each second, would take the one inode
+        size, aside = "size=4k,nr_inodes=2", f"/run/full{place}"
+        run("mkdir", "-p", aside)
+        run("mount", "-t", "tmpfs", "-o", f"{size},mode=1777", "tmpfs", aside)
+        run("sh", "-c", f"head -c 4096 /dev/zero > {aside}/full")
+        run("mount", "-o", f"remount,{option},{size}", aside)
+        run("mount", "--bind", aside, place)
     pid = unit.container.signal("unitd-core.service", "KILL")
     unit.wait("core", pid, 10)
     wait_until(unit.armed, 20, f"armed on a disk that is full and {option}")
@@ -238,6 +242,7 @@ def test_a_full_and_a_read_only_disk_keep_core_from_nothing(unit: Unit, option: 
     wait_until(lambda: unit.presses() > presses, 10, "the press in the control room")
     for place in places:
         run("umount", "--lazy", place)
+        run("umount", "--lazy", f"/run/full{place}")
 
 
 def test_stopping_the_target_ends_all_five_and_keeps_the_latch_directory(unit: Unit) -> None:
