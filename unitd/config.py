@@ -3,12 +3,10 @@
 One TOML file, `unit.toml`, and on top of it, in order of name, every `unit.d/*.toml` beside it: tables merge, arrays
 and values replace. Unknown keys are errors that name the nearest known one. config/unit.toml documents every key; a
 test compares it with the defaults here. Contradictions between keys are in config_rules.py, the words of the errors
-in config_words.py.
+in config_words.py, the files in config_files.py.
 """
 
 import math
-import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,12 +14,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from unitd.config_files import file_of, merged
 from unitd.config_rules import contradictions
 from unitd.config_words import first_problem
 from unitd.errors import ConfigError
 
 SCHEMA = 1
-BIGGEST_FILE_BYTES = 1024 * 1024
 NONE_WORD = "none"
 """TOML cannot say "nothing": this word does, wherever a key or table may be absent (`yellow_pin = "none"`)."""
 
@@ -272,81 +270,14 @@ def load(path: Path) -> Config:
 
 def load_with_origin(path: Path) -> tuple[Config, dict[str, str]]:
     """As `load`, and for each key that a file sets (`ring.segment_s`, `brokers`) the file that set it last."""
-    merged: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    for file in layers(path):
-        try:
-            _merge(merged, _read(file), origin, str(file))
-        except RecursionError:
-            raise ConfigError(str(file), "syntax", "tables nested without end", "mend the TOML") from None
-    return _checked(merged, origin, str(path)), origin
-
-
-def layers(path: Path) -> list[Path]:
-    """The files that make one configuration, in the order in which later ones win."""
-    try:
-        return [path, *sorted(path.with_suffix(".d").glob("*.toml"))]
-    except (OSError, ValueError):
-        return [path]  # opening `path` itself will say what is wrong
+    tables, origin = merged(path)
+    return _checked(tables, origin, str(path)), origin
 
 
 def as_builtins(config: Config) -> dict[str, Any]:
     """The merged configuration as plain tables, as `show-config` prints it and a TOML writer takes it."""
     built: dict[str, Any] = msgspec.to_builtins(config)
     return built
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        with file.open("rb") as source:
-            content = source.read(BIGGEST_FILE_BYTES + 1)
-        text = content.decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(str(file), "file", "there is no such file", "name a TOML file with --config") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            str(file), "file", f"cannot be read ({_why_not(error)})", "check its owner and encoding"
-        ) from None
-    if len(content) > BIGGEST_FILE_BYTES:
-        raise ConfigError(str(file), "file", f"more than {BIGGEST_FILE_BYTES} bytes", "name a TOML file with --config")
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError, OverflowError) as error:
-        words = str(error) if isinstance(error, tomllib.TOMLDecodeError) else f"not TOML ({type(error).__name__})"
-        raise ConfigError(str(file), "syntax", words, "mend the TOML at that line") from None
-
-
-def _why_not(error: OSError | ValueError) -> str:
-    """In a person's words; the file is named already."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, UnicodeDecodeError):
-        return f"not UTF-8 at byte {error.start + 1}"
-    return str(error)
-
-
-def _merge(into: dict[str, Any], table: dict[str, Any], origin: dict[str, str], file: str, at: str = "") -> None:
-    for key, value in table.items():
-        here = f"{at}.{key}" if at else key
-        if not isinstance(value, dict):
-            into[key] = value
-            _note(value, origin, file, here)
-            continue
-        origin.setdefault(here, file)
-        if not isinstance(into.get(key), dict):
-            into[key] = {}
-        _merge(into[key], value, origin, file, here)
-
-
-def _note(value: Any, origin: dict[str, str], file: str, here: str) -> None:
-    """Remember that `file` set `here`, which an array does for all that is in it."""
-    for stale in [key for key in origin if key.startswith((f"{here}[", f"{here}."))]:
-        del origin[stale]
-    origin[here] = file
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, dict):
-                origin |= {f"{here}[{index}].{key}": file for key in item}
 
 
 def _checked(raw: dict[str, Any], origin: dict[str, str], file: str) -> Config:
@@ -358,23 +289,13 @@ def _checked(raw: dict[str, Any], origin: dict[str, str], file: str) -> Config:
         config = msgspec.convert(raw, Config)
     except (msgspec.ValidationError, ValueError, OverflowError, RecursionError) as error:
         key, seen, remedy = first_problem(raw, Config) or ("(top)", type(error).__name__, str(error))
-        raise ConfigError(_file_of(key, origin, file), key, seen, remedy) from None
+        raise ConfigError(file_of(key, origin, file), key, seen, remedy) from None
     for key, number in _numbers(msgspec.to_builtins(config)):
         if not math.isfinite(number):
-            raise ConfigError(_file_of(key, origin, file), key, f"saw {number}", "write an ordinary number")
+            raise ConfigError(file_of(key, origin, file), key, f"saw {number}", "write an ordinary number")
     for key, seen, remedy in contradictions(config):
-        raise ConfigError(_file_of(key, origin, file), key, seen, remedy)
+        raise ConfigError(file_of(key, origin, file), key, seen, remedy)
     return config
-
-
-def _file_of(key: str, origin: dict[str, str], file: str) -> str:
-    """The file that set `key`, or the table or array that it is in."""
-    while key:
-        if key in origin:
-            return origin[key]
-        shorter = re.sub(r"(\[\d+\]|\.?[^.\[\]]+)$", "", key)
-        key = shorter if shorter != key else ""
-    return file
 
 
 def _without_none_words(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:

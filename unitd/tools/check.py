@@ -12,7 +12,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, layers, load
+from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, load
+from unitd.config_files import layers
 from unitd.model.sms import normal_number
 from unitd.tools.check_signing import signing_warnings
 from unitd.tools.plain import fitted

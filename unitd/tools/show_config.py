@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from unitd.config import as_builtins, layers, load_with_origin
+from unitd.config import as_builtins, load_with_origin
+from unitd.config_files import layers
 from unitd.tools.toml_text import toml_lines
 
 

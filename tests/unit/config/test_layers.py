@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from unitd.config import layers, load, load_with_origin
+from unitd.config import load, load_with_origin
+from unitd.config_files import layers
 from unitd.errors import ConfigError
 
 BASE = """schema = 1
