@@ -43,7 +43,7 @@ def locks(config: Config, as_json: bool = False) -> int:
 def release(config: Config, incident: str, by: str, reason: str) -> int:
     """Let an incident's footage go, on the record. Raises UnitdError with why not. Blocks for some seconds."""
     if not by.strip() or len(reason.strip()) < 3:
-        raise StoreError("a release is put on the record: it needs --by NAME and --reason WORDS")
+        raise StoreError("a release is put on the record: --by needs a name, and --reason three letters or more")
     incident_id = _full_id(config, incident)
     reply = ask_core(Path(config.paths.run_dir), ReleaseLock(incident_id=incident_id, by=by, reason=reason))
     if reply.error:
