@@ -79,7 +79,7 @@ def test_a_lock_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.Capt
 def test_what_is_missing_is_said_before_core_is_asked(tmp_path: Path) -> None:
     config = _config(tmp_path)
     for by, reason in (("", "looked at"), ("Ann", ""), ("Ann", "ok")):
-        with pytest.raises(StoreError, match="--by NAME and --reason WORDS"):
+        with pytest.raises(StoreError, match="--by needs a name, and --reason three letters"):
             release(config, INCIDENT, by, reason)
     with pytest.raises(StoreError, match="no incident 'abc' is kept here"):
         release(config, "abc", "Ann", "looked at")
