@@ -158,12 +158,14 @@ def _certificate(seal: Seal, pem: bytes, trust: list[x509.Certificate] | None) -
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         written = certificate.public_bytes(serialization.Encoding.PEM)
+        der = certificate.public_bytes(serialization.Encoding.DER)
         key = certificate.public_key()
         own_name = certificate.issuer == certificate.subject
         certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.extensions  # noqa: B018 parsed late
     except _UNUSABLE as error:
         raise StoreError(f"cannot be read: it was changed ({safe(error, 80)})") from None
-    if written != pem:
+    # The count of unused bits before the signature is covered by nothing: 1 would do as well where the last bit is 0.
+    if written != pem or not der.endswith(b"\0" + certificate.signature):
         raise StoreError("holds something besides the certificate, or is written in another way: it was changed")
     if not isinstance(key, Ed25519PublicKey):
         raise StoreError("is not for an Ed25519 key: it is no unit's evidence certificate")

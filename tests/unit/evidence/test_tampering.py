@@ -1,16 +1,20 @@
 """Whoever changes, drops, adds, swaps, cuts or signs anew is named, with the control room's heads and the CA."""
 
+import base64
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.unit.evidence import flips
@@ -370,3 +374,17 @@ def test_another_units_footage_is_named(case: Case, tmp_path: Path) -> None:
         copy = shutil.copytree if (export / name).is_dir() else shutil.copy
         copy(export / name, case.export / name)
     assert judge(case).status == TAMPERED
+
+
+def test_the_one_byte_of_a_certificate_that_no_signature_covers_is_named(tmp_path: Path) -> None:
+    """The count of unused bits before the authority's signature: which of its bits pass a parser is chance."""
+    case = proven_case(tmp_path)
+    file = case.export / "certificate.pem"
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    for unused in range(1, 8):
+        changed = der[: -len(certificate.signature) - 1] + bytes([unused]) + certificate.signature
+        lines = textwrap.wrap(base64.b64encode(changed).decode(), 64)
+        file.write_text("\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""]))
+        report = verify(case.export, case.trust, case.heads)
+        assert report.status == TAMPERED and report.tampered[0].file == "certificate.pem", unused
