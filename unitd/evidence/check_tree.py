@@ -3,6 +3,7 @@
 No link is followed, nothing outside the directory is opened, and nothing is read whole but what a caller asks for.
 """
 
+import abc
 import contextlib
 import errno
 import os
@@ -70,7 +71,7 @@ class Reader:
 
 
 @dataclass
-class Tree:
+class Tree(abc.ABC):
     """`files`: size by path, in the directories that we know and at the top. `odd`: names that should not be there, and
     why. `strangers`: names at the top that belong to somebody else, and litter anywhere; none of it can be opened."""
 
@@ -78,9 +79,9 @@ class Tree:
     odd: list[tuple[str, str]] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
+    @abc.abstractmethod
     def open(self, path: str) -> Reader:
         """Raises StoreError (in words) or OSError."""
-        raise NotImplementedError
 
     def read(self, path: str, limit: int) -> bytes:
         """A small file whole. Raises StoreError when it is not there or larger than `limit`."""
@@ -89,6 +90,7 @@ class Tree:
                 raise StoreError(f"it has {file.size} bytes: none of its kind is larger than {limit}")
             return file.at(0, file.size)
 
+    @abc.abstractmethod
     def close(self) -> None:
         """Let go of what is open."""
 

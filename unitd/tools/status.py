@@ -2,9 +2,7 @@
 
 import json
 import os
-import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import msgspec
 
 from unitd.config import Config
-from unitd.messages.workers import MAX_LINE_BYTES, Fault, Hello, Status
+from unitd.messages.workers import Fault, Hello, Status
+from unitd.tools.ask_core import converse
 from unitd.tools.remedies import remedy
 
 ANSWER_WITHIN_S = 3.0
@@ -43,21 +42,8 @@ def status(config: Config, as_json: bool = False) -> int:
 
 def ask(path: Path) -> Status:
     """Get one Status from core. Raises OSError, EOFError, ValueError or msgspec's error."""
-    deadline = time.monotonic() + ANSWER_WITHIN_S
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        link.settimeout(ANSWER_WITHIN_S)
-        link.connect(str(path))
-        link.sendall(msgspec.json.encode(Hello(who="status", pid=os.getpid())) + b"\n")
-        heard = b""
-        while b"\n" not in heard:
-            if len(heard) > MAX_LINE_BYTES:
-                raise ValueError("its answer is too long")
-            link.settimeout(max(deadline - time.monotonic(), 0.001))
-            chunk = link.recv(65536)
-            if not chunk:
-                raise EOFError("it closed the connection")
-            heard += chunk
-    return msgspec.json.decode(heard.split(b"\n", 1)[0], type=Status)
+    said = converse(path, (Hello(who="status", pid=os.getpid()),), ANSWER_WITHIN_S)
+    return msgspec.json.decode(said, type=Status)
 
 
 def _whole(value: Any) -> Any:
