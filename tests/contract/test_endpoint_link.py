@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 import websockets
 
-from unitd.call.endpoint import EndpointLink
+from unitd.call.link.endpoint import EndpointLink
 from unitd.config import EndpointTable
 from unitd.messages import duplex
 

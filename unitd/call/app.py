@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unitd.call.clips import clip_loader
 from unitd.call.conversation import Conversation
-from unitd.call.gst import warm_up
-from unitd.call.microphone import Microphone
-from unitd.call.mixer import Mixer
 from unitd.call.peer import Name
-from unitd.call.voice_record import VoiceRecord
+from unitd.call.rtc.gst import warm_up
+from unitd.call.voice.clips import clip_loader
+from unitd.call.voice.microphone import Microphone
+from unitd.call.voice.mixer import Mixer
+from unitd.call.voice.voice_record import VoiceRecord
 from unitd.config import Config, EndpointTable
 from unitd.drivers.sound import SoundCard, SoundState
 from unitd.drivers.tls import client_context

@@ -10,7 +10,7 @@ some 100 ms). Leaving main is quick, because the next step still shows a picture
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from unitd.call.linkstats import LinkStats
+from unitd.call.rtc.linkstats import LinkStats
 
 Step = Literal["main", "sub", "off"]
 

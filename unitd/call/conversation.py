@@ -6,11 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-from unitd.call.endpoint import EndpointLink, Trust
-from unitd.call.feed import Feed
-from unitd.call.mixer import Mixer
+from unitd.call.link.endpoint import EndpointLink, Trust
 from unitd.call.peer import Name, Peer
-from unitd.call.rtsp_feed import rtsp_units
+from unitd.call.picture.feed import Feed
+from unitd.call.picture.rtsp_feed import rtsp_units
+from unitd.call.voice.mixer import Mixer
 from unitd.config import Config
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger, chain

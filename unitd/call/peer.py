@@ -9,10 +9,10 @@ from concurrent.futures import Executor
 from typing import Literal, Protocol
 
 from unitd.call.bitrate import GOOD_LOSS, GOOD_ROUND_TRIP_S, PictureControl, Step, collapsed, control_for, decide
-from unitd.call.feed import Feed
-from unitd.call.linkstats import LinkStats
-from unitd.call.picture import AccessUnit
-from unitd.call.webrtc import PeerSession
+from unitd.call.picture.feed import Feed
+from unitd.call.picture.units import AccessUnit
+from unitd.call.rtc.linkstats import LinkStats
+from unitd.call.rtc.session import PeerSession
 from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger

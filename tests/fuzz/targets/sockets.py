@@ -13,7 +13,7 @@ import msgspec
 
 from tests.fuzz.target import Target, registry
 from tests.fuzz.targets.control_room import INCIDENT
-from unitd.call.record_feed import record_units
+from unitd.call.picture.record_feed import record_units
 from unitd.core.fitting import event_payload, state_payload
 from unitd.core.stills import StillDesk
 from unitd.core.workers import WorkerDesk

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from unitd.call.answer import MAX_CANDIDATES, read_answer, read_candidate
-from unitd.call.gst import GstSdp
+from unitd.call.rtc.answer import MAX_CANDIDATES, read_answer, read_candidate
+from unitd.call.rtc.gst import GstSdp
 from unitd.errors import WireError
 from unitd.messages.duplex import MAX_SDP_BYTES
 

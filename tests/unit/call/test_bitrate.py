@@ -13,7 +13,7 @@ from unitd.call.bitrate import (
     control_for,
     decide,
 )
-from unitd.call.linkstats import LinkStats
+from unitd.call.rtc.linkstats import LinkStats
 
 GOOD = LinkStats(0.0, 0.0, 0.05)
 BAD = LinkStats(0.12, 0.02, 0.1)

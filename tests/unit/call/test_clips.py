@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unitd.call.clips import clip_loader
-from unitd.call.pcm import RATE_HZ
+from unitd.call.voice.clips import clip_loader
+from unitd.call.voice.pcm import RATE_HZ
 from unitd.prompts import prompt_names, warning_names
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,7 +1,7 @@
 """The link's figures, out of structures as webrtcbin 1.22 really gives them."""
 
-from unitd.call.gst import Gst
-from unitd.call.linkstats import LinkStats, read_stats
+from unitd.call.rtc.gst import Gst
+from unitd.call.rtc.linkstats import LinkStats, read_stats
 
 REPLY = (
     "application/x-webrtc-stats,"

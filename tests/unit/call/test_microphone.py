@@ -4,8 +4,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from unitd.call.microphone import WAITING_FRAMES, Microphone
-from unitd.call.pcm import FRAME_BYTES, SILENCE
+from unitd.call.voice.microphone import WAITING_FRAMES, Microphone
+from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
 VOICE = bytes([1]) * FRAME_BYTES
 

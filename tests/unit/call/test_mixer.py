@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from unitd.call.mixer import I16, PROMPT_PERIOD_S, PROMPT_UNDER_VOICE, VOICE_UNDER_WARNING, Mixer
-from unitd.call.pcm import FRAME_SAMPLES, RATE_HZ
+from unitd.call.voice.mixer import I16, PROMPT_PERIOD_S, PROMPT_UNDER_VOICE, VOICE_UNDER_WARNING, Mixer
+from unitd.call.voice.pcm import FRAME_SAMPLES, RATE_HZ
 
 SETTLE_FRAMES = 10
 

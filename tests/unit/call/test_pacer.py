@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from unitd.call.pacer import (
+from unitd.call.congestion.pacer import (
     CLEAN_LEAST_BIT_S,
     LEAST_BIT_S,
     LONGEST_WAIT_S,

@@ -1,6 +1,6 @@
 """The ring between two threads: whole frames, bounded, steady after a start."""
 
-from unitd.call.pcm import FRAME_BYTES, PcmRing
+from unitd.call.voice.pcm import FRAME_BYTES, PcmRing
 
 
 def frame(value: int) -> bytes:

@@ -1,6 +1,6 @@
 """The group of pictures in hand: complete from its keyframe, or nothing, and bounded."""
 
-from unitd.call.picture import MAX_GOP_BYTES, MAX_GOP_UNITS, AccessUnit, GroupOfPictures
+from unitd.call.picture.units import MAX_GOP_BYTES, MAX_GOP_UNITS, AccessUnit, GroupOfPictures
 
 
 def unit(keyframe: bool = False, size: int = 100) -> AccessUnit:

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unitd.call.timeline import REBASE_NS, STEP_NS, Timeline
+from unitd.call.rtc.timeline import REBASE_NS, STEP_NS, Timeline
 
 MS = 1_000_000
 

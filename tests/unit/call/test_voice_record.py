@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from unitd.call.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
-from unitd.call.voice_record import LATE_NS, STEADY_NS, WAITING_FRAMES, Side, VoiceRecord
+from unitd.call.voice.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
+from unitd.call.voice.voice_record import LATE_NS, STEADY_NS, WAITING_FRAMES, Side, VoiceRecord
 from unitd.messages.voices import FRAME_BYTES as WIRE_BYTES
 from unitd.messages.voices import FRAME_NS, VoiceFrame, decode_hello, unpack_frame
 

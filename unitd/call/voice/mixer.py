@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from unitd.call.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE, PcmRing
+from unitd.call.voice.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE, PcmRing
 
 I16 = npt.NDArray[np.int16]
 F32 = npt.NDArray[np.float32]

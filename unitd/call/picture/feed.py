@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from unitd.call.pacer import BitRate
-from unitd.call.picture import AccessUnit, GroupOfPictures, Profile
-from unitd.call.record_feed import open_record, record_units
+from unitd.call.congestion.pacer import BitRate
+from unitd.call.picture.record_feed import open_record, record_units
+from unitd.call.picture.units import AccessUnit, GroupOfPictures, Profile
 from unitd.config import CameraTable
 from unitd.errors import DeviceError
 from unitd.runtime.logs import Logger

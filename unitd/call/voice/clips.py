@@ -7,8 +7,8 @@ from importlib.resources.abc import Traversable
 
 import numpy as np
 
-from unitd.call.mixer import I16
-from unitd.call.pcm import RATE_HZ
+from unitd.call.voice.mixer import I16
+from unitd.call.voice.pcm import RATE_HZ
 
 FALLBACK_LANGUAGE = "en"
 

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from unitd.call.pcm import FRAME_BYTES, SILENCE
+from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
 WAITING_FRAMES = 10
 MISSING_AFTER_S = 0.06

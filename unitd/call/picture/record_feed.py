@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.call.picture import MAX_UNIT_BYTES, AccessUnit, Profile
+from unitd.call.picture.units import MAX_UNIT_BYTES, AccessUnit, Profile
 from unitd.errors import DeviceError
 
 HEADER = struct.Struct(">IB3xqq")

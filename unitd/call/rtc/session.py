@@ -12,14 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from unitd.call.answer import MAX_CANDIDATES, read_answer, read_candidate
-from unitd.call.gst import Gst, GstSdp, GstWebRTC, buffer_of, bytes_of
-from unitd.call.identity import throw_away_identity
-from unitd.call.linkstats import LinkStats, read_stats
-from unitd.call.pacer import Pacer, pace_bit_s
-from unitd.call.picture import AccessUnit
-from unitd.call.pipeline import FRAME_NS, PIPELINE, PRIMER, RESEND_WINDOW_MS, SILENCE, VOICE_IN, acceptable, mids_in
-from unitd.call.timeline import Timeline
+from unitd.call.congestion.pacer import Pacer, pace_bit_s
+from unitd.call.picture.units import AccessUnit
+from unitd.call.rtc.answer import MAX_CANDIDATES, read_answer, read_candidate
+from unitd.call.rtc.gst import Gst, GstSdp, GstWebRTC, buffer_of, bytes_of
+from unitd.call.rtc.identity import throw_away_identity
+from unitd.call.rtc.linkstats import LinkStats, read_stats
+from unitd.call.rtc.pipeline import FRAME_NS, PIPELINE, PRIMER, RESEND_WINDOW_MS, SILENCE, VOICE_IN, acceptable, mids_in
+from unitd.call.rtc.timeline import Timeline
 from unitd.errors import WireError
 
 MAX_WAITING_PICTURE_BYTES = 3_000_000

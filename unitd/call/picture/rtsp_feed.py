@@ -7,8 +7,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from unitd.call.gst import Gst, bytes_of
-from unitd.call.picture import MAX_UNIT_BYTES, AccessUnit, Profile
+from unitd.call.picture.units import MAX_UNIT_BYTES, AccessUnit, Profile
+from unitd.call.rtc.gst import Gst, bytes_of
 from unitd.config import CameraTable
 from unitd.errors import DeviceError
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from unitd.call.pcm import FRAME_BYTES, SILENCE
+from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 from unitd.messages import voices as wire
 from unitd.runtime.waiting import Wake
 
