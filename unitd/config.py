@@ -97,11 +97,31 @@ class EndpointTable(_Table, frozen=True, kw_only=True):
     """Where a call is offered; the first that answers is used."""
 
     name: Name
-    kind: Literal["duplex"] = "duplex"
+    kind: Literal["duplex", "whip_whep"] = "duplex"
     url: str
+    whep_url: str | None = None
+    token_file: str | None = None
+    standing: bool = False
     ca_file: str = "/etc/unitd/tls/ca.pem"
     cert_file: str = "/etc/unitd/tls/unit.pem"
     key_file: str = "/etc/unitd/tls/unit.key"
+
+
+class IceServerTable(_Table, frozen=True, kw_only=True):
+    """A STUN or TURN server for the call, besides those that an endpoint names."""
+
+    urls: tuple[str, ...]
+    username: str = ""
+    password_file: str | None = None
+
+
+class CallTable(_Table, frozen=True, kw_only=True):
+    """The live call: hosts that a control room may name, and the guard over its time."""
+
+    hosts: tuple[str, ...] = ()
+    warn_after_s: PositiveSeconds | None = 1800.0
+    warn_before_close_s: PositiveSeconds = 300.0
+    quick_answers: tuple[str, ...] = ("Yes", "No", "I am hurt", "Someone is following me", "Please be quiet")
 
 
 class ControlRoomTable(_Table, frozen=True, kw_only=True):
@@ -211,6 +231,13 @@ class SoundTable(_Table, frozen=True, kw_only=True):
     input: str = "mic"
     output: str = "horn"
     language: Annotated[str, Meta(pattern=r"^[a-z]{2}$")] = "en"
+    more_languages: tuple[Annotated[str, Meta(pattern=r"^[a-z]{2}$")], ...] = ()
+    site_dir: str = "/etc/unitd/sounds"
+    canceller: bool = True
+    horn_full_dba: Annotated[float, Meta(ge=60, le=130)] = 100.0
+    ceiling_dba: Annotated[float, Meta(ge=50, le=130)] = 90.0
+    talk_dba: Annotated[float, Meta(ge=50, le=130)] = 80.0
+    quiet_dba: Annotated[float, Meta(ge=30, le=130)] = 55.0
 
 
 class MotionTable(_Table, frozen=True, kw_only=True):
@@ -243,6 +270,8 @@ class Config(_Table, frozen=True, kw_only=True):
     sounder: SounderTable = SounderTable()
     brokers: tuple[BrokerTable, ...] = ()
     endpoints: tuple[EndpointTable, ...] = ()
+    ice_servers: tuple[IceServerTable, ...] = ()
+    call: CallTable = field(default_factory=CallTable)
     control_rooms: tuple[ControlRoomTable, ...] = ()
     duty_numbers: tuple[DutyNumberTable, ...] = ()
     escalation: EscalationTable = EscalationTable()

@@ -285,7 +285,90 @@ class EndIsolation(Command, frozen=True, kw_only=True, tag="end_isolation"):
     """Maintainer only: the work is done."""
 
 
-OperatorCommand = Accept | Answer | Close | Extend | DomeMove | DomeStop | DomePreset | PlayWarning | Upload
+class DialBack(Command, frozen=True, kw_only=True, tag="dial_back"):
+    """Dial the incident's call at once, afresh; with `url`, to that `whip_whep` endpoint (its host must be allowed)."""
+
+    incident_id: Id
+    url: Annotated[str, Meta(pattern="^(https://.*)?$", max_length=2000)] = ""
+    whep_url: Annotated[str, Meta(pattern="^(https://.*)?$", max_length=2000)] = ""
+    token: Annotated[str, Meta(max_length=500, description="bearer token of that endpoint")] = ""
+
+
+class HandOver(Command, frozen=True, kw_only=True, tag="hand_over"):
+    """Give the incident to another control room: it is asked, and the call goes there."""
+
+    incident_id: Id
+    room: Annotated[Short, _says("a name of the unit's `control_rooms`")]
+    note: Words = ""
+
+
+class SetSound(Command, frozen=True, kw_only=True, tag="set_sound"):
+    """The call's sound, whole: each field is a level."""
+
+    incident_id: Id
+    mute_microphone: Annotated[bool, _says("nothing of the caller is heard or kept")] = False
+    mute_horn: Annotated[bool, _says("no operator is heard at the pole")] = False
+    quiet: Annotated[bool, _says("the attacker is near: the horn at its lowest, no prompts")] = False
+
+
+class SendText(Command, frozen=True, kw_only=True, tag="send_text"):
+    """A line for the caller's display, where there is no call to send it through."""
+
+    incident_id: Id
+    text: Annotated[str, Meta(min_length=1, max_length=300)]
+
+
+class Speak(Command, frozen=True, kw_only=True, tag="speak"):
+    """Say a text on the horn, once."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=300)]
+    language: Annotated[str, Meta(pattern="^([a-z]{2})?$", description="empty = the unit's first")] = ""
+
+
+class Watch(Command, frozen=True, kw_only=True, tag="watch"):
+    """Picture alone, for so long, no incident: audited. The microphone stays shut."""
+
+    for_s: Annotated[int, Meta(ge=1, le=3600)]
+    reason: Annotated[Words, Meta(min_length=3, description="why, for the record")]
+
+
+class EndWatch(Command, frozen=True, kw_only=True, tag="end_watch"):
+    """The watch is over."""
+
+
+class Announce(Command, frozen=True, kw_only=True, tag="announce"):
+    """The operator's own voice on the horn, for so long, no incident: a watch with the horn open."""
+
+    for_s: Annotated[int, Meta(ge=1, le=600)]
+    reason: Annotated[Words, Meta(min_length=3, description="why, for the record")]
+
+
+class Snapshot(Command, frozen=True, kw_only=True, tag="snapshot"):
+    """A still of each camera now, as `up/still`, kept as evidence; inside an incident."""
+
+    incident_id: Id
+
+
+OperatorCommand = (
+    Accept
+    | Answer
+    | Close
+    | Extend
+    | DomeMove
+    | DomeStop
+    | DomePreset
+    | PlayWarning
+    | Upload
+    | DialBack
+    | HandOver
+    | SetSound
+    | SendText
+    | Speak
+    | Watch
+    | EndWatch
+    | Announce
+    | Snapshot
+)
 MaintainerCommand = RaiseTest | Isolate | EndIsolation | ReleaseLock
 
 

@@ -44,6 +44,25 @@ class WarningWanted(Wire, frozen=True, kw_only=True):
 
     number: int
     name: str
+    speak: str = ""
+    """Words to say instead of a recorded warning, in `language`."""
+    language: str = ""
+
+
+class NamedEndpoint(Wire, frozen=True, kw_only=True):
+    """A `whip_whep` endpoint that a control room named for one incident; its host is allowed in `call.hosts`."""
+
+    url: str
+    whep_url: str = ""
+    token: str = ""
+
+
+class TextLine(Wire, frozen=True, kw_only=True):
+    """A line for the caller's display; `number` rises."""
+
+    number: int
+    by: str
+    text: str
 
 
 class CallWanted(Wire, frozen=True, kw_only=True):
@@ -51,22 +70,33 @@ class CallWanted(Wire, frozen=True, kw_only=True):
 
     `microphone` is the gate: while False no frame of the caller's voice leaves the process or touches a disk.
     `voices` opens the horn to the operator's voice (answered).
+    `watch`: picture alone, outside an incident; `incident_id` is then the watch's id. `quiet`: the attacker is near,
+    the horn is at its lowest and says nothing by itself. `dial` rises when an operator wants it dialled at once,
+    afresh. `named` endpoints (of a control room's own choice) go before the configured ones. `texts`: the last lines
+    that came by MQTT, each with its number.
     """
 
     incident_id: str
     microphone: bool = False
     voices: bool = False
     endpoints: tuple[str, ...] = ()
+    watch: bool = False
+    quiet: bool = False
+    dial: int = 0
+    named: tuple[NamedEndpoint, ...] = ()
+    texts: tuple[TextLine, ...] = ()
 
 
 class SoundWanted(Wire, frozen=True, kw_only=True):
     """What the horn plays besides the operator's voice.
 
     `prompt` names what the caller hears now (a stage's words, repeated), None for silence; `warning` goes over it.
+    `announce`: the operator's voice is on the horn outside an incident as well; the call for it is in `Desired.call`.
     """
 
     prompt: str | None = None
     warning: WarningWanted | None = None
+    announce: bool = False
 
 
 class DomeWanted(Wire, frozen=True, kw_only=True):
