@@ -218,7 +218,7 @@ class Peer:
             return
         now_s = time.monotonic()
         if self._feed is not None:
-            session.pace(self._feed.rate.bit_s, self._clean_reports >= CLEAN_REPORTS)
+            session.picture.pace(self._feed.rate.bit_s, self._clean_reports >= CLEAN_REPORTS)
         self._resends.append(session.resends())
         asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
         if now_s - self._heard_s < OUTAGE_S and now_s > self._outage_until_s:
@@ -242,7 +242,7 @@ class Peer:
         self._clean_reports = 0
         self._resends.clear()
         if control.step == "off" and self._session is not None:
-            self._session.await_keyframe()
+            self._session.picture.await_keyframe()
         self._take_feed()
 
     def _take_feed(self) -> None:
@@ -251,8 +251,8 @@ class Peer:
         if feed is None or session is None:
             return
         self._feed = feed
-        session.await_keyframe()
-        session.pace(feed.rate.bit_s, is_clean=False)
+        session.picture.await_keyframe()
+        session.picture.pace(feed.rate.bit_s, is_clean=False)
         self._replayed_s = time.monotonic()
         session.push_backlog(list(feed.group))
         feed.watch(self._picture)

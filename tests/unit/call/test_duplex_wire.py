@@ -83,4 +83,6 @@ def test_what_the_unit_sends_is_tagged() -> None:
         "incident_id": "i",
         "kind": "panic",
         "cameras": ["dome"],
+        "watch": False,
+        "quick_answers": [],
     }

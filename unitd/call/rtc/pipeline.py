@@ -26,7 +26,7 @@ appsrc name=picture is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
   ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
-  ! identity name=pace silent=true
+  ! identity name=picture_pace silent=true
   ! valve name=picture_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_0
 appsrc name=voice is-live=true format=time block=false max-bytes=0

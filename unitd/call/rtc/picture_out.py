@@ -1,0 +1,139 @@
+"""One picture track of a session on its way out: gate, pace, and the group of pictures that a far end begins with."""
+
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from unitd.call.congestion.pacer import Pacer, pace_bit_s
+from unitd.call.picture.units import AccessUnit
+from unitd.call.rtc.gst import Gst, buffer_of
+from unitd.call.rtc.timeline import Timeline
+
+MAX_WAITING_PICTURE_BYTES = 3_000_000
+LEAST_SLEEP_S = 0.002
+LONGEST_SLEEP_S = 0.05
+"""Of the picture's own thread between two packets; the end of a session waits for it."""
+UNTIL_KNOWN_BIT_S = 2_000_000.0
+
+
+class PictureOut:
+    """The elements `<name>` (appsrc), `<name>_pace` and `<name>_gate` of a pipeline. Until `open` nothing leaves.
+
+    `attach` and `detach` belong to the thread that builds the pipeline, the probes to GStreamer's, all else to the
+    loop; nothing blocks but the track's own streaming thread, between two packets. `wants_keyframe` is called on a
+    GStreamer thread when the far end asks for one.
+    """
+
+    def __init__(self, name: str, running_ns: Callable[[], int], wants_keyframe: Callable[[], None]) -> None:
+        self.name = name
+        self.dropped_pictures = 0
+        self._running_ns = running_ns
+        self._wants_keyframe = wants_keyframe
+        self._timeline = Timeline()
+        self._source: Any = None
+        self._gate: Any = None
+        self._is_open = False
+        self._await_keyframe = True
+        self._stale_before_ns = 0
+        self._stream_bit_s = UNTIL_KNOWN_BIT_S
+        self._is_clean = False
+        self.pacer = Pacer(UNTIL_KNOWN_BIT_S)
+
+    def attach(self, pipeline: Any) -> None:
+        """Take the track's elements out of `pipeline`."""
+        self._source = pipeline.get_by_name(self.name)
+        self._gate = pipeline.get_by_name(f"{self.name}_gate")
+        # The probes hold the track weakly: a cycle through a GObject closure is never collected.
+        me = weakref.ref(self)
+        upstream = self._source.get_static_pad("src")
+        upstream.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_upstream(me, info))
+        upstream.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_picture(me, info))
+        # Behind `identity` packets come one by one; the picture's own thread sleeps here, the voice has another.
+        paced = pipeline.get_by_name(f"{self.name}_pace").get_static_pad("src")
+        paced.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_packet(me, info))
+
+    def prime(self, keyframe: bytes) -> None:
+        """Let the payloader announce itself: webrtcbin negotiates when every track has had a buffer."""
+        self._source.emit("push-buffer", buffer_of(keyframe, 0))
+
+    def open(self) -> None:
+        """From now on pictures leave."""
+        self._gate.set_property("drop", False)
+        self._is_open = True
+
+    def detach(self) -> None:
+        """Let go of the elements: nothing of the pipeline is held any more."""
+        self._is_open = False
+        self._source = self._gate = None
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What has been pushed and has not been taken by the track's thread."""
+        return 0 if self._source is None else int(self._source.get_property("current-level-bytes"))
+
+    def push(self, unit: AccessUnit) -> None:
+        """Send one live picture. Before `open`, and from a congested queue on until the next keyframe, pictures are
+        dropped (the latter counted)."""
+        if not self._is_open:
+            return
+        if self.waiting_bytes > MAX_WAITING_PICTURE_BYTES:
+            self._await_keyframe = True
+        if self._await_keyframe and not unit.keyframe:
+            self.dropped_pictures += 1
+            return
+        self._await_keyframe = False
+        self._source.emit("push-buffer", buffer_of(unit.data, self._timeline.live(unit.source_ns, self._running_ns())))
+        self._set_pace()
+
+    def push_backlog(self, units: list[AccessUnit]) -> None:
+        """Send a group of pictures from its keyframe to now, as fast as the pace allows: for a peer that has just come,
+        or lost one. What still waits of before is let go."""
+        if not self._is_open or not units or not units[0].keyframe:
+            return
+        self._await_keyframe = False
+        self._stale_before_ns = self._timeline.next_ns
+        for unit, pts_ns in zip(units, self._timeline.backlog(len(units), self._running_ns()), strict=True):
+            self._source.emit("push-buffer", buffer_of(unit.data, pts_ns))
+        self._set_pace()
+
+    def await_keyframe(self) -> None:
+        """Send nothing of the picture until its next keyframe (its source changes); what waits is let go."""
+        self._await_keyframe = True
+        self._stale_before_ns = self._timeline.next_ns
+
+    def pace(self, stream_bit_s: float, is_clean: bool) -> None:
+        """What the stream takes by itself, and whether the link has shown itself clean."""
+        self._stream_bit_s, self._is_clean = stream_bit_s, is_clean
+        self._set_pace()
+
+    def _set_pace(self) -> None:
+        if self._source is not None:
+            self.pacer.rate_bit_s = pace_bit_s(self._stream_bit_s, self._is_clean, self.waiting_bytes)
+
+
+def _on_upstream(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
+    structure = info.get_event().get_structure()
+    if structure is not None and structure.get_name() == "GstForceKeyUnit":
+        track = reference()
+        if track is not None:
+            track._wants_keyframe()
+    return Gst.PadProbeReturn.OK
+
+
+def _on_picture(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
+    """Before the payloader, so that the far end misses no packet number of what is let go here."""
+    track = reference()
+    if track is None or info.get_buffer().pts < track._stale_before_ns:
+        return Gst.PadProbeReturn.DROP
+    return Gst.PadProbeReturn.OK
+
+
+def _on_packet(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
+    track = reference()
+    if track is not None and track._is_open:
+        wait_s = track.pacer.wait_s(info.get_buffer().get_size(), time.monotonic())
+        del track  # not held while asleep: the last reference must not go on this thread
+        if wait_s > LEAST_SLEEP_S:
+            time.sleep(min(wait_s, LONGEST_SLEEP_S))
+    return Gst.PadProbeReturn.OK
