@@ -2,28 +2,37 @@
 
 Units come by TLS WebSocket with a certificate whose common name is the unit's; consoles come by plain WebSocket on
 loopback and get their peer id here. Beyond the seam, consoles (only they) are told `{"type":"unit_here",...hello}`
-and `{"type":"unit_gone"}`; a fourth console gets `{"type":"refused","reason"}`.
+and `{"type":"unit_gone"}`; a fourth console gets `{"type":"refused","reason"}`. Both sides are told the `ice_servers`
+of the relay's configuration as soon as they are there. A `hello` with `watch` rings nobody: consoles that want the
+picture ask for the line by themselves.
+
+Nobody waits for anybody: each connection has an `Outlet`, whose bound is the bound of what this relay can hold.
 
 With a `Link`, the media of each peer takes one pair of UDP sockets through the emulated link: every candidate of
 either side is replaced by the pair's own address at that side's end.
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
 
 from hw_sim.control_room import ice
+from hw_sim.control_room.outlet import Outlet
 from hw_sim.control_room.tls import common_name
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_PEERS = 3
 PING_EVERY_S = 3.0
 SILENT_AFTER_S = 10.0
-SEND_TIMEOUT_S = 5.0
+MAX_TEXT = 1000
+TO_CONSOLE = ("offer", "ice", "link", "still", "text")
+TO_UNIT = ("answer", "ice", "restart", "view", "text")
+TOLD_OF_HELLO = ("unit", "incident_id", "kind", "cameras", "watch", "quick_answers")
 
 
 class UdpPair(Protocol):
@@ -48,6 +57,7 @@ class Peer:
 
     name: str
     socket: web.WebSocketResponse
+    outlet: Outlet
     pair: UdpPair | None = None
     told_candidate: bool = False
 
@@ -58,15 +68,17 @@ class Line:
 
     unit: str
     socket: web.WebSocketResponse | None = None
+    outlet: Outlet | None = None
     hello: dict[str, Any] = field(default_factory=dict)
     peers: dict[str, Peer] = field(default_factory=dict)
 
 
 class Relay:
-    """See the module. `ignored` counts messages of unknown type or form."""
+    """See the module. `ignored` counts messages of unknown type or form; `ice_servers` are RTCIceServer objects."""
 
-    def __init__(self, link: Link | None = None) -> None:
+    def __init__(self, link: Link | None = None, ice_servers: Sequence[dict[str, Any]] = ()) -> None:
         self._link = link
+        self.ice_servers = tuple(ice_servers)
         self._lines: dict[str, Line] = {}
         self._next_peer = 0
         self.ignored = 0
@@ -75,6 +87,11 @@ class Relay:
     def unit_is_here(self, unit: str) -> bool:
         line = self._lines.get(unit)
         return line is not None and line.socket is not None
+
+    def watched(self, unit: str) -> bool:
+        """Whether what the unit sends now is a watch: picture alone, no incident."""
+        line = self._lines.get(unit)
+        return line is not None and line.socket is not None and line.hello.get("watch") is True
 
     async def stop(self) -> None:
         for line in self._lines.values():
@@ -96,51 +113,53 @@ class Relay:
         line = self._line(unit)
         if line.socket is not None:  # the newest connection is the true one: the older is half-open
             await self._unit_gone(line, line.socket)
-        line.socket, line.hello = socket, {}
+        outlet = Outlet(socket)
+        line.socket, line.outlet, line.hello = socket, outlet, {}
+        self._tell_ice_servers(outlet)
         try:
-            await self._serve_unit(line, socket)
+            await self._serve_unit(line, socket, outlet)
         finally:
             await self._unit_gone(line, socket)
+            await outlet.close()
         return socket
 
-    async def _serve_unit(self, line: Line, socket: web.WebSocketResponse) -> None:
-        pings = asyncio.create_task(_ping(socket))
+    async def _serve_unit(self, line: Line, socket: web.WebSocketResponse, outlet: Outlet) -> None:
+        pings = asyncio.create_task(_ping(outlet))
         try:
             while True:
                 async with asyncio.timeout(SILENT_AFTER_S):
                     message = await self._receive(socket)
                 if message is None or message["type"] == "bye":
                     return
-                await self._from_unit(line, socket, message)
+                await self._from_unit(line, outlet, message)
         except TimeoutError:
             return
         finally:
             pings.cancel()
 
-    async def _from_unit(self, line: Line, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
+    async def _from_unit(self, line: Line, outlet: Outlet, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind == "ping":
-            await _send(socket, {"type": "pong", "n": message.get("n", 0)})
+            outlet.put({"type": "pong", "n": message.get("n", 0)})
         elif kind == "hello":
-            line.hello = {key: message.get(key) for key in ("unit", "incident_id", "kind", "cameras")}
+            line.hello = {key: message[key] for key in TOLD_OF_HELLO if key in message}
             self.on_change()
             for peer in list(line.peers.values()):
-                await _send(peer.socket, {"type": "unit_here", **line.hello})
-                await _send(socket, {"type": "peer_joined", "peer": peer.name})
-        elif kind in ("offer", "ice"):
+                _introduce(line, outlet, peer)
+        elif kind in TO_CONSOLE:
             peer_or_none = line.peers.get(str(message.get("peer")))
             if peer_or_none is not None:
-                await self._pass(message, peer_or_none, peer_or_none.socket, from_unit=True)
+                await self._pass(message, peer_or_none, peer_or_none.outlet, from_unit=True)
         elif kind != "pong":
             self.ignored += 1
 
     async def _unit_gone(self, line: Line, socket: web.WebSocketResponse) -> None:
         if line.socket is socket:
-            line.socket = None
+            line.socket = line.outlet = None
             self.on_change()
             for peer in list(line.peers.values()):
                 _drop_pair(peer)
-                await _send(peer.socket, {"type": "unit_gone"})
+                peer.outlet.put({"type": "unit_gone"})
         if not socket.closed:
             await socket.close()
 
@@ -152,36 +171,44 @@ class Relay:
         await socket.prepare(request)
         line = self._line(request.match_info["unit"])
         if len(line.peers) >= MAX_PEERS:
-            await _send(socket, {"type": "refused", "reason": f"{MAX_PEERS} consoles watch this unit already"})
+            with contextlib.suppress(OSError, RuntimeError):
+                await socket.send_json({"type": "refused", "reason": f"{MAX_PEERS} consoles watch this unit already"})
             await socket.close()
             return socket
         self._next_peer += 1
-        peer = line.peers[f"peer-{self._next_peer}"] = Peer(f"peer-{self._next_peer}", socket)
+        peer = line.peers[f"peer-{self._next_peer}"] = Peer(f"peer-{self._next_peer}", socket, Outlet(socket))
         try:
-            if line.socket is not None and line.hello:
-                await _send(socket, {"type": "unit_here", **line.hello})
-                await _send(line.socket, {"type": "peer_joined", "peer": peer.name})
+            self._tell_ice_servers(peer.outlet)
+            if line.outlet is not None and line.hello:
+                _introduce(line, line.outlet, peer)
             await self._serve_peer(line, peer)
         finally:
             del line.peers[peer.name]
             _drop_pair(peer)
-            if line.socket is not None:
-                await _send(line.socket, {"type": "peer_left", "peer": peer.name})
+            if line.outlet is not None:
+                line.outlet.put({"type": "peer_left", "peer": peer.name})
+            await peer.outlet.close()
         return socket
 
     async def _serve_peer(self, line: Line, peer: Peer) -> None:
         while (message := await self._receive(peer.socket)) is not None:
             kind = message["type"]
             if kind == "ping":
-                await _send(peer.socket, {"type": "pong", "n": message.get("n", 0)})
-            elif kind in ("answer", "ice", "restart") and line.socket is not None:
-                await self._pass(message, peer, line.socket, from_unit=False)
+                peer.outlet.put({"type": "pong", "n": message.get("n", 0)})
+            elif kind == "text" and not _is_text(message):
+                self.ignored += 1
+            elif kind in TO_UNIT and line.outlet is not None:
+                await self._pass(message, peer, line.outlet, from_unit=False)
             elif kind != "pong":
                 self.ignored += 1
 
     # --- both -------------------------------------------------------------------------------------------------------
 
-    async def _pass(self, message: dict[str, Any], peer: Peer, to: web.WebSocketResponse, *, from_unit: bool) -> None:
+    def _tell_ice_servers(self, outlet: Outlet) -> None:
+        if self.ice_servers:
+            outlet.put({"type": "ice_servers", "servers": list(self.ice_servers)})
+
+    async def _pass(self, message: dict[str, Any], peer: Peer, to: Outlet, *, from_unit: bool) -> None:
         """Hand a message on, its candidates replaced when there is a link."""
         message = {**message, "peer": peer.name}
         kind = message["type"]
@@ -194,7 +221,7 @@ class Relay:
                 message["sdp"] = ice.rewrite_sdp(str(message.get("sdp", "")), port, peer.pair.host)
         elif self._link is not None and kind == "ice" and message.get("candidate"):
             return  # the one candidate stands in the SDP; the end of candidates passes
-        await _send(to, message)
+        to.put(message)
 
     async def _receive(self, socket: web.WebSocketResponse) -> dict[str, Any] | None:
         """The next well-formed message, or None at the end."""
@@ -214,27 +241,23 @@ class Relay:
         return self._lines.setdefault(unit, Line(unit))
 
 
-async def _send(socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
-    """Send, or give the connection up: a stalled reader must not hold the others."""
-    await _unless_stalled(socket, socket.send_str(json.dumps(message)))
+def _introduce(line: Line, unit: Outlet, peer: Peer) -> None:
+    """Tell a console of its unit, and the unit of the console: it offers a session."""
+    peer.outlet.put({"type": "unit_here", **line.hello})
+    unit.put({"type": "peer_joined", "peer": peer.name})
 
 
-async def _unless_stalled(socket: web.WebSocketResponse, sending: Awaitable[None]) -> None:
-    try:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            await sending
-    except (TimeoutError, OSError, RuntimeError):
-        transport = socket._req.transport if socket._req is not None else None  # no public way to abort
-        if transport is not None:
-            transport.abort()
+def _is_text(message: dict[str, Any]) -> bool:
+    text, by = message.get("t140"), message.get("by", "")
+    return isinstance(text, str) and len(text) <= MAX_TEXT and isinstance(by, str) and len(by) <= 64
 
 
-async def _ping(socket: web.WebSocketResponse) -> None:
+async def _ping(outlet: Outlet) -> None:
     count = 0
-    while not socket.closed:
+    while True:
         await asyncio.sleep(PING_EVERY_S)
         count += 1
-        await _send(socket, {"type": "ping", "n": count})
+        outlet.put({"type": "ping", "n": count})
 
 
 def _drop_pair(peer: Peer) -> None:

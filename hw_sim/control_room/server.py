@@ -39,6 +39,7 @@ open in the same browser must not be able to answer calls.
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,12 @@ class ControlRoom:
         console_port: int = 0,
         tls_port: int = 0,
         transport: Transport | None = None,
+        ice_servers: Sequence[dict[str, Any]] = (),
     ) -> None:
         self._pki, self._host = pki, host
         self._ports = {"console": console_port, "tls": tls_port}
         self.hub = Hub(directory, transport or BrokerTransport(pki.control_room, broker_port, host))
-        self.relay = Relay(link)
+        self.relay = Relay(link, ice_servers)
         self.shelf = Shelf(directory / "clips", self.hub)
         self._runners: list[web.AppRunner] = []
         self._consoles: set[asyncio.Event] = set()

@@ -1,11 +1,14 @@
 """The duplex relay on real sockets: certificates, introductions, messages handed on, candidates replaced."""
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
 
+from hw_sim.control_room.outlet import MOST_WAITING, Outlet
 from tests.unit.control_room.room import peer_talk, running, unit_talk
 
 UNIT = "pole-0001"
@@ -164,5 +167,118 @@ def test_nonsense_is_ignored_and_counted(tmp_path: Path) -> None:
             await unit.say(type="ping", n=1)
             assert (await unit.hear())["type"] == "pong"
             assert room.relay.ignored == 3
+
+    asyncio.run(run())
+
+
+def test_views_texts_links_and_stills_are_handed_on(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as (room, _transport, pki, session):
+            unit = await unit_talk(session, room, UNIT, pki.unit(UNIT))
+            await unit.say(**HELLO, quick_answers=["Yes", "No"])
+            peer, other = await peer_talk(session, room, UNIT), await peer_talk(session, room, UNIT)
+            name = (await unit.hear())["peer"]
+            assert (await unit.hear())["type"] == "peer_joined"
+            assert (await peer.hear())["quick_answers"] == ["Yes", "No"]
+            assert (await other.hear())["type"] == "unit_here"
+            for message in (
+                {"type": "link", "peer": name, "step": "low", "kbit_s": 200, "words": "Weak link"},
+                {"type": "still", "peer": name, "camera": "dome", "at_utc_us": 1, "jpeg": "/9g="},
+                {"type": "text", "peer": name, "t140": "help", "by": ""},
+            ):
+                await unit.say(**message)
+                assert await peer.hear() == message
+            await peer.say(type="view", camera="panel", pip="dome")
+            assert await unit.hear() == {"type": "view", "peer": name, "camera": "panel", "pip": "dome"}
+            await peer.say(type="text", t140="x" * 1001)  # more than a message may hold: not handed on
+            await peer.say(type="text", t140="we see you", by="Ana")
+            assert await unit.hear() == {"type": "text", "peer": name, "t140": "we see you", "by": "Ana"}
+            assert room.relay.ignored == 1
+            with pytest.raises(TimeoutError):
+                await other.hear(0.1)
+
+    asyncio.run(run())
+
+
+def test_a_watch_is_told_from_a_call(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as (room, _transport, pki, session):
+            unit = await unit_talk(session, room, UNIT, pki.unit(UNIT))
+            peer = await peer_talk(session, room, UNIT)
+            await unit.say(**HELLO)
+            assert "watch" not in await peer.hear()
+            assert not room.relay.watched(UNIT)
+            await unit.say(**HELLO, watch=True)
+            assert (await peer.hear())["watch"] is True
+            assert room.relay.watched(UNIT)
+
+    asyncio.run(run())
+
+
+def test_both_sides_are_told_the_relays_ice_servers(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as (room, _transport, pki, session):
+            room.relay.ice_servers = ({"urls": ["stun:127.0.0.1:3478"]},)
+            told = {"type": "ice_servers", "servers": [{"urls": ["stun:127.0.0.1:3478"]}]}
+            unit = await unit_talk(session, room, UNIT, pki.unit(UNIT))
+            assert await unit.hear() == told
+            peer = await peer_talk(session, room, UNIT)
+            assert await peer.hear() == told
+
+    asyncio.run(run())
+
+
+class StalledSocket:
+    """A reader that takes nothing: every sending waits for ever."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.taking = asyncio.Event()
+        self._req = self
+        self.transport = self
+        self.aborted = False
+
+    async def send_str(self, text: str) -> None:
+        await self.taking.wait()
+        self.sent.append(json.loads(text))
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_a_reader_that_is_behind_gets_only_the_newest_still_and_link() -> None:
+    async def run() -> None:
+        socket = StalledSocket()
+        outlet = Outlet(cast("Any", socket))
+        outlet.put({"type": "offer"})
+        await asyncio.sleep(0)  # the sender has it in hand
+        for n in range(50):
+            outlet.put({"type": "link", "n": n})
+            outlet.put({"type": "still", "camera": "dome", "n": n})
+            outlet.put({"type": "still", "camera": "panel", "n": n})
+        outlet.put({"type": "text", "t140": "a"})
+        outlet.put({"type": "text", "t140": "b"})
+        socket.taking.set()
+        async with asyncio.timeout(2):
+            while len(socket.sent) < 6:  # noqa: ASYNC110 - the sender runs by itself
+                await asyncio.sleep(0)
+        assert [each["type"] for each in socket.sent] == ["offer", "link", "still", "still", "text", "text"]
+        assert [each["n"] for each in socket.sent[1:4]] == [49, 49, 49]
+        assert outlet.replaced == 3 * 49
+        await outlet.close()
+
+    asyncio.run(run())
+
+
+def test_a_reader_that_takes_nothing_is_cut_off_and_holds_nothing() -> None:
+    async def run() -> None:
+        socket = StalledSocket()
+        outlet = Outlet(cast("Any", socket))
+        for n in range(MOST_WAITING):
+            outlet.put({"type": "text", "t140": str(n)})
+        assert not socket.aborted
+        outlet.put({"type": "text", "t140": "one more"})
+        assert socket.aborted
+        await outlet.close()
 
     asyncio.run(run())
