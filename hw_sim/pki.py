@@ -64,7 +64,7 @@ class _Authority:
 class Pki:
     """All certificates of one simulated world, in `directory`.
 
-    - `broker`: the MQTT broker's server certificate (names `localhost` and 127.0.0.1);
+    - `broker`: the MQTT broker's server certificate (names `localhost`, 127.0.0.1 and `addresses`);
     - `control_room`: common name `system@control-room`, good as a client and, with the same names, as a server;
     - `unit(id)`: a client certificate whose common name is the unit's id; made once, then the same;
     - `person(name)`: a client certificate of that name, `ann@control-room`;
@@ -75,9 +75,10 @@ class Pki:
     Blocks for some ten milliseconds per certificate and on disk.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, addresses: tuple[str, ...] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
+        self._addresses = ("127.0.0.1", *addresses)
         self._authority = _make_authority(directory / "ca.pem", "hw-sim throw-away CA")
         self._units: dict[str, Credentials] = {}
         self.ca_file = self._authority.file
@@ -150,8 +151,11 @@ class Pki:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
         )
         if server:
-            local = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-            builder = builder.add_extension(x509.SubjectAlternativeName(local), critical=False)
+            names = [
+                x509.DNSName("localhost"),
+                *(x509.IPAddress(ipaddress.ip_address(each)) for each in self._addresses),
+            ]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(signer.key, hashes.SHA256())
         made = Credentials(signer.file, self._directory / f"{stem}.pem", self._directory / f"{stem}.key")
         _write(made.cert_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
