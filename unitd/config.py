@@ -101,7 +101,7 @@ class EndpointTable(_Table, frozen=True, kw_only=True):
     url: str
     whep_url: str | None = None
     token_file: str | None = None
-    standing: bool = False
+    standing: bool = True
     ca_file: str = "/etc/unitd/tls/ca.pem"
     cert_file: str = "/etc/unitd/tls/unit.pem"
     key_file: str = "/etc/unitd/tls/unit.key"

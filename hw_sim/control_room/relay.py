@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 MAX_PEERS = 3
 PING_EVERY_S = 3.0
 SILENT_AFTER_S = 10.0
+STANDBY_SILENT_AFTER_S = 400.0
+"""A unit at rest keeps its link open and pings every few minutes."""
 MAX_TEXT = 1000
 TO_CONSOLE = ("offer", "ice", "link", "still", "text")
 TO_UNIT = ("answer", "ice", "restart", "view", "text")
@@ -86,7 +88,7 @@ class Relay:
 
     def unit_is_here(self, unit: str) -> bool:
         line = self._lines.get(unit)
-        return line is not None and line.socket is not None
+        return line is not None and line.socket is not None and bool(line.hello)
 
     def watched(self, unit: str) -> bool:
         """Whether what the unit sends now is a watch: picture alone, no incident."""
@@ -115,7 +117,6 @@ class Relay:
             await self._unit_gone(line, line.socket)
         outlet = Outlet(socket)
         line.socket, line.outlet, line.hello = socket, outlet, {}
-        self._tell_ice_servers(outlet)
         try:
             await self._serve_unit(line, socket, outlet)
         finally:
@@ -124,13 +125,15 @@ class Relay:
         return socket
 
     async def _serve_unit(self, line: Line, socket: web.WebSocketResponse, outlet: Outlet) -> None:
-        pings = asyncio.create_task(_ping(outlet))
+        pings = asyncio.create_task(_ping(outlet, lambda: bool(line.hello)))
+        at_rest = False
         try:
             while True:
-                async with asyncio.timeout(SILENT_AFTER_S):
+                async with asyncio.timeout(STANDBY_SILENT_AFTER_S if at_rest else SILENT_AFTER_S):
                     message = await self._receive(socket)
                 if message is None or message["type"] == "bye":
                     return
+                at_rest = (at_rest or message["type"] == "standby") and message["type"] != "hello"
                 await self._from_unit(line, outlet, message)
         except TimeoutError:
             return
@@ -144,13 +147,14 @@ class Relay:
         elif kind == "hello":
             line.hello = {key: message[key] for key in TOLD_OF_HELLO if key in message}
             self.on_change()
+            self._tell_ice_servers(outlet)
             for peer in list(line.peers.values()):
                 _introduce(line, outlet, peer)
         elif kind in TO_CONSOLE:
             peer_or_none = line.peers.get(str(message.get("peer")))
             if peer_or_none is not None:
                 await self._pass(message, peer_or_none, peer_or_none.outlet, from_unit=True)
-        elif kind != "pong":
+        elif kind not in ("pong", "standby"):
             self.ignored += 1
 
     async def _unit_gone(self, line: Line, socket: web.WebSocketResponse) -> None:
@@ -252,10 +256,12 @@ def _is_text(message: dict[str, Any]) -> bool:
     return isinstance(text, str) and len(text) <= MAX_TEXT and isinstance(by, str) and len(by) <= 64
 
 
-async def _ping(outlet: Outlet) -> None:
+async def _ping(outlet: Outlet, in_call: Callable[[], bool]) -> None:
     count = 0
     while True:
         await asyncio.sleep(PING_EVERY_S)
+        if not in_call():
+            continue
         count += 1
         outlet.put({"type": "ping", "n": count})
 

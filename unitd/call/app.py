@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unitd.call.conversation import Conversation
 from unitd.call.peer import Name
+from unitd.call.link.standing import StandingLinks
 from unitd.call.rtc.gst import warm_up
 from unitd.call.voice.clips import clip_loader
 from unitd.call.voice.microphone import Microphone
@@ -44,6 +45,7 @@ def build(frame: Frame) -> list[Service]:
         Service("health", worker.report_health),
         Service("sound", worker.keep_sound),
         Service("voice record", worker.keep_voices),
+        Service("standing links", worker.standing.run),
     ]
 
 
@@ -64,6 +66,7 @@ class CallWorker:
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
         sound = frame.config.sound
+        self.standing = StandingLinks(self._config.endpoints, self._config.unit.id, self._trust, self._log)
         self._voices = VoiceRecord(Path(frame.config.paths.run_dir) / "audio.sock")
         self._keeps_voices = sound is not None and frame.config.evidence.audio
         self.microphone = Microphone(self._push_voice, self._voices.microphone)
@@ -157,11 +160,14 @@ class CallWorker:
             self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
 
         def make() -> Conversation:
-            return Conversation(self._config, incident_id, kind, self._mixer, self._trust, report, self._log)
+            return Conversation(
+                self._config, incident_id, kind, self._mixer, self._trust, report, self._log, self.standing
+            )
 
         self._conversation = make()
         self._task = asyncio.create_task(self._keep(self._conversation, make), name="conversation")
         self.microphone.listen(True)
+        self.standing.rest(False)
 
     async def _keep(self, conversation: Conversation, make: Callable[[], Conversation]) -> None:
         """The call for as long as it is wanted, whatever breaks in it."""
@@ -179,6 +185,7 @@ class CallWorker:
         conversation, task = self._conversation, self._task
         self._conversation = self._task = None
         self.microphone.listen(False)
+        self.standing.rest(True)
         if conversation is None or task is None:
             return
         await conversation.say_bye(reason)

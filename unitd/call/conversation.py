@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 from unitd.call.link.endpoint import EndpointLink, Trust
+from unitd.call.link.standing import StandingLinks
 from unitd.call.peer import Name, Peer
 from unitd.call.picture.feed import Feed
 from unitd.call.picture.rtsp_feed import rtsp_units
@@ -32,7 +33,15 @@ class Conversation:
     peers."""
 
     def __init__(
-        self, config: Config, incident_id: str, kind: str, mixer: Mixer, trust: Trust, report: Report, log: Logger
+        self,
+        config: Config,
+        incident_id: str,
+        kind: str,
+        mixer: Mixer,
+        trust: Trust,
+        report: Report,
+        log: Logger,
+        standing: StandingLinks | None = None,
     ) -> None:
         self.incident_id = incident_id
         self._log = log.bind(incident=incident_id)
@@ -58,7 +67,7 @@ class Conversation:
             kind=kind,
             cameras=tuple(camera.name for camera in config.cameras),
         )
-        self.link = EndpointLink(config.endpoints, hello, trust, self, self._log)
+        self.link = EndpointLink(config.endpoints, hello, trust, self, self._log, standing)
         self.wanted_since_s = time.monotonic()
 
     @property

@@ -33,7 +33,7 @@ class Duplex(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Hello(Duplex, frozen=True, kw_only=True, tag="hello"):
-    """The unit's first message on every connection."""
+    """The unit's first message of a call: the first on a connection, or after `standby`."""
 
     version: int = VERSION
     unit: str
@@ -78,6 +78,13 @@ class Text(Duplex, frozen=True, kw_only=True, tag="text"):
     peer: PeerId
     t140: Annotated[str, Meta(max_length=MAX_TEXT)]
     by: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Standby(Duplex, frozen=True, kw_only=True, tag="standby"):
+    """The unit keeps this connection for a call to come: no call yet. It pings every few minutes and wants an answer."""
+
+    version: int = VERSION
+    unit: str
 
 
 class PeerJoined(Duplex, frozen=True, kw_only=True, tag="peer_joined"):
@@ -157,7 +164,7 @@ class Pong(Duplex, frozen=True, kw_only=True, tag="pong"):
     n: int = 0
 
 
-FromUnit = Hello | Offer | Ice | Link | StillPart | Text | Bye | Ping | Pong
+FromUnit = Hello | Standby | Offer | Ice | Link | StillPart | Text | Bye | Ping | Pong
 ToUnit = PeerJoined | PeerLeft | Answer | Ice | IceServers | View | Text | Restart | Ping | Pong
 
 _encoder = msgspec.json.Encoder()

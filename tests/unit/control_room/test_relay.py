@@ -221,6 +221,8 @@ def test_both_sides_are_told_the_relays_ice_servers(tmp_path: Path) -> None:
             room.relay.ice_servers = ({"urls": ["stun:127.0.0.1:3478"]},)
             told = {"type": "ice_servers", "servers": [{"urls": ["stun:127.0.0.1:3478"]}]}
             unit = await unit_talk(session, room, UNIT, pki.unit(UNIT))
+            await unit.say(type="standby", unit=UNIT)  # a unit at rest does not listen: it is told at its hello
+            await unit.say(type="hello", version=1, unit=UNIT, incident_id="i", kind="panic", cameras=[])
             assert await unit.hear() == told
             peer = await peer_talk(session, room, UNIT)
             assert await peer.hear() == told

@@ -2,6 +2,7 @@
 wanted."""
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections.abc import Callable, Coroutine
@@ -9,19 +10,22 @@ from typing import Any, Protocol
 
 import websockets
 
+from unitd.call.link.standing import StandingLinks, connect
 from unitd.config import EndpointTable
 from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger
+from unitd.runtime.waiting import set_within
 
 CONNECT_TIMEOUT_S = 5.0
 SILENT_AFTER_S = 10.0
 PING_PERIOD_S = 3.0
+FIRST_WORD_S = 1.2
+"""A link that stood open is given up when its first ping is not answered within this; a slow 4G link answers in 0.6."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 OUT_QUEUE_MESSAGES = 256
 """More than an offer and every candidate of three peers; a link that cannot take these is lost."""
-GOODBYE_S = 1.0
 MESSAGES_PER_S = 100.0
 MESSAGES_AT_ONCE = 200.0
 """Three consoles with all their candidates come to some 60 at once. Above this the link is read slower, which holds
@@ -52,14 +56,18 @@ class EndpointLink:
         trust: Trust,
         events: LinkEvents,
         log: Logger,
+        standing: StandingLinks | None = None,
     ) -> None:
         self._endpoints_known = self._endpoints = endpoints
         self._hello = hello
         self._trust = trust
         self._events = events
         self._log = log
+        self._standing = standing
+        self._closing: set[asyncio.Task[None]] = set()
         self._out: asyncio.Queue[duplex.FromUnit] | None = None
         self._heard_s = 0.0
+        self._heard = asyncio.Event()
         self.up: str | None = None
         self._moved = asyncio.Event()
         self.said_bye = asyncio.Event()
@@ -110,20 +118,17 @@ class EndpointLink:
         reason = ""
         wanted = self._endpoints
         try:
-            async with websockets.connect(
-                endpoint.url,
-                ssl=await self._trust(endpoint),
-                open_timeout=CONNECT_TIMEOUT_S,
-                close_timeout=GOODBYE_S,
-                ping_interval=None,
-                max_size=duplex.MAX_MESSAGE_BYTES,
-                max_queue=32,
-                compression=None,
-                proxy=None,
-            ) as socket:
+            stood = await self._standing.take(endpoint.name) if self._standing is not None else None
+            socket = stood or await connect(endpoint, self._trust, CONNECT_TIMEOUT_S)
+            try:
                 if self._endpoints is not wanted and self._endpoints[0].name != endpoint.name:
                     return True  # another is wanted since: it would stay here and never move
-                reason = await self._stay(socket, endpoint.name)
+                reason = await self._stay(socket, endpoint.name, FIRST_WORD_S if stood else SILENT_AFTER_S)
+            finally:
+                # Not waited for: a dead link takes its time to close, and the next is to be dialled now.
+                closing = asyncio.create_task(_close(socket))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
         except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
             if self.up is None:
                 self._log.warning("endpoint not reached", endpoint=endpoint.name, error=str(error) or repr(error))
@@ -136,10 +141,11 @@ class EndpointLink:
                 self._events.link_down(endpoint.name, reason)
         return True
 
-    async def _stay(self, socket: websockets.ClientConnection, name: str) -> str:
+    async def _stay(self, socket: websockets.ClientConnection, name: str, first_word_s: float) -> str:
         out: asyncio.Queue[duplex.FromUnit] = asyncio.Queue(OUT_QUEUE_MESSAGES)
         self._out = out
         self._heard_s = time.monotonic()
+        self._heard = asyncio.Event()
         out.put_nowait(self._hello)
         self.up = name
         self._moved.clear()
@@ -150,6 +156,7 @@ class EndpointLink:
             asyncio.create_task(self._write(socket, out)),
             asyncio.create_task(self._ping(out)),
             asyncio.create_task(self._move()),
+            asyncio.create_task(self._first_word(first_word_s)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +172,7 @@ class EndpointLink:
         credit, credit_s = MESSAGES_AT_ONCE, time.monotonic()
         async for text in socket:
             self._heard_s = now_s = time.monotonic()
+            self._heard.set()
             credit = min(MESSAGES_AT_ONCE, credit + (now_s - credit_s) * MESSAGES_PER_S) - 1 - len(text) // FREE_BYTES
             credit_s = now_s
             if credit < 0:
@@ -195,6 +203,12 @@ class EndpointLink:
         await self._moved.wait()
         return "another control room is asked"
 
+    async def _first_word(self, within_s: float) -> str:
+        """A link that stood open may be dead without a sign: then it is not worth ten seconds of silence."""
+        if await set_within(self._heard, within_s):
+            await asyncio.Event().wait()
+        return f"no word within {within_s:.1f} s"
+
     async def _ping(self, out: asyncio.Queue[duplex.FromUnit]) -> str:
         number = 0
         while time.monotonic() - self._heard_s < SILENT_AFTER_S:
@@ -202,3 +216,8 @@ class EndpointLink:
             self.send(duplex.Ping(n=number))
             await asyncio.sleep(PING_PERIOD_S)
         return f"silent for {SILENT_AFTER_S:.0f} s"
+
+
+async def _close(socket: websockets.ClientConnection) -> None:
+    with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
+        await socket.close()
