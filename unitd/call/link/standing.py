@@ -105,24 +105,29 @@ class StandingLinks:
                 self._log.info("no standing link", endpoint=endpoint.name, error=str(error) or repr(error))
             else:
                 began_s = time.monotonic()
-                await self._stand(endpoint.name, socket)
+                if await self._stand(endpoint.name, socket):
+                    pause_s = FIRST_PAUSE_S
+                    continue  # after the call, at once: the next press may be the same person's
                 if time.monotonic() - began_s > PING_PERIOD_S:
                     pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _stand(self, name: str, socket: websockets.ClientConnection) -> None:
-        """Until the link is lost or taken."""
+    async def _stand(self, name: str, socket: websockets.ClientConnection) -> bool:
+        """Until the link is lost or taken; whether it was taken."""
         minder = asyncio.create_task(self._mind(socket), name=f"minding {name}")
         self._ready[name] = (socket, minder)
+        taken = False
         try:
             await asyncio.wait([minder])
+            taken = self._ready.get(name, (None, None))[1] is not minder
         finally:
-            if self._ready.get(name, (None, None))[1] is minder:  # lost; else it is another's
+            if self._ready.get(name, (None, None))[1] is minder:
                 del self._ready[name]
                 minder.cancel()
                 with contextlib.suppress(OSError, websockets.WebSocketException, TimeoutError):
                     await socket.close()
+        return taken
 
     async def _mind(self, socket: websockets.ClientConnection) -> None:
         """Ping now and then; ends when nothing comes back. What the relay says meanwhile is not for a unit at rest."""
