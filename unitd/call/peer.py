@@ -8,13 +8,21 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
-from unitd.call.bitrate import GOOD_LOSS, GOOD_ROUND_TRIP_S, PictureControl, Step, collapsed, control_for, decide
+from unitd.call.congestion.reports import (
+    GOOD_LOSS,
+    GOOD_ROUND_TRIP_S,
+    PictureControl,
+    collapsed,
+    control_for,
+    decide,
+)
 from unitd.call.picture.feed import Feed
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
 from unitd.errors import WireError
 from unitd.messages import duplex
+from unitd.messages.duplex import Step
 from unitd.runtime.logs import Logger
 from unitd.runtime.waiting import set_within
 
@@ -65,7 +73,7 @@ class Peer:
         self._session: PeerSession | None = None
         self._over = asyncio.Event()
         self._bad_since_s: float | None = None
-        self._control: PictureControl = control_for(port.has_sub, 0.0)
+        self._control: PictureControl = control_for(_steps(port.has_sub), 0.0)
         self._feed: Feed | None = None
         self._replayed_s = 0.0
         self._heard_s = 0.0
@@ -172,7 +180,7 @@ class Peer:
                 self._bad_since_s = None
                 self._heard_s = time.monotonic()
                 if self._feed is None:
-                    self._control = control_for(self._port.has_sub, time.monotonic())
+                    self._control = control_for(_steps(self._port.has_sub), time.monotonic())
                     self._port.report("call_connected", self.peer)
                     self._take_feed()
             case "disconnected":
@@ -241,7 +249,7 @@ class Peer:
         self._leave_feed()
         self._clean_reports = 0
         self._resends.clear()
-        if control.step == "off" and self._session is not None:
+        if control.step == "voice" and self._session is not None:
             self._session.picture.await_keyframe()
         self._take_feed()
 
@@ -265,3 +273,7 @@ class Peer:
     def _picture(self, unit: AccessUnit) -> None:
         if self._session is not None:
             self._session.push_picture(unit)
+
+
+def _steps(has_sub: bool) -> tuple[Step, ...]:
+    return ("main", "sub", "voice") if has_sub else ("main", "voice")

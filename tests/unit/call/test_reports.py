@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from unitd.call.bitrate import (
+from unitd.call.congestion.reports import (
     COLLAPSE_PACKETS,
     FIRST_PROBE_S,
     FIRST_SIGHT_S,
@@ -26,7 +26,7 @@ class Far:
     """A far end that reports once a second."""
 
     def __init__(self, has_sub: bool = True, packets: int = 100) -> None:
-        self.control: PictureControl = control_for(has_sub, 0.0)
+        self.control: PictureControl = control_for(("main", "sub", "voice") if has_sub else ("main", "voice"), 0.0)
         self.now_s = 0.0
         self.packets = packets
         self.picture = self.voice = 0
@@ -59,7 +59,7 @@ def at_sub(packets: int = 100) -> Far:
 def at_off() -> Far:
     far = at_sub()
     far.until_step(TERRIBLE, 10)
-    assert far.control.step == "off"
+    assert far.control.step == "voice"
     return far
 
 
@@ -70,7 +70,7 @@ def test_a_good_link_keeps_the_main_stream() -> None:
 
 
 def test_the_first_report_alone_never_steps_down() -> None:
-    control = decide(control_for(True, 0.0), LinkStats(0.9, 0.9, 2.0, 0, 500, 50), 1.0)
+    control = decide(control_for(("main", "sub", "voice"), 0.0), LinkStats(0.9, 0.9, 2.0, 0, 500, 50), 1.0)
     assert control.step == "main"
 
 
@@ -128,16 +128,16 @@ def test_tolerable_loss_keeps_the_small_picture() -> None:
 def test_voice_alone_is_left_in_the_end_but_not_within_the_hold() -> None:
     far = at_sub()
     assert far.until_step(TERRIBLE, 10) >= HOLD_AFTER_STEP_S + 1
-    assert far.control.step == "off"
+    assert far.control.step == "voice"
     far.until_step(TERRIBLE, 100)
-    assert far.control.step == "off"
+    assert far.control.step == "voice"
 
 
 def test_what_was_lost_before_the_picture_went_does_not_keep_it_away() -> None:
     far = at_off()
     stale = LinkStats(0.5, 0.02, 0.1)  # nobody reports on a stream that is not sent: the last figure stays
     waited_s = 0.0
-    while far.control.step == "off" and waited_s < 60:
+    while far.control.step == "voice" and waited_s < 60:
         far.report(stale, packets=0)
         waited_s += 1
     assert FIRST_SIGHT_S <= waited_s <= FIRST_SIGHT_S + 2
@@ -147,14 +147,14 @@ def test_it_waits_longer_each_time_that_the_small_picture_does_not_fit() -> None
     far = at_off()
     first_s = far.until_step(GOOD, 60)
     far.until_step(TERRIBLE, 10)
-    assert far.control.step == "off"
+    assert far.control.step == "voice"
     assert far.until_step(GOOD, 60) >= 1.8 * first_s
 
 
 def test_without_a_sub_stream_the_step_below_main_is_none_and_takes_two_reports() -> None:
     far = Far(has_sub=False)
     far.now_s += HOLD_AFTER_STEP_S
-    assert [far.report(TERRIBLE), far.report(TERRIBLE)] == ["main", "off"]
+    assert [far.report(TERRIBLE), far.report(TERRIBLE)] == ["main", "voice"]
 
 
 def test_it_probes_up_after_a_good_while_and_waits_longer_after_a_failed_probe() -> None:
@@ -184,14 +184,14 @@ def test_the_wait_is_bounded() -> None:
 
 
 def test_readings_without_figures_change_nothing() -> None:
-    control = control_for(True, 0.0)
+    control = control_for(("main", "sub", "voice"), 0.0)
     for second in range(60):
         control = decide(control, LinkStats(), second)
     assert control.step == "main"
 
 
 def test_a_collapse_is_seen_by_what_is_asked_for_again_without_any_report() -> None:
-    control = control_for(True, 0.0)
+    control = control_for(("main", "sub", "voice"), 0.0)
     assert collapsed(control, 80, 100, 5.0).step == "sub"
     assert collapsed(control, 80, 1000, 5.0).step == "main"
     assert collapsed(control, COLLAPSE_PACKETS - 1, 30, 5.0).step == "main"
@@ -199,6 +199,6 @@ def test_a_collapse_is_seen_by_what_is_asked_for_again_without_any_report() -> N
 
 
 def test_a_collapse_never_takes_the_last_picture() -> None:
-    assert collapsed(control_for(False, 0.0), 100, 100, 5.0).step == "main"
+    assert collapsed(control_for(("main", "voice"), 0.0), 100, 100, 5.0).step == "main"
     far = at_sub()
     assert collapsed(far.control, 100, 100, 50.0).step == "sub"

@@ -1,18 +1,16 @@
-"""How much picture a link gets: pure decisions. Voice is protected before picture, always.
+"""The ladder for a far end without transport-wide feedback: judged by its reports alone. Pure.
 
-The picture is passed through, so there are three steps: the camera's main stream, its sub stream, none. A passthrough
-sender cannot see headroom above what it sends: going up is a probe, and one that fails makes the next wait longer.
+A report comes about once a second and shows no headroom: going up is a probe, and one that fails makes the next wait
+longer.
 
 Two inputs: `decide` judges what the far end reports (about once a second), `collapsed` what it asks for again (within
 some 100 ms). Leaving main is quick, because the next step still shows a picture; leaving sub takes two bad reports.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from unitd.call.rtc.linkstats import LinkStats
-
-Step = Literal["main", "sub", "off"]
+from unitd.messages.duplex import Step
 
 BAD_LOSS = 0.08
 TERRIBLE_LOSS = 0.15
@@ -64,14 +62,14 @@ class PictureControl:
     @property
     def probe_after_s(self) -> float:
         """How long the link has to be good before the next step up."""
-        if self.step == "off" and "sub" in self.steps:
+        if self.step != "sub" and self.at > 0 and len(self.steps) > 2:
             return min(FIRST_SIGHT_S * 2.0**self.failed_probes, LONGEST_SIGHT_S)
         return min(FIRST_PROBE_S * 2.0**self.failed_probes, LONGEST_PROBE_S)
 
 
-def control_for(has_sub: bool, now_s: float) -> PictureControl:
-    """Where a new link starts: at the main stream."""
-    return PictureControl(steps=("main", "sub", "off") if has_sub else ("main", "off"), stepped_s=now_s)
+def control_for(steps: tuple[Step, ...], now_s: float) -> PictureControl:
+    """Where a new link starts: at the best step."""
+    return PictureControl(steps=steps, stepped_s=now_s)
 
 
 def decide(control: PictureControl, stats: LinkStats, now_s: float) -> PictureControl:
@@ -79,7 +77,7 @@ def decide(control: PictureControl, stats: LinkStats, now_s: float) -> PictureCo
     reported = (stats.picture_received, stats.voice_received)
     if control.reported is None:
         return replace(control, reported=reported) if reported != (0, 0) else control
-    voice_only = control.step == "off"  # then the picture's figures are those of before
+    voice_only = control.step in ("stills", "voice")  # then the picture's figures are those of before
     picture_loss = 0.0 if voice_only else stats.picture_loss or 0.0
     voice_loss = stats.voice_loss or 0.0
     loss = max(picture_loss, voice_loss)
@@ -111,9 +109,13 @@ def decide(control: PictureControl, stats: LinkStats, now_s: float) -> PictureCo
 def collapsed(control: PictureControl, asked_again: int, sent: int, now_s: float) -> PictureControl:
     """The next state, given how many of the `sent` packets of the last moments the far end has asked for again.
 
-    It asks some 100 ms after a loss, where a report takes a second. Only ever leaves main for sub: a picture is left.
+    It asks some 100 ms after a loss, where a report takes a second. Only ever leaves main for a smaller picture.
     """
-    if control.step != "main" or "sub" not in control.steps or now_s - control.stepped_s < COLLAPSE_NOT_BEFORE_S:
+    if (
+        control.step != "main"
+        or control.steps[1] not in ("sub", "low")
+        or now_s - control.stepped_s < COLLAPSE_NOT_BEFORE_S
+    ):
         return control
     if asked_again >= COLLAPSE_PACKETS and asked_again > COLLAPSE_SHARE * sent:
         return _down(control, now_s)
@@ -130,7 +132,7 @@ def _judge_report(
     terrible = (loss > TERRIBLE_LOSS and many) or round_trip_s > TERRIBLE_ROUND_TRIP_S
     bad = terrible or (loss > BAD_LOSS and many) or round_trip_s > BAD_ROUND_TRIP_S
     held = now_s - control.stepped_s < HOLD_AFTER_STEP_S
-    if control.steps[control.at + 1] == "sub":
+    if control.step == "main" and control.steps[control.at + 1] in ("sub", "low"):
         strained = (loss > PROBE_BAD_LOSS and lost >= 2) or round_trip_s > PROBE_BAD_ROUND_TRIP_S
         if terrible or (control.probing and strained):
             return _down(control, now_s)

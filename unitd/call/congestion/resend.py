@@ -1,0 +1,31 @@
+"""What may be sent again: a share of the target, as a token bucket. Pure.
+
+Without a cap a resend storm of 17 to 22 Mbit/s was measured into a link of 2 Mbit/s.
+"""
+
+BURST_S = 0.4
+"""Saved up at most: a burst of losses is repaired at once, a storm is not begun."""
+
+
+class ResendBudget:
+    """`rate_bit_s` may be set from another thread than the one that asks `may`."""
+
+    def __init__(self, rate_bit_s: float) -> None:
+        self.rate_bit_s = rate_bit_s
+        self.refused = 0
+        self.granted = 0
+        self._tokens_bits = rate_bit_s * BURST_S
+        self._at_s: float | None = None
+
+    def may(self, size_bytes: int, now_s: float) -> bool:
+        """Whether a packet of this size may be sent again now; counted either way."""
+        rate_bit_s = self.rate_bit_s
+        elapsed_s = 0.0 if self._at_s is None else max(0.0, now_s - self._at_s)
+        self._at_s = now_s
+        self._tokens_bits = min(rate_bit_s * BURST_S, self._tokens_bits + rate_bit_s * elapsed_s)
+        if rate_bit_s <= 0 or self._tokens_bits < size_bytes * 8:
+            self.refused += 1
+            return False
+        self._tokens_bits -= size_bytes * 8
+        self.granted += 1
+        return True
