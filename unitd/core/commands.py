@@ -13,12 +13,14 @@ from typing import Annotated
 
 import msgspec
 
+from unitd.core.live_commands import Fitted, LiveCommand, event_of, objection
 from unitd.errors import UNREADABLE
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.incident import State
 from unitd.model.step import refusal
 
+ALL_FITTED = Fitted()
 KEPT_REPLIES = 128
 SEQ_STEP_MAX = 10_000
 """How far a `seq` may be ahead of the highest: one absurd number must not shut everybody else out of the session."""
@@ -46,9 +48,12 @@ class CommandDesk:
         has_dome: bool = True,
         judged: Callable[[str, wire.Command | None, wire.Reply], None] = lambda _role, _command, _reply: None,
         lock_objection: Callable[[str], str | None] = lambda _incident_id: None,
+        fitted: Fitted = ALL_FITTED,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        mono_ns: Callable[[], int] | None = None,
     ) -> None:
         """`judged` hears of each command and its reply once, None for one that is malformed; `lock_objection(id)` says
-        why an incident's lock cannot be released."""
+        why an incident's lock cannot be released; `mono_ns()` is the time of a step."""
         self.session = session
         self._uptime_ms = uptime_ms
         self._state = state
@@ -58,6 +63,7 @@ class CommandDesk:
         self._has_dome = has_dome
         self._judged = judged
         self._lock_objection = lock_objection
+        self._fitted, self._new_id, self._mono_ns = fitted, new_id, mono_ns
         self._replies: OrderedDict[tuple[str, int], tuple[bytes, wire.Reply]] = OrderedDict()
         self._highest: dict[str, int] = {}
         self.malformed = 0
@@ -152,8 +158,10 @@ class CommandDesk:
             return "impossible", "no dome is fitted"
         if isinstance(command, wire.ReleaseLock) and (why := self._lock_objection(command.incident_id)):
             return "impossible", why
+        if why := objection(command, self._fitted):
+            return "impossible", why
         event = self._event(command, room)
-        reason = refusal(self._state(), event)
+        reason = refusal(self._state(), event, self._mono_ns() if self._mono_ns is not None else None)
         if reason is not None:
             return "impossible", reason
         self._apply(event)
@@ -187,6 +195,8 @@ class CommandDesk:
                 return ev.UploadOrdered(upload_id, command.incident_id, command.url, command.token, command.camera)
             case wire.ReleaseLock():
                 return ev.LockReleased(command.incident_id, command.by, command.reason)
+            case _ if isinstance(command, LiveCommand):
+                return event_of(command, room, self._new_id)
             case _:
                 return self._mint()
 

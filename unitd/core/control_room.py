@@ -247,4 +247,4 @@ def rooms_of(rooms: tuple[ControlRoomTable, ...]) -> dict[str, str]:
 
 
 def _urgent(state: wire.State) -> object:
-    return state.open_incidents, state.armed, state.isolation, state.online
+    return state.open_incidents, state.armed, state.isolation, state.online, state.watch

@@ -18,6 +18,8 @@ from unitd.core.evidence_desk import EvidenceDesk
 from unitd.core.health import HealthDesk
 from unitd.core.incident_events import tell_asked, tell_stage
 from unitd.core.latch import Latch, Latched
+from unitd.core.line_desk import LineDesk
+from unitd.core.live_commands import fitted
 from unitd.core.locks import LockDesk
 from unitd.core.machine import Early, Machine, Watch
 from unitd.core.panel import Panel, lamp_pins
@@ -28,9 +30,9 @@ from unitd.core.stills import StillDesk
 from unitd.core.tool_desk import ToolDesk
 from unitd.core.unit import Unit
 from unitd.core.wishes import Wishes
+from unitd.core.worker_events import WorkerEvents
 from unitd.core.workers import WorkerDesk
 from unitd.messages import control_room as wire
-from unitd.messages import workers as worker_wire
 from unitd.model import events as ev
 from unitd.model.incident import Origin
 from unitd.model.outputs import Outputs
@@ -193,7 +195,8 @@ class Core:
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
             lambda name: name in warning_names(), self._mint_test, has_dome=c.dome is not None,
-            judged=self._evidence.judged, lock_objection=self._evidence.releases.objection,
+            judged=self._evidence.judged, lock_objection=self._evidence.releases.objection, fitted=fitted(c),
+            new_id=self._machine.new_id, mono_ns=self._clock.mono_ns,
         )  # fmt: skip
         self._control_room = ControlRoomDesk(
             c, session, self._clock, self._log, lambda: self._health.state(), self._commands, unit.apply,
@@ -203,8 +206,12 @@ class Core:
         self._alarms.send_on(self._control_room.uplinks)
         self._stills.send_on(self._control_room.uplinks)
         self._alarms.held([each.press_id for each in recovered.entries], recovered.durable)
+        events = WorkerEvents(
+            unit.apply, self._stills.take, self._control_room.event, self._control_room.worker_event,
+            self._evidence.chain, self._clock,
+        )  # fmt: skip
         self._workers = WorkerDesk(
-            self._run_dir, session, Wishes(c), self._log, self._worker_event, lambda: self._health.status(),
+            self._run_dir, session, Wishes(c), self._log, events.take, lambda: self._health.status(),
             ToolDesk(self._evidence, lambda: unit.state, unit.apply, self._log).answer,
         )  # fmt: skip
         self._times = ClockDesk(
@@ -226,7 +233,7 @@ class Core:
         unit.first_with(self._alarms.send)  # the first light burns already: the alarm goes before the other lamps
         unit.reconcile_with(
             self._alarms.reconcile,
-            lambda levels: self._panel.show(levels.lamps, levels.sounder),
+            lambda levels: self._panel.show(levels.lamps, levels.sounder, levels.quiet),
             self._workers.reconcile,
             self._locks.reconcile,
             lambda levels: self._control_room.state_changed(),
@@ -237,6 +244,10 @@ class Core:
         unit.on_stage(lambda each: tell_stage(self._control_room.event, each))
         unit.on_stage(self._evidence.stage)
         unit.on_asked(lambda each: tell_asked(self._control_room.event, each))
+        unit.on_change(self._evidence.live)
+        self._line = LineDesk(
+            lambda: self._workers.facts().get("call", {}), lambda: unit.state, unit.apply, self._clock
+        )
         for press in recovered.presses:
             self._log.warning("a predecessor's press is served now", press=press.press_id)
         unit.restore(recovered.state, recovered.presses)
@@ -309,18 +320,6 @@ class Core:
         if not self._stills.acked(token):
             self._alarms.acked(broker, token, at_ns)
 
-    def _worker_event(self, worker: str, event: worker_wire.Event) -> None:
-        if event.name == "still":
-            self._stills.take(event)
-            return
-        if event.name == "upload_done":
-            self.unit.apply(ev.UploadEnded(str(event.data.get("upload_id"))))
-        if event.name == "sms_sent":
-            self.unit.apply(ev.SmsSent(str(event.data.get("sms_id"))))
-        if event.name != "segment_closed":
-            told = {**event.data, "worker": worker}
-            self._control_room.worker_event(event.name, event.incident_id, event.mono_ns, told)
-
     async def _serve(self, recovered: Recovered, stop: asyncio.Event, on_ending: Callable[[int], None]) -> int:
         watchdog = Watchdog(self._clock.mono_ns, self._machine.notify)
         notify, pace = self._machine.notify, self._machine.pace
@@ -359,6 +358,7 @@ class Core:
             *self._evidence.services(),
             Service("locks", self._locks.run),
             Service("duty", lambda: self._duty.run(4 * pace.look_s)),
+            Service("line", lambda: self._line.run(pace.look_s)),
             Service("clock", lambda: self._times.run(pace.vital_s)),
             Service("clock record", self._times.keep),
             Service("snapshot", self._snapshot.run),

@@ -14,8 +14,10 @@ from unitd.config import Config
 from unitd.core.chain_desk import ChainDesk, once_of
 from unitd.core.checkpoint_desk import LOCK_S, CheckpointDesk, signature_text
 from unitd.core.incident_events import by_whom
+from unitd.core.live_events import told
 from unitd.core.machine import Machine
 from unitd.core.releases import ReleaseDesk
+from unitd.core.settings import settings_of
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.incident import Incident, Lock, Release, State
@@ -69,6 +71,7 @@ class EvidenceDesk:
             self.chain, self.record_head, machine.signer, machine.clock, machine.disk, log, self._tell, listening,
         )  # fmt: skip
         self.releases = ReleaseDesk(state_dir / "locks", self.chain, machine.disk, log, self._released)
+        self._settings = settings_of(config)
         self._command_paces: dict[tuple[str, bool], Pace] = {}
         self._malformed_pace = MALFORMED_PACE
 
@@ -121,6 +124,16 @@ class EvidenceDesk:
             "by": by_whom(incident), "outcome": incident.outcome,
         }  # fmt: skip
         self.chain.add("incident", once=once_of("incident", fields), **fields)
+
+    def live(self, before: State, after: State) -> None:
+        """What has happened of the live call between two states: told, and some of it put on the record."""
+        for each in told(before, after, self._settings):
+            self._event(each.name, incident_id=each.incident_id, data=each.data)
+            if each.chained:
+                fields = {
+                    name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in each.data.items()
+                }
+                self.chain.add("call", event=each.name, incident_id=each.incident_id, **fields)
 
     def lock_written(self, lock: Lock) -> None:
         """A lock is on the disk as it stands here."""

@@ -10,8 +10,8 @@ from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
+from unitd.model.guard import closes_ns
 from unitd.model.incident import Incident, Settings, State
-from unitd.model.passing import limit_ns
 from unitd.model.periodic_test import ends_ns
 from unitd.ports import Clock
 from unitd.prompts import warning_names
@@ -118,6 +118,7 @@ class HealthDesk:
             presets=self._config.dome.presets if self._config.dome else (),
             warnings=tuple(warning_names()),
             isolation=_isolation(self._unit.state),
+            watch=_watching(self._unit.state),
         )
 
     def status(self) -> worker_wire.Status:
@@ -164,8 +165,18 @@ def _isolation(state: State) -> wire.Isolation | None:
     )
 
 
+def _watching(state: State) -> wire.Watching | None:
+    watch = state.watch
+    if watch is None:
+        return None
+    until_ms = watch.until_mono_ns // 1_000_000
+    return wire.Watching(
+        watch_id=watch.watch_id, by=watch.by, reason=watch.reason, until_uptime_ms=until_ms, announce=watch.announce
+    )
+
+
 def _open(incident: Incident, settings: Settings) -> wire.OpenIncident:
-    ends = [each for each in (limit_ns(incident, settings), ends_ns(incident, settings)) if each is not None]
+    ends = [each for each in (closes_ns(incident, settings), ends_ns(incident, settings)) if each is not None]
     return wire.OpenIncident(
         incident_id=incident.incident_id,
         kind=incident.kind,
@@ -176,4 +187,8 @@ def _open(incident: Incident, settings: Settings) -> wire.OpenIncident:
         closes_uptime_ms=min(ends) // 1_000_000 if ends else None,
         recent_incidents=incident.recent,
         recent_hoaxes=incident.recent_hoaxes,
+        room=incident.taken_by,
+        mute_microphone=incident.orders.mute_microphone,
+        mute_horn=incident.orders.mute_horn,
+        quiet=incident.orders.quiet,
     )

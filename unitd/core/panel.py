@@ -20,7 +20,8 @@ def lamp_pins(config: Config) -> dict[str, int | None]:
 
 class Panel:
     """Thread-safe. While a press is in the making (`first_light` .. `settle`) yellow is at least flashing and the
-    sounder on, whatever the loop knows by then: the caller sees within milliseconds that the pole has felt the finger.
+    sounder on (not in a quiet call), whatever the loop knows by then: the caller sees within milliseconds that the pole
+    has felt the finger.
     A lamp that is not fitted, or whose pin cannot be had, is left out; one that fails is counted in `failed` and told
     its level again at the next change. No call raises: on the GPIO thread an exception here would cost the press.
     """
@@ -29,7 +30,7 @@ class Panel:
         self._lamps: dict[str, Lamp] = {}
         self._lock = threading.Lock()
         self._wanted = Lamps("off", "off", "off")
-        self._tone = False
+        self._tone = self._quiet = False
         self._making = False
         self.failed = 0
 
@@ -59,10 +60,10 @@ class Panel:
             self._making = False
             self._reconcile()
 
-    def show(self, lamps: Lamps, tone: bool) -> None:
-        """Show the outputs of the state, from the loop."""
+    def show(self, lamps: Lamps, tone: bool, quiet: bool = False) -> None:
+        """Show the outputs of the state, from the loop. `quiet`: an operator wants no sound, of a press neither."""
         with self._lock:
-            self._wanted, self._tone = lamps, tone
+            self._wanted, self._tone, self._quiet = lamps, tone, quiet
             self._reconcile()
 
     def close(self) -> None:
@@ -77,7 +78,10 @@ class Panel:
         wanted = self._wanted
         if self._making and wanted.yellow == "off":
             wanted = wanted._replace(yellow="flashing")
-        levels = {**wanted._asdict(), "sounder": "steady" if self._tone or self._making else "off"}
+        levels = {
+            **wanted._asdict(),
+            "sounder": "steady" if self._tone or (self._making and not self._quiet) else "off",
+        }
         for name, lamp in self._lamps.items():
             try:
                 lamp.show(levels[name])

@@ -255,6 +255,7 @@ def _joined(state: State, old: State) -> State:
         releases=(*old.releases, *(each for each in state.releases if each not in old.releases)),
         past=(*(each for each in old.past if each.incident_id not in ours), *state.past),
         uploads=(*old.uploads, *state.uploads),
+        watch=old.watch if state.watch is None else state.watch,
         suppressed=old.suppressed + state.suppressed,
         tested_utc_us=old.tested_utc_us if state.tested_utc_us is None else state.tested_utc_us,
         test_unanswered=old.test_unanswered or state.test_unanswered,

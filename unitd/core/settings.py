@@ -25,6 +25,8 @@ def settings_of(config: Config) -> Settings:
         test_every_ns=None if test.every_s is None or not config.brokers else _ns(test.every_s),
         test_answer_within_ns=_ns(test.answer_within_s),
         test_hours=bool(test.hours),
+        warn_after_ns=None if config.call.warn_after_s is None else _ns(config.call.warn_after_s),
+        warn_before_close_ns=_ns(config.call.warn_before_close_s),
         routes=_routes(config),
     )
 

@@ -8,6 +8,7 @@ import msgspec
 
 from unitd.core.snapshot import Snapshot
 from unitd.model import events as ev
+from unitd.model.call_goals import Guard
 from unitd.model.incident import DomeGoal, Incident, Settings, State
 from unitd.model.outputs import Outputs, next_change_ns, outputs
 from unitd.model.step import step
@@ -46,6 +47,7 @@ class Unit:
         self._left_over: list[Callable[[], None]] = []
         self._on_stage: list[Callable[[Incident], None]] = []
         self._on_asked: list[Callable[[Incident], None]] = []
+        self._on_change: list[Callable[[State, State], None]] = []
         self._wake = Wake()
         self._saving: set[asyncio.Task[None]] = set()
         self._stepped_ns = 0
@@ -66,6 +68,10 @@ class Unit:
     def on_asked(self, call: Callable[[Incident], None]) -> None:
         """Call with each incident for which a further control room is asked."""
         self._on_asked.append(call)
+
+    def on_change(self, call: Callable[[State, State], None]) -> None:
+        """Call with the states before and after each step that changed something."""
+        self._on_change.append(call)
 
     def outputs(self) -> Outputs:
         return outputs(self.state, self._clock.mono_ns(), self.settings)
@@ -180,6 +186,11 @@ class Unit:
                 self._tell(self._on_stage, incident)
             if incident.asked != (old.asked if old is not None else ()):
                 self._tell(self._on_asked, incident)
+        for call in self._on_change:
+            try:
+                call(before, after)
+            except Exception:  # noqa: BLE001 - or the state would not be saved
+                self._log.exception("change not told")
         gone = set(known) - {each.incident_id for each in after.incidents}
         for incident_id in gone:
             if known[incident_id].open:
@@ -205,5 +216,8 @@ def _lasting(state: State) -> State:
     """What must outlive the boot: the state without what only this moment knows."""
     return msgspec.structs.replace(
         state, heard_mono_ns=None, dome=DomeGoal(), warning=None, button_watched=False, button_stuck=False,
-        button_fault="", ended_mono_ns=None, on_duty=None, utc_offset_us=None,
+        button_fault="", ended_mono_ns=None, on_duty=None, utc_offset_us=None, snapshot=None, watched=None,
+        incidents=tuple(
+            msgspec.structs.replace(each, guard=Guard()) if each.guard != Guard() else each for each in state.incidents
+        ),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from unitd.config import Config
 from unitd.messages import workers as wire
+from unitd.model.call_goals import WatchGoal
 from unitd.model.incident import Incident, SmsGoal
 from unitd.model.outputs import Outputs
 from unitd.model.sms import alarm_text
@@ -28,13 +29,14 @@ class Wishes:
                 raised_mono_ns=served.raised_mono_ns,
                 presses=served.count,
             ),
-            record=wire.RecordWanted(sync_s=ring.sync_incident_s if levels.in_incident else ring.sync_idle_s),
+            record=wire.RecordWanted(
+                sync_s=ring.sync_incident_s if levels.in_incident else ring.sync_idle_s, snapshot=_snapshot(levels)
+            ),
             call=self._call(levels),
             sound=wire.SoundWanted(
                 prompt=levels.prompt,
-                warning=None
-                if levels.warning is None
-                else wire.WarningWanted(number=levels.warning.number, name=levels.warning.name),
+                warning=_warning(levels),
+                announce=levels.call is not None and levels.call.watch is not None and levels.call.watch.announce,
             ),
             dome=wire.DomeWanted(**{name: getattr(levels.dome, name) for name in levels.dome.__struct_fields__}),
             uploads=tuple(
@@ -49,21 +51,30 @@ class Wishes:
 
     def _call(self, levels: Outputs) -> wire.CallWanted | None:
         call, served = levels.call, levels.served
-        if call is None or served is None:
+        if call is None:
             return None
+        orders = call.orders
         return wire.CallWanted(
             incident_id=call.incident_id,
             microphone=call.microphone,
             voices=call.voices,
-            endpoints=self._dialled(served),
+            endpoints=self._dialled(served, call.watch),
+            watch=call.watch is not None,
+            quiet=orders.quiet,
+            dial=orders.dial,
+            named=tuple(wire.NamedEndpoint(url=e.url, whep_url=e.whep_url, token=e.token) for e in orders.named),
+            texts=tuple(wire.TextLine(number=each.number, by=each.by, text=each.text) for each in orders.texts),
         )
 
-    def _dialled(self, incident: Incident) -> tuple[str, ...]:
+    def _dialled(self, incident: Incident | None, watch: WatchGoal | None) -> tuple[str, ...]:
         """The endpoints of the room that has taken the incident; then of those that are asked, the last asked first, as
-        the others have had their time; then those that belong to no room."""
+        the others have had their time; then those that belong to no room. Of a watch, those of the watcher's room."""
         if not self._endpoints:
             return ()
-        order = (incident.taken_by, *reversed(incident.asked))
+        if incident is not None:
+            order = (incident.taken_by, *reversed(incident.asked))
+        else:
+            order = (watch.room,) if watch is not None and watch.room else tuple(self._endpoints)
         rooms = [name for room in order for name in self._endpoints.get(room, ())]
         owned = {name for names in self._endpoints.values() for name in names}
         free = [each.name for each in self._config.endpoints if each.name not in owned]
@@ -85,6 +96,19 @@ class Wishes:
             stage_words="not answered by the control room" if goal.received else "not received by the control room",
             unit=self._config.unit.id,
         )
+
+
+def _snapshot(levels: Outputs) -> int:
+    """The number of the pictures that are wanted of the incident that is served, 0 for none."""
+    goal, served = levels.snapshot, levels.served
+    return 0 if goal is None or served is None or goal.incident_id != served.incident_id else goal.number
+
+
+def _warning(levels: Outputs) -> wire.WarningWanted | None:
+    goal = levels.warning
+    if goal is None:
+        return None
+    return wire.WarningWanted(number=goal.number, name=goal.name, speak=goal.speak, language=goal.language)
 
 
 def code_of(incident: Incident) -> str:

@@ -98,6 +98,20 @@ class OpenIncident(Wire, frozen=True, kw_only=True):
     closes_uptime_ms: Annotated[int | None, _says("when it closes itself unless `extend` comes; null = never")] = None
     recent_incidents: int = 0
     recent_hoaxes: int = 0
+    room: Annotated[str, _says("the control room that has taken it, where that is known")] = ""
+    mute_microphone: Annotated[bool, _says("as `set_sound` left it")] = False
+    mute_horn: bool = False
+    quiet: bool = False
+
+
+class Watching(Wire, frozen=True, kw_only=True):
+    """Somebody watches outside an incident."""
+
+    watch_id: Annotated[str, _says("in the call, where an incident's id would stand")]
+    by: str
+    reason: str
+    until_uptime_ms: Annotated[int, _says("it ends by itself then, and at any incident before")]
+    announce: Annotated[bool, _says("the operator's voice is on the horn")] = False
 
 
 class Isolation(Wire, frozen=True, kw_only=True):
@@ -131,6 +145,7 @@ class State(Wire, frozen=True, kw_only=True):
     presets: Annotated[tuple[int, ...], _says("presets that `dome_preset` may name")] = ()
     warnings: Annotated[tuple[str, ...], _says("warnings that `play_warning` may name")] = ()
     isolation: Annotated[Isolation | None, _says("maintenance under way")] = None
+    watch: Annotated[Watching | None, _says("who is watching outside an incident")] = None
 
 
 class Event(Wire, frozen=True, kw_only=True):

@@ -34,9 +34,11 @@ class OpenIncident(Wire, frozen=True, kw_only=True):
 
 
 class RecordWanted(Wire, frozen=True, kw_only=True):
-    """`sync_s`: at most this much footage may be lost at a power cut (1 s in an incident, 10 s otherwise)."""
+    """`sync_s`: at most this much footage may be lost at a power cut (1 s in an incident, 10 s otherwise).
+    `snapshot` rises when an operator wants a still of each camera now, of the incident that is served; 0 = none is."""
 
     sync_s: float = 10.0
+    snapshot: int = 0
 
 
 class WarningWanted(Wire, frozen=True, kw_only=True):

@@ -141,6 +141,84 @@ class WarningOrdered:
 
 
 @dataclass(frozen=True)
+class SpeechOrdered:
+    """Words to be said on the horn, once; `language` "" is the unit's first."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class DialledBack:
+    """An operator wants the call dialled at once; with `url`, to that endpoint first, whose host is allowed."""
+
+    incident_id: str
+    url: str = ""
+    whep_url: str = ""
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """The incident is given to the control room `room`."""
+
+    incident_id: str
+    by: str
+    room: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SoundSet:
+    """The call's sound, whole."""
+
+    incident_id: str
+    by: str
+    mute_microphone: bool = False
+    mute_horn: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class TextSent:
+    """A line for the caller's display."""
+
+    incident_id: str
+    by: str
+    text: str
+
+
+@dataclass(frozen=True)
+class SnapshotOrdered:
+    incident_id: str
+
+
+@dataclass(frozen=True)
+class OnLine:
+    """A console is connected to the incident's call, or none is any more."""
+
+    incident_id: str
+    connected: bool
+
+
+@dataclass(frozen=True)
+class WatchOrdered:
+    """`watch_id` was minted at the edge. `announce`: with the operator's voice on the horn."""
+
+    watch_id: str
+    by: str
+    reason: str
+    for_ns: int
+    announce: bool = False
+    room: str = ""
+
+
+@dataclass(frozen=True)
+class WatchEnded:
+    by: str
+
+
+@dataclass(frozen=True)
 class UploadOrdered:
     upload_id: str
     incident_id: str
@@ -210,6 +288,15 @@ Event = (
     | DomeStopped
     | DomeSent
     | WarningOrdered
+    | SpeechOrdered
+    | DialledBack
+    | HandedOver
+    | SoundSet
+    | TextSent
+    | SnapshotOrdered
+    | OnLine
+    | WatchOrdered
+    | WatchEnded
     | UploadOrdered
     | UploadEnded
     | LockWritten

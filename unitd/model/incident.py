@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from unitd.model.call_goals import CallOrders, Guard, HandOver, SnapshotGoal, Watched, WatchGoal
+
 Kind = Literal["panic", "voice", "intrusion", "tamper", "test"]
 Stage = Literal["raised", "sent", "received", "accepted", "answered", "closing", "closed"]
 Outcome = Literal["genuine", "hoax", "test", "fault", "unknown"]
@@ -56,6 +58,9 @@ class Settings(msgspec.Struct, frozen=True):
     silent_after_ns: int = 90_000_000_000
     panel_preset: int | None = None
     dome_move_limit_ns: int = 2_000_000_000
+    warn_after_ns: int | None = None
+    """Operators are told so often how long a call has gone on; None: never."""
+    warn_before_close_ns: int = 300_000_000_000
 
 
 class Press(msgspec.Struct, frozen=True):
@@ -119,6 +124,9 @@ class Incident(msgspec.Struct, frozen=True):
     extended_mono_ns: int = 0
     taken_by: str = ""
     """The control room that answered last, or before that accepted last, if it is known: the call goes there."""
+    orders: CallOrders = CallOrders()
+    guard: Guard = Guard()
+    handed_over: HandOver | None = None
 
     @property
     def open(self) -> bool:
@@ -151,11 +159,14 @@ class DomeGoal(msgspec.Struct, frozen=True):
 
 
 class WarningGoal(msgspec.Struct, frozen=True):
-    """The last warning ordered, and when; kept after its time so that numbers go on rising."""
+    """The last warning ordered, and when; kept after its time so that numbers go on rising. With `speak` it is those
+    words, in `language` ("" = the unit's first), and `name` is empty."""
 
     number: int
     name: str
     ordered_mono_ns: int = 0
+    speak: str = ""
+    language: str = ""
 
 
 class UploadGoal(msgspec.Struct, frozen=True):
@@ -240,6 +251,9 @@ class State(msgspec.Struct, frozen=True):
     """The last periodic test of this boot, and by the wall clock below."""
     tested_utc_us: int | None = None
     test_unanswered: bool = False
+    watch: WatchGoal | None = None
+    watched: Watched | None = None
+    snapshot: SnapshotGoal | None = None
 
     def incident(self, incident_id: str) -> Incident | None:
         return next((each for each in self.incidents if each.incident_id == incident_id), None)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from unitd.model import passing, periodic_test
+from unitd.model.call_goals import CallOrders, SnapshotGoal, WatchGoal
 from unitd.model.incident import (
     DomeGoal,
     Incident,
@@ -31,10 +32,18 @@ WARNING_NS = 30_000_000_000
 """How long an ordered warning is wanted: a call process that starts later does not shout an old one into the street."""
 
 
+SNAPSHOT_NS = 10_000_000_000
+"""How long an ordered picture is wanted: a recorder that starts later does not take it for an order of now."""
+
+
 class Call(NamedTuple):
+    """The call that is wanted; of a watch `incident_id` is the watch's id, and the microphone is shut."""
+
     incident_id: str
     microphone: bool
     voices: bool
+    orders: CallOrders = CallOrders()
+    watch: WatchGoal | None = None
 
 
 class Outputs(NamedTuple):
@@ -57,18 +66,19 @@ class Outputs(NamedTuple):
     sms: tuple[tuple[Incident, SmsGoal], ...]
     test_due: bool
     isolation: Isolation | None
+    quiet: bool
+    snapshot: SnapshotGoal | None
 
 
 def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
     """What should be, now."""
     incident = state.served
-    calling = incident is not None and incident.active
     mic = microphone_open(state)
     return Outputs(
         lamps=lamps(state, now_ns, settings),
         sounder=_tone(incident, now_ns),
         prompt=_prompt(state, incident, now_ns, settings),
-        call=Call(incident.incident_id, mic, incident.stage == "answered") if incident and calling else None,
+        call=_call(state, incident, mic),
         microphone=mic,
         in_incident=incident is not None,
         warning=state.warning if _warning_due(state, now_ns) else None,
@@ -82,6 +92,8 @@ def outputs(state: State, now_ns: int, settings: Settings) -> Outputs:
         sms=tuple((each, goal) for each in state.incidents for goal in each.sms),
         test_due=periodic_test.is_due(state, now_ns, settings),
         isolation=state.isolation,
+        quiet=incident is not None and incident.orders.quiet,
+        snapshot=state.snapshot if _snapshot_due(state, now_ns) else None,
     )
 
 
@@ -96,6 +108,8 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
         instants.append(state.ended_mono_ns + ENDED_WORDS_NS)
     if state.warning is not None:
         instants.append(state.warning.ordered_mono_ns + WARNING_NS)
+    if state.snapshot is not None:
+        instants.append(state.snapshot.ordered_mono_ns + SNAPSHOT_NS)
     for incident in state.incidents:
         if incident.active:
             instants.append(incident.last_press_mono_ns + TONE_NS)
@@ -103,9 +117,21 @@ def next_change_ns(state: State, now_ns: int, settings: Settings) -> int | None:
     return min((each for each in instants if each > now_ns), default=None)
 
 
+def _call(state: State, incident: Incident | None, microphone: bool) -> Call | None:
+    """An incident's call, or that of who watches; in an incident that is ending there is neither."""
+    if incident is not None:
+        if not incident.active:
+            return None
+        voices = incident.stage == "answered" and not incident.orders.mute_horn
+        return Call(incident.incident_id, microphone, voices, incident.orders)
+    watch = state.watch
+    return None if watch is None else Call(watch.watch_id, False, watch.announce, watch=watch)
+
+
 def _tone(incident: Incident | None, now_ns: int) -> bool:
-    """A press is answered by a tone; a test that the unit makes by itself is silent on the street."""
-    if incident is None or not incident.active or incident.origin == "periodic":
+    """A press is answered by a tone; a test that the unit makes by itself is silent on the street, and everything is
+    while an operator keeps the call quiet: the attacker is near."""
+    if incident is None or not incident.active or incident.origin == "periodic" or incident.orders.quiet:
         return False
     return now_ns - incident.last_press_mono_ns < TONE_NS
 
@@ -114,7 +140,13 @@ def _warning_due(state: State, now_ns: int) -> bool:
     return state.warning is not None and now_ns - state.warning.ordered_mono_ns < WARNING_NS
 
 
+def _snapshot_due(state: State, now_ns: int) -> bool:
+    return state.snapshot is not None and now_ns - state.snapshot.ordered_mono_ns < SNAPSHOT_NS
+
+
 def _prompt(state: State, incident: Incident | None, now_ns: int, settings: Settings) -> str | None:
+    if incident is not None and incident.orders.quiet:
+        return None
     if incident is None or not incident.active:
         ended_ns = state.ended_mono_ns
         return "ended" if ended_ns is not None and now_ns - ended_ns < ENDED_WORDS_NS else None

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from unitd.model import periodic_test, routes
+from unitd.model import guard, live, periodic_test, routes, watch
 from unitd.model.incident import Incident, Settings, State
-from unitd.model.stages import closing, lock_of
+from unitd.model.stages import closing, lock_of, put
 
 KEPT_LOCKS = 256
 KEPT_UNRECEIVED = 1024
@@ -13,19 +13,12 @@ UNIT = "unit"
 """Who closes an incident at its limit."""
 
 
-def limit_ns(incident: Incident, settings: Settings) -> int | None:
-    """When the configured limit closes an incident: so long after the last press or step of an operator, and not before
-    the end of an operator's extension. None without a limit. A broken link does not come into it."""
-    if settings.close_after_ns is None or not incident.active:
-        return None
-    last_ns = max(incident.since_mono_ns, incident.last_press_mono_ns, incident.stage_mono_ns)
-    return max(last_ns + settings.close_after_ns, incident.extended_mono_ns)
-
-
 def time_passed(state: State, now_ns: int, settings: Settings) -> State:
-    """Everything that is due at `now_ns`: limits, the end of closing, the ladder of routes, the end of an isolation."""
+    """Everything that is due at `now_ns`: limits and the words before them, the end of closing, the ladder of routes,
+    the end of an isolation or a watch."""
     if state.isolation is not None and now_ns >= state.isolation.until_mono_ns:
         state = msgspec.structs.replace(state, isolation=None)
+    state = watch.passed(state, now_ns)
     if not state.incidents:
         return state
     for incident in state.incidents:
@@ -35,12 +28,14 @@ def time_passed(state: State, now_ns: int, settings: Settings) -> State:
 
 def next_ns(state: State, settings: Settings) -> list[int]:
     """The instants at which `time_passed` will do something, some of them perhaps past."""
-    found = [state.isolation.until_mono_ns] if state.isolation is not None else []
+    found = [each.until_mono_ns for each in (state.isolation, state.watch) if each is not None]
     for incident in state.incidents:
         if incident.stage == "closing":
             found.append(incident.stage_mono_ns + settings.post_roll_ns)
         rungs = (
-            limit_ns(incident, settings),
+            guard.closes_ns(incident, settings),
+            guard.tells_ns(incident, settings),
+            live.unanswered_ns(incident, settings),
             periodic_test.ends_ns(incident, settings),
             routes.next_rung_ns(incident, settings.routes),
         )
@@ -55,10 +50,11 @@ def _ended(state: State, incident: Incident, now_ns: int, settings: Settings) ->
             return closing(state, incident, now_ns, by=UNIT, outcome="test", note="the test alarm was answered")
         state = msgspec.structs.replace(state, test_unanswered=True)
         return closing(state, incident, now_ns, by=UNIT, outcome="fault", note="nobody answered the test alarm")
-    at_ns = limit_ns(incident, settings)
+    at_ns = guard.closes_ns(incident, settings)
     if at_ns is not None and now_ns >= at_ns:
         return closing(state, incident, now_ns, by=UNIT, outcome="unknown", note="the configured closing limit")
-    return state
+    told = live.told(guard.told(incident, now_ns, settings), now_ns, settings)
+    return state if told is incident else put(state, told)
 
 
 def _left(state: State, now_ns: int, settings: Settings) -> State:

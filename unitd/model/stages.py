@@ -25,7 +25,8 @@ def closing(state: State, incident: Incident, now_ns: int, *, by: str, outcome: 
     """The state in which `incident` ends, by an operator's word or by a limit; the caller hears so."""
     incident = msgspec.structs.replace(incident, outcome=outcome, closed_by=by, note=note, sms=())
     state = put(state, further(incident, "closing", now_ns))
-    heard = incident.origin != "periodic"  # or the street would be told of the end of a call that nobody made
+    # or the street would be told of the end of a call that nobody made, or an attacker of a quiet one's
+    heard = incident.origin != "periodic" and not incident.orders.quiet
     return msgspec.structs.replace(judged(state, incident), ended_mono_ns=now_ns if heard else state.ended_mono_ns)
 
 

@@ -6,7 +6,8 @@ An event that makes no sense in a state changes nothing; `refusal` says why, in 
 import msgspec
 
 from unitd.model import events as ev
-from unitd.model import periodic_test, routes
+from unitd.model import guard, live, periodic_test, routes, watch
+from unitd.model.call_goals import Guard
 from unitd.model.incident import (
     DomeGoal,
     Incident,
@@ -61,8 +62,10 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
                 known = further(incident, "received", now_ns)  # by who closes it, if by nobody else
                 state = closing(state, known, now_ns, by=event.by, outcome=event.outcome, note=event.note)
         case ev.Extended(incident_id, _, for_ns):
-            until_ns = now_ns + min(for_ns, LONGEST_EXTENSION_NS)
-            state = _change(state, incident_id, extended_mono_ns=until_ns)
+            incident = state.incident(incident_id)
+            if incident is not None and incident.active:
+                until_ns = now_ns + min(for_ns, LONGEST_EXTENSION_NS)
+                state = put(state, guard.extended(incident, until_ns, now_ns))
         case ev.Isolated(by, reason, for_ns):
             until_ns = now_ns + min(for_ns, LONGEST_ISOLATION_NS)
             state = msgspec.structs.replace(state, isolation=Isolation(by, reason, until_ns))
@@ -83,8 +86,19 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
         case ev.DomeSent(preset):
             state = _dome_to(state, preset)
         case ev.WarningOrdered(name):
-            number = state.warning.number + 1 if state.warning else 1
-            state = msgspec.structs.replace(state, warning=WarningGoal(number, name, now_ns))
+            state = _warn(state, name, now_ns)
+        case ev.SpeechOrdered(text, language):
+            state = _warn(state, "", now_ns, text, language)
+        case ev.DialledBack() | ev.HandedOver() | ev.SoundSet() | ev.TextSent() | ev.SnapshotOrdered():
+            state = live.ordered(state, event, now_ns, settings)
+        case ev.OnLine(incident_id, connected):
+            incident = state.incident(incident_id)
+            if incident is not None and incident.active:
+                state = put(state, guard.on_line(incident, connected, now_ns))
+        case ev.WatchOrdered():
+            state = watch.begun(state, event, now_ns)
+        case ev.WatchEnded(by):
+            state = watch.ended(state, by, "", now_ns)
         case ev.UploadOrdered():
             state = _upload(state, event)
         case ev.UploadEnded(upload_id):
@@ -107,9 +121,13 @@ def step(state: State, event: ev.Event, now_ns: int, settings: Settings) -> Stat
     return time_passed(state, now_ns, settings)
 
 
-def refusal(state: State, event: ev.Event) -> str | None:
+def refusal(state: State, event: ev.Event, now_ns: int | None = None) -> str | None:
     """Why a command's event would change nothing now, in words for the operator; None when it is good."""
     match event:
+        case ev.DialledBack() | ev.HandedOver() | ev.SoundSet() | ev.TextSent() | ev.SnapshotOrdered():
+            return live.refusal(state, event, now_ns)
+        case ev.WatchOrdered() | ev.WatchEnded():
+            return watch.refusal(state, event)
         case ev.Accepted(incident_id) | ev.Answered(incident_id) | ev.Closed(incident_id) | ev.Extended(incident_id):
             incident = state.incident(incident_id)
             if incident is None:
@@ -218,14 +236,14 @@ def _advance(state: State, incident_id: str, stage: Stage, now_ns: int, room: st
         who["taken_by"] = room
     if incident.origin == "periodic":
         state = msgspec.structs.replace(state, test_unanswered=False)
+    if stage == "answered":
+        incident = live.answered(incident, room)
     return put(state, further(msgspec.structs.replace(incident, **who), stage, now_ns))
 
 
-def _change(state: State, incident_id: str, **fields: int) -> State:
-    incident = state.incident(incident_id)
-    if incident is None or not incident.active:
-        return state
-    return put(state, msgspec.structs.replace(incident, **fields))
+def _warn(state: State, name: str, now_ns: int, speak: str = "", language: str = "") -> State:
+    number = state.warning.number + 1 if state.warning else 1
+    return msgspec.structs.replace(state, warning=WarningGoal(number, name, now_ns, speak, language))
 
 
 def _clock_known(state: State, offset_us: int) -> State:
@@ -258,12 +276,20 @@ def rebooted(state: State, boot: int, now_ns: int) -> State:
         "asked_mono_ns": now_ns,
         "sms_mono_ns": now_ns,
         "extended_mono_ns": 0,
+        "guard": Guard(),
     }
     return msgspec.structs.replace(
         state,
         boot=boot,
         incidents=tuple(
-            msgspec.structs.replace(each, **renew, received_mono_ns=None if each.received_mono_ns is None else now_ns)
+            msgspec.structs.replace(
+                each,
+                **renew,
+                received_mono_ns=None if each.received_mono_ns is None else now_ns,
+                handed_over=None
+                if each.handed_over is None
+                else msgspec.structs.replace(each.handed_over, mono_ns=now_ns),
+            )
             for each in state.incidents
         ),
         button_watched=False,
@@ -272,6 +298,7 @@ def rebooted(state: State, boot: int, now_ns: int) -> State:
         heard_mono_ns=None,
         dome=DomeGoal(state.dome.number + 1, state.dome.preset),
         warning=None,
+        snapshot=None,
         ended_mono_ns=None,
         on_duty=None,
         isolation=None,
