@@ -115,7 +115,7 @@ def test_every_payload_struct_has_a_channel() -> None:
         if isinstance(value, type) and issubclass(value, wire.Wire) and value not in (wire.Wire, wire.Command)
     }
     sent = {kind for channel in CHANNELS for kind in getattr(channel.payload, "__args__", (channel.payload,))}
-    parts = {wire.Stamp, wire.Site, wire.OpenIncident, wire.FaultReport, wire.Isolation}
+    parts = {wire.Stamp, wire.Site, wire.OpenIncident, wire.FaultReport, wire.Isolation, wire.Watching}
     assert structs == sent | parts
 
 
