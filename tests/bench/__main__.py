@@ -16,7 +16,18 @@ import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.bench import call, cold_start, export_time, idle, machine, press_to_ack, record_cost, ring_index, storm
+from tests.bench import (
+    call,
+    call_cost,
+    cold_start,
+    export_time,
+    idle,
+    machine,
+    press_to_ack,
+    record_cost,
+    ring_index,
+    storm,
+)
 from tests.bench.figures import Row, table
 from tests.bench.progress import Progress
 
@@ -26,6 +37,7 @@ PARTS: dict[str, tuple[str, Measure]] = {
     "ack": ("accepted press to broker acknowledgement", press_to_ack.measure),
     "start": ("core's start", cold_start.measure),
     "call": ("calls", call.measure),
+    "call-cost": ("what a call costs", call_cost.measure),
     "record": ("record beside ffmpeg", record_cost.measure),
     "export": ("an export", export_time.measure),
     "ring": ("a 1 TB ring at a start", ring_index.measure),
