@@ -243,3 +243,64 @@ def test_usable_candidates_are_taken(text: str) -> None:
 )
 def test_rubbish_candidates_are_let_go(text: str) -> None:
     assert read_candidate(text) is None
+
+
+OFFERED = ("video0", "audio1", "application2")
+DATA = f"""m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+{TRANSPORT}a=mid:application2
+a=sctp-port:5000
+a=max-message-size:262144
+"""
+
+
+def _with_data(section: str) -> str:
+    return CHROME.replace("BUNDLE video0 audio1", "BUNDLE video0 audio1 application2") + section
+
+
+def test_data_channels_that_were_offered_are_taken() -> None:
+    read = read_answer(_with_data(DATA), OFFERED)
+    assert "a=group:BUNDLE video0 audio1 application2\r\n" in read.sdp
+    section = read.sdp.partition("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n")[2]
+    assert (
+        "a=sctp-port:5000" in section
+        and f"a=fingerprint:sha-256 {DIGEST}" in section
+        and "a=mid:application2" in section
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CHROME,
+        CHROME + DATA.replace("m=application 9", "m=application 0"),
+        _with_data(DATA.replace("m=application 9", "m=application 0")),
+        CHROME + "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\n",
+        CHROME + "m=application 0 DTLS/SCTP 5000\na=mid:application2\n",
+    ],
+    ids=["left out", "rejected", "rejected but bundled", "rejected without a name", "an old draft's"],
+)
+def test_data_channels_may_be_rejected(answer: str) -> None:
+    """Written with port 0, out of the bundle, and with a fingerprint: webrtcbin refuses the whole answer without."""
+    sdp = read_answer(answer, OFFERED).sdp
+    assert "a=group:BUNDLE video0 audio1\r\n" in sdp
+    section = sdp.partition("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n")[2]
+    assert f"a=fingerprint:sha-256 {DIGEST}" in section
+
+
+@pytest.mark.parametrize(
+    ("answer", "offered", "reason"),
+    [
+        (_with_data(DATA), OFFERED[:2], "not offered"),
+        (_with_data(DATA + DATA), OFFERED, "more media"),
+        (_with_data("m=application 9 UDP/DTLS/SCTP webrtc datachannel\n"), OFFERED, "cannot be read"),
+        (_with_data(DATA.replace("a=setup:active", "a=setup:actpass")), OFFERED, "setup"),
+        (_with_data(DATA.replace("a=mid:application2", "a=mid:other")), OFFERED, "bundle"),
+    ],
+)
+def test_data_channels_that_are_refused(answer: str, offered: tuple[str, ...], reason: str) -> None:
+    if reason == "bundle":
+        assert "application 0" in read_answer(answer, offered).sdp  # another name: as if it were rejected
+        return
+    with pytest.raises(WireError, match=reason):
+        read_answer(answer, offered)

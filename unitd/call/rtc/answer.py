@@ -25,6 +25,12 @@ CODECS = {"video": (PICTURE_PAYLOAD, "h264/90000"), "audio": (VOICE_PAYLOAD, "op
 DIRECTIONS = {"video": ("recvonly", "inactive"), "audio": ("sendrecv", "sendonly", "recvonly", "inactive")}
 DIGEST_BYTES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
+DATA = "application"
+"""The kind of the section that carries the data channels, offered after all others. A far end may do without."""
+DATA_LINE = "UDP/DTLS/SCTP webrtc-datachannel"
+DATA_PROTOCOLS = ("UDP/DTLS/SCTP", "DTLS/SCTP")
+MAX_DATA_MESSAGE_BYTES = 65536
+
 ICE_TEXT = re.compile(r"[A-Za-z0-9+/=_-]{4,256}")  # `=` and the like: seen from several makers
 MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
 FMTP = re.compile(r"[A-Za-z0-9=;.,:/ _+-]{1,400}")
@@ -62,9 +68,12 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None) -> ReadAnswer:
     """The answer in its known parts. Raises WireError, and nothing else, with the reason why it cannot be taken.
 
     An answer needs both media accepted, in the order offered, with the payload types of the offer. `mids` are those of
-    the offer, when known.
+    the offer, when known. Data channels that were offered may be rejected, or not be answered at all.
     """
     session, medias = _take_apart(sdp)
+    data = medias.pop() if medias and medias[-1].kind == DATA else None
+    data_mid = mids[len(KINDS)] if mids is not None and len(mids) > len(KINDS) else None
+    mids = mids[: len(KINDS)] if mids is not None else None
     if [media.kind for media in medias] != list(KINDS):
         raise WireError(f"answer has media {[media.kind for media in medias]}, {list(KINDS)} were offered")
     for media in medias:
@@ -72,14 +81,21 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None) -> ReadAnswer:
     found_mids = [_one(media, "mid", MID) for media in medias]
     if len(set(found_mids)) != len(found_mids) or (mids is not None and tuple(found_mids) != mids):
         raise WireError(f"answer has mids {found_mids}, {mids} were offered")
+    has_data = _judge_data(data, data_mid)
     bundled = [value.split()[1:] for name, value in session.lines if name == "group" and value.startswith("BUNDLE ")]
+    if has_data and data_mid is not None:
+        found_mids.append(data_mid)
+    elif data_mid is not None:  # some name what they have rejected
+        bundled = [[mid for mid in group if mid != data_mid] for group in bundled]
     if bundled != [found_mids]:
         raise WireError("answer does not bundle both media")
     out = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(found_mids)}"]
     candidates: list[tuple[int, str]] = []
-    for index, (media, mid) in enumerate(zip(medias, found_mids, strict=True)):
+    for index, (media, mid) in enumerate(zip(medias, found_mids, strict=False)):
         out += _written(session, media, mid)
         candidates += [(index, text) for text in map(read_candidate, _raw_candidates(media)) if text is not None]
+    if data_mid is not None:
+        out += _written_data(session, data if has_data and data is not None else medias[0], data_mid)
     return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]))
 
 
@@ -111,7 +127,7 @@ def _take_apart(sdp: str) -> tuple[_Media, list[_Media]]:
             raise WireError(f"answer has a line that is none: {line[:40]!r}")
         if line.startswith("m="):
             medias.append(_media(line))
-            if len(medias) > len(KINDS):
+            if len(medias) > len(KINDS) + (medias[-1].kind == DATA):
                 raise WireError("answer has more media than were offered")
         elif line.startswith("a="):
             name, _, value = line[2:].partition(":")
@@ -120,10 +136,31 @@ def _take_apart(sdp: str) -> tuple[_Media, list[_Media]]:
 
 
 def _media(line: str) -> _Media:
+    if line.startswith(f"m={DATA} "):
+        return _data_media(line)
     match = re.fullmatch(r"m=([a-z]{1,16}) (\d{1,5}) ([A-Z/]{1,32})((?: \d{1,3}){1,64})", line)
     if match is None:
         raise WireError(f"answer has a media line that cannot be read: {line[:60]!r}")
     return _Media(match[1], int(match[2]), match[3], [int(number) for number in match[4].split()])
+
+
+def _data_media(line: str) -> _Media:
+    match = re.fullmatch(rf"m={DATA} (\d{{1,5}}) ([A-Z/]{{1,32}}) [a-z0-9-]{{1,32}}", line)
+    if match is None:
+        raise WireError(f"answer has a media line that cannot be read: {line[:60]!r}")
+    is_ours = line.endswith(" webrtc-datachannel") and match[2] in DATA_PROTOCOLS
+    return _Media(DATA, int(match[1]), DATA_LINE if is_ours else match[2], [])
+
+
+def _judge_data(data: _Media | None, mid: str | None) -> bool:
+    """Whether the data channels were accepted. Raises WireError when they were not offered, or under another name."""
+    if data is None:
+        return False
+    if mid is None:
+        raise WireError("answer has data channels, which were not offered")
+    if data.values("mid")[:1] not in ([mid], []) or (data.port == 0 and "bundle-only" not in dict(data.lines)):
+        return False
+    return data.protocol == DATA_LINE and data.values("mid")[:1] == [mid]
 
 
 def _judge(media: _Media) -> None:
@@ -180,6 +217,19 @@ def _written(session: _Media, media: _Media, mid: str) -> Iterator[str]:
         yield from (f"a=rtpmap:{number} rtx/90000", f"a=fmtp:{number} apt={payload}")
     asked = media.values("rtcp-fb")
     yield from (f"a=rtcp-fb:{payload} {kind}" for kind in FEEDBACK if {f"{payload} {kind}", f"* {kind}"} & set(asked))
+
+
+def _written_data(session: _Media, data: _Media, mid: str) -> Iterator[str]:
+    """The lines of the data channels, anew. Those that were rejected have the transport of another media: webrtcbin
+    wants a fingerprint of every section."""
+    port = next((value for value in data.values("sctp-port") if re.fullmatch(r"\d{1,5}", value)), "5000")
+    yield f"m={DATA} {9 if data.kind == DATA else 0} {DATA_LINE}"
+    yield from ("c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a=sctp-port:{port}")
+    yield f"a=max-message-size:{MAX_DATA_MESSAGE_BYTES}"
+    yield f"a=setup:{_one(data, 'setup', re.compile('active|passive'), session)}"
+    yield f"a=ice-ufrag:{_one(data, 'ice-ufrag', ICE_TEXT, session)}"
+    yield f"a=ice-pwd:{_one(data, 'ice-pwd', ICE_TEXT, session)}"
+    yield f"a=fingerprint:{_fingerprint(session, data)}"
 
 
 def _resends(media: _Media, number: int, payload: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.answer import MAX_CANDIDATES, read_answer, read_candidate
+from unitd.call.rtc.data import DataChannels
 from unitd.call.rtc.gst import Gst, GstSdp, GstWebRTC
 from unitd.call.rtc.identity import throw_away_identity
 from unitd.call.rtc.linkstats import LinkStats, read_stats
@@ -41,10 +42,18 @@ class PeerSession:
 
     The pipeline is built and torn down on `executor` (a state change can take tens of milliseconds). `hear(pcm)` gets
     the far end's voice, 48 kHz s16 mono in pieces of any length, on a GStreamer thread: it must be thread-safe and
-    quick.
+    quick. `hear_text(letters)` gets what the far end typed, on the loop. Without `data` no data channels are offered.
     """
 
-    def __init__(self, peer: str, events: SessionEvents, hear: Callable[[bytes], None], executor: Executor) -> None:
+    def __init__(
+        self,
+        peer: str,
+        events: SessionEvents,
+        hear: Callable[[bytes], None],
+        executor: Executor,
+        hear_text: Callable[[str], None] = lambda _letters: None,
+        data: bool = True,
+    ) -> None:
         self.peer = peer
         self.connected = False
         self.state = "new"
@@ -66,6 +75,12 @@ class PeerSession:
         self.picture = PictureOut("picture", running_ns, lambda: _call(me, PeerSession._ask_keyframe))
         self.voice = VoiceOut(running_ns)
         self._voice_in = VoiceIn(hear, lambda *of: _call(me, PeerSession._connect, *of))
+        self.data = DataChannels(
+            lambda *of: _call(me, PeerSession._post_plain, *of),
+            hear_text,
+            lambda reason: _call(me, PeerSession._flooded, reason),
+        )
+        self._has_data = data
         # A session may be closed while another thread still builds it.
         self._building = threading.Lock()
 
@@ -111,6 +126,9 @@ class PeerSession:
         self._connect(rtc, "on-ice-candidate", lambda _rtc, m, c: _call(me, PeerSession._on_candidate, m, c))
         self._connect(rtc, "notify::connection-state", lambda *_: _call(me, PeerSession._on_state))
         self._connect(rtc, "pad-added", lambda _rtc, pad: _call(me, PeerSession._on_pad, pad))
+        if self._has_data:
+            pipeline.set_state(Gst.State.READY)
+            self.data.create(rtc, self._connect)
         pipeline.set_state(Gst.State.PLAYING)
         self.picture.prime(PRIMER)
         self.voice.prime()
@@ -135,6 +153,7 @@ class PeerSession:
             pipeline.remove(element)
         self.picture.detach()
         self.voice.detach()
+        self.data.detach()
         self._pipeline = self._rtc = self._resender = None
         self._promised.clear()
 
@@ -146,6 +165,12 @@ class PeerSession:
             self._loop.call_soon_threadsafe(self._deliver, method, values)
         except RuntimeError:
             return  # the loop has ended: so does everything here
+
+    def _post_plain(self, function: Callable[..., None], *values: Any) -> None:
+        self._post(lambda _session, *of: function(*of), *values)
+
+    def _flooded(self, reason: str) -> None:
+        self._events.session_state(self, "error", reason)
 
     def _deliver(self, method: Callable[..., None], values: tuple[Any, ...]) -> None:
         if not self._closed:
