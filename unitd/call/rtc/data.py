@@ -9,9 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from gi.repository import GLib
-
-from unitd.call.rtc.gst import Gst
+from unitd.call.rtc.gst import GLib, Gst
 
 TEXT, STILLS = "t140", "stills"
 TEXT_OPTIONS = "options, ordered=(boolean)true, protocol=(string)t140"

@@ -15,11 +15,13 @@ import gi  # type: ignore[import-untyped,unused-ignore]
 for _name in ("Gst", "GstApp", "GstSdp", "GstWebRTC"):
     gi.require_version(_name, "1.0")
 
+from gi.repository import GLib as _GLib  # noqa: E402
 from gi.repository import Gst as _Gst  # noqa: E402
 from gi.repository import GstApp as _GstApp  # noqa: E402
 from gi.repository import GstSdp as _GstSdp  # noqa: E402
 from gi.repository import GstWebRTC as _GstWebRTC  # noqa: E402
 
+GLib: Any = _GLib
 Gst: Any = _Gst
 GstApp: Any = _GstApp
 GstSdp: Any = _GstSdp
