@@ -1,0 +1,98 @@
+"""Network namespaces and the devices in them. Linux; needs rights in its own network namespace only (`unshare -rn`).
+
+Addresses: the unit is at UNIT_ADDRESSES[way][address] on `pole0` or `pole1`, the control room at ROOM on `room0`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+UNIT_ADDRESSES = (("10.77.1.2", "10.77.1.3"), ("10.77.2.2", "10.77.2.3"))
+UNIT_DEVICES = ("pole0", "pole1")
+ROOM = "10.77.9.2"
+ROOM_DEVICE = "room0"
+MTU = 1500
+SINK_PORT = 5001
+"""Of the competing upload, at the control room."""
+_TUNSETIFF = 0x400454CA
+_IFF_TUN_NO_PI = 0x0001 | 0x1000
+_CLONE_NEWNET = 0x40000000
+_QUEUE_PACKETS = 4000
+"""Of the device, towards us: only the emulated link may drop."""
+
+
+def unshare_command(program: list[str]) -> list[str]:
+    """`program` in a network namespace of its own; for other users than root in a user namespace as well."""
+    return ["unshare", "-n" if os.geteuid() == 0 else "-rn", "--", *program]
+
+
+def enter_network_of(pid: int) -> None:
+    """This thread, and what it starts, from now on in that process's network namespace."""
+    descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(descriptor)
+
+
+def open_device(name: str) -> int:
+    """The far end of a new device in the present namespace: a read is one packet that was sent into it."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
+    ip("link", "set", name, "mtu", str(MTU), "txqueuelen", str(_QUEUE_PACKETS))
+    return descriptor
+
+
+def ip(*arguments: str) -> None:
+    """Run ip(8). Raises RuntimeError with its words."""
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+
+
+def loopback_up() -> None:
+    ip("link", "set", "lo", "up")
+    for which in ("all", "default"):  # one way to the other side, not two
+        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
+
+
+def device_up(name: str, address: str) -> None:
+    """The device with this address, and the way to everything."""
+    ip("addr", "add", f"{address}/24", "dev", name)
+    ip("link", "set", name, "up")
+    ip("route", "add", "default", "dev", name)
+
+
+def move_unit(before: tuple[int, int], to: tuple[int, int]) -> None:
+    """The unit's (way, address) changes: first the old one is gone, then the new one is there, as with a modem."""
+    (old_way, old_address), (way, address) = before, to
+    ip("addr", "del", f"{UNIT_ADDRESSES[old_way][old_address]}/24", "dev", UNIT_DEVICES[old_way])
+    if way != old_way:
+        ip("link", "set", UNIT_DEVICES[old_way], "down")
+        device_up(UNIT_DEVICES[way], UNIT_ADDRESSES[way][address])
+    else:
+        ip("addr", "add", f"{UNIT_ADDRESSES[way][address]}/24", "dev", UNIT_DEVICES[way])
+        ip("route", "replace", "default", "dev", UNIT_DEVICES[way])
+
+
+def way_to(packet: bytes) -> int | None:
+    """Over which of the unit's devices a packet (IPv4) reaches it; None: it is not for the unit."""
+    if len(packet) < 20 or packet[0] >> 4 != 4:
+        return None
+    network = socket.inet_ntoa(packet[16:19] + b"\x00")
+    for way, addresses in enumerate(UNIT_ADDRESSES):
+        if addresses[0].rpartition(".")[0] + ".0" == network:
+            return way
+    return None
+
+
+def is_upload(packet: bytes) -> bool:
+    """Whether it belongs to the competing flow: IPv4, TCP to SINK_PORT."""
+    return packet[9] == 6 and packet[22:24] == SINK_PORT.to_bytes(2, "big")

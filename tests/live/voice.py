@@ -1,0 +1,134 @@
+"""How a known voice arrived: intelligibility and gaps. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import correlate, resample_poly
+
+from tests.live.stoi import RATE_HZ, stoi
+
+PIECE_S = 1.0
+SEARCH_S = 0.6
+"""How far the delay may have moved from one piece to the next."""
+LEAST_LIKENESS = 0.25
+"""Below it a piece says nothing of the delay: it is not there, or too broken."""
+FRAME_S = 0.02
+SPOKEN_DB = -25.0
+"""From the loudest frame of the clean voice; quieter frames cannot be missed."""
+MISSING_DB = -22.0
+"""A frame so much quieter than it should be is missing: concealment has faded out, or nothing came."""
+LEAST_GAP_S = 0.06
+SERIES_S = 3.0
+
+I16 = npt.NDArray[np.int16]
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass
+class Heard:
+    """`gaps`: (from, to) in seconds of the recording. `series`: (second, STOI) every SERIES_S."""
+
+    stoi: float | None = None
+    gaps: list[tuple[float, float]] = field(default_factory=list)
+    series: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def gap_s(self) -> float:
+        return sum(end - begin for begin, end in self.gaps)
+
+    @property
+    def longest_s(self) -> float:
+        return max((end - begin for begin, end in self.gaps), default=0.0)
+
+
+def judge(loop: I16, recorded: I16) -> Heard:
+    """`recorded` (48 kHz) against the words that are said again and again. Each piece is aligned by itself, since an
+    adaptive buffer changes the delay."""
+    clean_loop = resample_poly(loop.astype(np.float64), 5, 24)
+    heard = resample_poly(recorded.astype(np.float64), 5, 24)
+    if len(heard) < 3 * RATE_HZ:
+        return Heard()
+    clean = _aligned(clean_loop, heard)
+    made = Heard(stoi=stoi(clean, heard), gaps=_gaps(clean, heard))
+    step = int(SERIES_S * RATE_HZ)
+    for at in range(0, len(heard) - step + 1, step):
+        value = stoi(clean[at : at + step], heard[at : at + step])
+        if value is not None:
+            made.series.append((at / RATE_HZ, value))
+    return made
+
+
+def _aligned(loop: F64, heard: F64) -> F64:
+    """What should have been heard at each moment."""
+    piece = int(PIECE_S * RATE_HZ)
+    tiled = np.concatenate([loop, loop[: piece + 2]])
+    at = _first_place(tiled, len(loop), heard, piece)
+    clean = np.zeros(len(heard))
+    for begin in range(0, len(heard), piece):
+        got = heard[begin : begin + piece]
+        place = (at + begin) % len(loop)
+        reach = int(SEARCH_S * RATE_HZ)
+        around = np.take(loop, np.arange(place - reach, place + len(got) + reach), mode="wrap")
+        likeness = _likeness(around, got)
+        best = int(np.argmax(likeness))
+        if likeness[best] > LEAST_LIKENESS:
+            at += best - reach
+        place = (at + begin) % len(loop)
+        clean[begin : begin + len(got)] = np.take(loop, np.arange(place, place + len(got)), mode="wrap")
+    return clean
+
+
+def _first_place(tiled: F64, loop_length: int, heard: F64, piece: int) -> int:
+    """Where in the loop the recording begins: the piece that is most like a place of it decides."""
+    best, place = 0.0, 0
+    for begin in range(0, len(heard) - piece, piece):
+        likeness = _likeness(tiled, heard[begin : begin + piece])
+        found = int(np.argmax(likeness))
+        if likeness[found] > best:
+            best, place = float(likeness[found]), (found - begin) % loop_length
+    return place
+
+
+def _likeness(where: F64, what: F64) -> F64:
+    """Normalised correlation of `what` with every place of `where`."""
+    product = correlate(where, what, mode="valid", method="fft")
+    squares = np.concatenate([[0.0], np.cumsum(where**2)])
+    energy = squares[len(what) :] - squares[: -len(what)]
+    return np.asarray(product / (np.sqrt(np.maximum(energy, 0) * np.sum(what**2)) + 1e-3), np.float64)
+
+
+def _gaps(clean: F64, heard: F64) -> list[tuple[float, float]]:
+    size = int(FRAME_S * RATE_HZ)
+    count = min(len(clean), len(heard)) // size
+    level_clean = _level_db(clean, size, count)
+    level_heard = _level_db(heard, size, count)
+    spoken = level_clean > level_clean.max() + SPOKEN_DB
+    difference = level_heard - level_clean
+    present = difference[spoken & (level_heard > -10)]
+    gain = float(np.median(present)) if len(present) else 0.0
+    missing = difference < gain + MISSING_DB
+    gaps: list[tuple[float, float]] = []
+    begin = end = None
+    frames = 0
+    for index in np.flatnonzero(spoken):
+        if missing[index]:
+            begin, end, frames = (index if begin is None else begin), index + 1, frames + 1
+        elif begin is not None and end is not None:
+            _keep(gaps, begin, end, frames)
+            begin, frames = None, 0
+    if begin is not None and end is not None:
+        _keep(gaps, begin, end, frames)
+    return gaps
+
+
+def _keep(gaps: list[tuple[float, float]], begin: int, end: int, frames: int) -> None:
+    if frames * FRAME_S >= LEAST_GAP_S - 1e-9:
+        gaps.append((float(begin * FRAME_S), float(end * FRAME_S)))
+
+
+def _level_db(sound: F64, size: int, count: int) -> F64:
+    power = np.mean(sound[: size * count].reshape(count, size) ** 2, axis=1)
+    return np.asarray(10 * np.log10(power + 1e-3), np.float64)
