@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from unitd.config_rules_call import HOST, call_contradictions, host_problem
 from unitd.config_words import seen
 from unitd.model.hours import parse_hours
 from unitd.model.sms import normal_number, number_remedy
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 Finding = tuple[str, str, str]
 VOICES = "audio"
 """The stream of an incident's two voices: it stands beside the cameras' directories."""
-_HOST = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]+$")
 _SECRET_QUERY = re.compile(r"(^|&)(token|password|passwd|pwd|secret|key|apikey|access_token)=", re.IGNORECASE)
 
 
@@ -29,6 +29,7 @@ def contradictions(c: "Config") -> Iterator[Finding]:
     yield from _paths(c)
     yield from _amounts(c)
     yield from _rooms(c)
+    yield from call_contradictions(c)
 
 
 def _pins(c: "Config") -> Iterator[Finding]:
@@ -76,14 +77,17 @@ def _names(c: "Config") -> Iterator[Finding]:
 
 def _addresses(c: "Config") -> Iterator[Finding]:
     for index, broker in enumerate(c.brokers):
-        if not _HOST.match(broker.host):
+        if not HOST.match(broker.host):
             yield (
                 f"brokers[{index}].host",
                 seen(broker.host),
                 "write a host name or an address alone; the port has its own key",
             )
     for index, endpoint in enumerate(c.endpoints):
-        yield from _url(f"endpoints[{index}].url", endpoint.url, "wss", "a duplex endpoint")
+        scheme = "wss" if endpoint.kind == "duplex" else "https"
+        yield from _url(f"endpoints[{index}].url", endpoint.url, scheme, f"a {endpoint.kind} endpoint")
+        if endpoint.whep_url is not None:
+            yield from _url(f"endpoints[{index}].whep_url", endpoint.whep_url, "https", "a WHEP endpoint")
     for index, camera in enumerate(c.cameras):
         yield from _url(f"cameras[{index}].main_url", camera.main_url, "rtsp", "a camera")
         if camera.sub_url is not None:
@@ -91,7 +95,7 @@ def _addresses(c: "Config") -> Iterator[Finding]:
         if camera.password_file is not None and camera.username is None:
             yield f"cameras[{index}].username", "missing", "a password_file needs a username too"
     for index, host in enumerate(c.upload.hosts):
-        if not _HOST.match(re.sub(r":\d{1,5}$", "", host) if host.count(":") == 1 else host):
+        if host_problem(host):
             yield (
                 f"upload.hosts[{index}]",
                 seen(host),

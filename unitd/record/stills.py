@@ -1,4 +1,5 @@
-"""Stills at a press: one small picture from each camera, to see something by when no stream gets through.
+"""Stills at a press, and when an operator wants one: a small picture from each camera, to see something by when no
+stream gets through.
 
 The newest picture in hand is decoded and coded by a child process (unitd/record/still_job.py): a picture that crashes
 its decoder does not stop the recorder. It goes to core first, then to the disk: `<evidence_dir>/.stills/<incident_id>/
@@ -37,6 +38,8 @@ TRIES = 3
 GROUP_BYTES = 3 * 1024 * 1024
 """Of one camera's pictures, from the keyframe on, for the child: what is beyond is not looked at."""
 SAVES_AT_ONCE = 4
+ORDERED_AT_ONCE = 3
+"""Rounds of an operator's own orders: a camera that is dead holds each for WAIT_S."""
 LARGEST_JPEG_BYTES = 40_000
 LARGEST_RESULT_BYTES = 64 * 1024
 SIDE_PIXELS = 4096
@@ -82,6 +85,8 @@ class Stills:
         self._session = 0
         self._said: dict[str, dict[str, Fact]] = {}
         self._saves: set[asyncio.Task[None]] = set()
+        self._snapshot = 0
+        self._ordered: set[asyncio.Task[None]] = set()
         self.unsaved = 0
 
     async def run(self) -> None:
@@ -92,13 +97,27 @@ class Stills:
                 version = await self._frame.core.wait_change(version)
                 desired = self._frame.core.desired
                 self._say_again(desired)
-                if desired is not None and self._due(desired.incident) and desired.incident is not None:
+                if desired is None or desired.incident is None:
+                    continue
+                if self._due(desired.incident):
                     group.create_task(self._take(desired.incident))
+                if self._wanted(desired.record.snapshot):
+                    task = group.create_task(self._take(desired.incident))
+                    self._ordered.add(task)
+                    task.add_done_callback(self._ordered.discard)
 
-    def _due(self, incident: OpenIncident | None) -> bool:
-        """Whether this is a press that has no stills yet; notes what was seen."""
-        if incident is None:
+    def _wanted(self, snapshot: int) -> bool:
+        """Whether this is an order that was not carried out yet; notes it. One too many is left out and logged."""
+        if snapshot in (0, self._snapshot):
             return False
+        self._snapshot = snapshot
+        if len(self._ordered) >= ORDERED_AT_ONCE:
+            self._frame.log.warning("picture not taken: those before are not ready", number=snapshot)
+            return False
+        return True
+
+    def _due(self, incident: OpenIncident) -> bool:
+        """Whether this is a press that has no stills yet; notes what was seen."""
         now_s = time.monotonic()
         fresh = incident.incident_id != self._incident_id
         again = not fresh and incident.presses > self._presses and now_s - self._asked_s > AGAIN_AFTER_S

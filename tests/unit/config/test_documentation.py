@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from unitd.__main__ import main
-from unitd.config import Config, as_builtins, load
+from unitd.config import NONE_WORD, Config, as_builtins, load
 
 ROOT = Path(__file__).resolve().parents[3]
 UNIT_TOML = ROOT / "config" / "unit.toml"
@@ -58,7 +58,7 @@ def test_every_key_is_there_with_its_default(table: str, field: Any) -> None:
     assert field.name in written, "explain it in config/unit.toml"
     optional = field.name in NO_DEFAULT_BUT_OPTIONAL or (table, field.name) in MADE_BY_STATE_DIR
     if not field.required and not optional:
-        value = written[field.name]
+        value = None if written[field.name] == NONE_WORD else written[field.name]
         assert (tuple(value) if isinstance(value, list) else value) == field.default
 
 

@@ -13,6 +13,7 @@ ROOM = BROKER + '[[control_rooms]]\nname = "r"\n'
 NUMBER = '[modem]\nport = "/a"\n[[duty_numbers]]\nname = "d"\nnumber = "+447700900123"\n'
 CAMERA = '[[cameras]]\nname = "dome"\nmain_url = "rtsp://c/main"\n'
 
+ENDPOINT = '[[endpoints]]\nname = "e"\nurl = "wss://h/"\n'
 BAD = [
     # what is written, the key named, what is seen, words of the remedy
     ("schema = 2", "schema", "2", "schema = 1"),
@@ -84,6 +85,24 @@ BAD = [
     ("[incident]\nclose_after_s = 60", "incident.close_after_s", "saw 60", "exceed incident.still_trying_after_s (60)"),
     (NUMBER + "[incident]\nclose_after_s = 90", "incident.close_after_s", "saw 90", "escalation.unanswered_sms_s (90)"),
     ('[site]\ntimezone = "Europe/Lodnon"', "site.timezone", "saw 'Europe/Lodnon'", 'such as "Europe/London"'),
+    (ENDPOINT + 'whep_url = "https://h/"', "endpoints[0].whep_url", "https://h/", 'write kind = "whip_whep"'),
+    (ENDPOINT + 'kind = "whip_whep"', "endpoints[0].url", "wss://h/", "starts with https://"),
+    (
+        ENDPOINT.replace("wss", "https") + 'kind = "whip_whep"\ntoken_file = "token"',
+        "endpoints[0].token_file",
+        "'token'",
+        "a whole path",
+    ),
+    ('[[ice_servers]]\nurls = ["turn://h"]', "ice_servers[0].urls[0]", "turn://h", "turn:host:port"),
+    ("[[ice_servers]]\nurls = []", "ice_servers[0].urls", "saw none", "at least one"),
+    ('[[ice_servers]]\nurls = ["turn:h"]\nusername = "u"', "ice_servers[0].username", "saw 'u'", "password_file"),
+    ('[call]\nhosts = ["https://h"]', "call.hosts[0]", "https://h", "without https://"),
+    ("[call]\nwarn_before_close_s = 14400", "call.warn_before_close_s", "saw 14400", "below incident.close_after_s"),
+    ('[call]\nquick_answers = [""]', "call.quick_answers[0]", "saw ''", "1 to 60 printable"),
+    ("[sound]\ntalk_dba = 95", "sound.talk_dba", "saw 95", "must not exceed ceiling_dba (90)"),
+    ("[sound]\nceiling_dba = 101", "sound.ceiling_dba", "saw 101", "horn_full_dba (100)"),
+    ('[sound]\nmore_languages = ["cy", "en"]', "sound.more_languages[1]", "saw 'en'", "name each language once"),
+    ('[sound]\nsite_dir = "sounds"', "sound.site_dir", "saw 'sounds'", "a whole path"),
     ("[unit", "syntax", "", "mend the TOML"),
     ("x = " + "[" * 3000, "syntax", "", "mend the TOML"),
     ("x = " + "1" * 5000, "syntax", "", "mend the TOML"),

@@ -22,7 +22,7 @@ from tests.unit.record.samples import FPS, HEIGHT, INFO, WIDTH, units
 from unitd.config import CameraTable, Config, PathsTable, RingTable
 from unitd.errors import WireError
 from unitd.messages.media import AccessUnit
-from unitd.messages.workers import Desired, OpenIncident
+from unitd.messages.workers import Desired, OpenIncident, RecordWanted
 from unitd.record import stills as under_test
 from unitd.record.still_job import LIMIT_BYTES, GroupOfPictures, StillError, make_still, small_jpeg
 from unitd.record.stills import Pictures, Stills, read_result, save_exclusively
@@ -340,3 +340,42 @@ def test_a_picture_larger_than_any_camera_s_is_refused_by_the_decoder() -> None:
     encoder.options = {"preset": "ultrafast", "x264-params": "annexb=1:repeat-headers=1"}
     packets = [*encoder.encode(av.VideoFrame(4352, 2304, "yuv420p")), *encoder.encode(None)]
     assert make_still(group(units=[(b"".join(bytes(each) for each in packets), 0, 1)])).error
+
+
+# --- an operator's order ----------------------------------------------------------------------------------------------
+
+
+def test_an_ordered_picture_is_taken_once_and_the_next_one_again(rig: Rig) -> None:
+    def order(number: int) -> None:
+        incident = OpenIncident(incident_id=INCIDENT, kind="panic", stage="answered", raised_mono_ns=0, presses=1)
+        wanted = RecordWanted(snapshot=number)
+        rig.core.tell(Desired(session=1, number=rig.core.version + 1, incident=incident, record=wanted))
+
+    async def work() -> None:
+        order(0)  # an old incident: its press's pictures were taken by a predecessor
+        order(7)
+        await rig.saved(1)
+        order(7)
+        order(0)
+        order(8)
+        await rig.saved(2)
+        order(8)
+        await asyncio.sleep(0)
+        assert [line["incident_id"] for line in rig.lines()] == [INCIDENT, INCIDENT]
+        assert len(rig.core.events) == 2
+
+    play(rig, work)
+
+
+def test_orders_that_no_camera_can_serve_do_not_pile_up(rig: Rig) -> None:
+    rig.in_hand = {"dome": None}
+
+    async def work() -> None:
+        for number in range(1, 20):
+            incident = OpenIncident(incident_id=INCIDENT, kind="panic", stage="answered", raised_mono_ns=0)
+            rig.core.tell(Desired(session=1, number=number, incident=incident, record=RecordWanted(snapshot=number)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert len(rig.stills._ordered) == under_test.ORDERED_AT_ONCE
+
+    play(rig, work)
