@@ -9,7 +9,7 @@ from pathlib import Path
 from unitd.call.link.endpoint import EndpointLink, Trust
 from unitd.call.link.standing import StandingLinks
 from unitd.call.peer import Name, Peer
-from unitd.call.picture.feed import Feed
+from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.rtsp_feed import rtsp_units
 from unitd.call.voice.mixer import Mixer
 from unitd.config import Config
@@ -53,14 +53,12 @@ class Conversation:
         self.refused_peers = 0
         self._turns = SESSIONS_AT_ONCE
         self._turns_s = time.monotonic()
-        self.has_sub = any(camera.sub_url is not None for camera in config.cameras)
-        # One thread for each peer's slow state changes, and one for the camera's: none waits for another.
-        self.executor: Executor = ThreadPoolExecutor(duplex.MAX_PEERS + 1, thread_name_prefix="media")
+        # One thread for each peer's slow state changes, one for the cameras', one for the low step and the stills.
+        self.executor: Executor = ThreadPoolExecutor(duplex.MAX_PEERS + 2, thread_name_prefix="media")
         run_dir = Path(config.paths.run_dir)
-        self.feeds = {
-            profile: Feed(config.cameras, profile, run_dir, lambda c, p: rtsp_units(c, p, self.executor), self._log)
-            for profile in ("main", "sub")
-        }
+        self.feeds = Feeds(
+            config.cameras, run_dir, lambda c, p: rtsp_units(c, p, self.executor), self.executor, self._log
+        )
         hello = duplex.Hello(
             unit=config.unit.id,
             incident_id=incident_id,
@@ -77,7 +75,7 @@ class Conversation:
     @property
     def picture_source(self) -> str | None:
         """Where the picture comes from now."""
-        return next((feed.source for feed in self.feeds.values() if feed.source is not None), None)
+        return self.feeds.source
 
     def push_voice(self, pcm: bytes) -> None:
         """Send one frame of the caller's voice (or silence) to every connected peer."""
@@ -86,7 +84,7 @@ class Conversation:
 
     async def run(self) -> None:
         # The stream is opened before anybody is there: its current pictures are in hand when a peer connects.
-        self.feeds["main"].watch(_nobody)
+        self.feeds.hold_first()
         try:
             await self.link.run()
         finally:
@@ -97,8 +95,7 @@ class Conversation:
             self._drop(peer)
         if self._ending:
             await asyncio.wait(self._ending, timeout=3.0)
-        for feed in self.feeds.values():
-            await feed.close()
+        await self.feeds.close()
         assert isinstance(self.executor, ThreadPoolExecutor)  # noqa: S101 - for the type checker
         self.executor.shutdown(wait=False, cancel_futures=True)
 
@@ -123,6 +120,8 @@ class Conversation:
                 self._join(peer)
             case duplex.PeerLeft(peer=peer):
                 self._drop(peer)
+            case duplex.View(peer=peer, camera=camera, pip=pip) if peer in self._peers:
+                self._peers[peer][0].look(camera, pip)
             case duplex.Restart(peer=peer) if peer in self._peers:
                 self._peers[peer][0].restart()
             case duplex.Answer(peer=peer, sdp=sdp) if peer in self._peers:
@@ -191,7 +190,3 @@ class Conversation:
         if self.link.up is not None:
             self.link.send(duplex.Bye(reason=reason))
             await set_within(self.link.said_bye, 0.5)
-
-
-def _nobody(_unit: object) -> None:
-    """A watcher that only keeps the stream open."""

@@ -16,8 +16,9 @@ from unitd.call.congestion.reports import (
     control_for,
     decide,
 )
-from unitd.call.picture.feed import Feed
-from unitd.call.picture.units import AccessUnit
+from unitd.call.picture.feeds import Feeds
+from unitd.call.picture.still_parts import Still
+from unitd.call.picture.view import PeerView
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
 from unitd.errors import WireError
@@ -38,6 +39,7 @@ LAST_MOMENTS_TICKS = 4
 CLEAN_REPORTS = 2
 """So many good reports in a row, and the pace is eased."""
 KEYFRAME_REPLAY_S = 1.0
+FIRST_LOW_BIT_S = 200_000.0
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
 
@@ -47,9 +49,8 @@ Name = Literal["call_offered", "call_connected", "call_lost"]
 class PeerPort(Protocol):
     """What a peer needs of the call around it."""
 
-    feeds: dict[str, Feed]
+    feeds: Feeds
     executor: Executor
-    has_sub: bool
 
     async def turn(self) -> None:
         """Wait until another session may be set up."""
@@ -73,8 +74,8 @@ class Peer:
         self._session: PeerSession | None = None
         self._over = asyncio.Event()
         self._bad_since_s: float | None = None
-        self._control: PictureControl = control_for(_steps(port.has_sub), 0.0)
-        self._feed: Feed | None = None
+        self.view = PeerView(port.feeds, self, self._log)
+        self._control: PictureControl = control_for(self.view.steps, 0.0)
         self._replayed_s = 0.0
         self._heard_s = 0.0
         self._outage_until_s = 0.0
@@ -91,7 +92,11 @@ class Peer:
 
     @property
     def step(self) -> Step:
-        return self._control.step
+        return self.view.step
+
+    def look(self, camera: str, pip: str | None) -> None:
+        """The console asks to see this camera, and `pip` in its corner; a name that is unknown changes nothing."""
+        self.view.look(camera)
 
     # --- signalling -------------------------------------------------------------------------------------------------
 
@@ -155,7 +160,7 @@ class Peer:
                 if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
                     break
         finally:
-            self._leave_feed()
+            self.view.close()
             if session.connected:
                 self._port.report("call_lost", self.peer)
             self._port.forget_voice(self.peer)
@@ -179,10 +184,13 @@ class Peer:
             case "connected":
                 self._bad_since_s = None
                 self._heard_s = time.monotonic()
-                if self._feed is None:
-                    self._control = control_for(_steps(self._port.has_sub), time.monotonic())
+                if not self.view.is_open:
+                    self._control = control_for(self.view.steps, time.monotonic())
                     self._port.report("call_connected", self.peer)
-                    self._take_feed()
+                    session.picture.pace(self.view.stream_bit_s, is_clean=False)
+                    self.view.follow(self._control.step, FIRST_LOW_BIT_S)
+                    self._replayed_s = time.monotonic()
+                    self.view.open(session.picture)
             case "disconnected":
                 self._bad_since_s = time.monotonic()
             case "failed" | "closed" | "error":
@@ -190,9 +198,9 @@ class Peer:
 
     def session_wants_keyframe(self, session: PeerSession) -> None:
         now_s = time.monotonic()
-        if self._feed is not None and now_s - self._replayed_s > KEYFRAME_REPLAY_S:
+        if now_s - self._replayed_s > KEYFRAME_REPLAY_S:
             self._replayed_s = now_s
-            session.push_backlog(list(self._feed.group))
+            self.view.renew()
 
     # --- picture ----------------------------------------------------------------------------------------------------
 
@@ -225,8 +233,8 @@ class Peer:
         if not session.connected:
             return
         now_s = time.monotonic()
-        if self._feed is not None:
-            session.picture.pace(self._feed.rate.bit_s, self._clean_reports >= CLEAN_REPORTS)
+        self.view.tick()
+        session.picture.pace(self.view.stream_bit_s, self._clean_reports >= CLEAN_REPORTS)
         self._resends.append(session.resends())
         asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
         if now_s - self._heard_s < OUTAGE_S and now_s > self._outage_until_s:
@@ -246,34 +254,26 @@ class Peer:
             round_trip_s=stats.round_trip_s,
             **why,
         )
-        self._leave_feed()
         self._clean_reports = 0
         self._resends.clear()
-        if control.step == "voice" and self._session is not None:
-            self._session.picture.await_keyframe()
-        self._take_feed()
-
-    def _take_feed(self) -> None:
-        feed = self._port.feeds.get(self._control.step)
-        session = self._session
-        if feed is None or session is None:
-            return
-        self._feed = feed
-        session.picture.await_keyframe()
-        session.picture.pace(feed.rate.bit_s, is_clean=False)
         self._replayed_s = time.monotonic()
-        session.push_backlog(list(feed.group))
-        feed.watch(self._picture)
+        self.view.follow(control.step, FIRST_LOW_BIT_S)
 
-    def _leave_feed(self) -> None:
-        feed, self._feed = self._feed, None
-        if feed is not None:
-            feed.leave(self._picture)
+    # --- stills -----------------------------------------------------------------------------------------------------
 
-    def _picture(self, unit: AccessUnit) -> None:
-        if self._session is not None:
-            self._session.push_picture(unit)
+    def still_channel_waiting(self) -> int | None:
+        """Bytes of stills on their way into the network; None without a data channel."""
+        data = self._session.data if self._session is not None else None
+        return data.waiting_still_bytes() if data is not None and data.stills_open else None
 
+    def send_still_part(self, part: bytes) -> bool:
+        return self._session is not None and self._session.data.send_still(part)
 
-def _steps(has_sub: bool) -> tuple[Step, ...]:
-    return ("main", "sub", "voice") if has_sub else ("main", "voice")
+    def send_still_whole(self, still: Still) -> bool:
+        if len(still.jpeg) > duplex.MAX_STILL_BYTES:
+            return False
+        caption = still.caption
+        self._port.send(
+            duplex.StillPart(peer=self.peer, camera=caption.camera, at_utc_us=caption.at_utc_us, jpeg=still.jpeg)
+        )
+        return True

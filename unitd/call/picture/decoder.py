@@ -28,8 +28,8 @@ appsrc name=coded is-live=true format=time block=false max-bytes=0
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One decoded picture: GStreamer's buffer (not to be written) and its raw caps as text. `pts_ns` always rises within
-    one decoder."""
+    """One decoded picture: GStreamer's buffer (not to be written) and its raw caps as text. `pts_ns` always rises
+    within one decoder."""
 
     buffer: Any
     caps: str
@@ -40,8 +40,8 @@ class Picture:
 
 
 class Decoder:
-    """`start` and `stop` block and belong on an executor; `push` is the loop's. `show` gets every picture on a GStreamer
-    thread: it must be thread-safe and quick."""
+    """`start` and `stop` block and belong on an executor; `push` is the loop's. `show` gets every picture on a
+    GStreamer thread: it must be thread-safe and quick."""
 
     def __init__(self, show: Callable[[Picture], None]) -> None:
         self._show = show

@@ -1,15 +1,16 @@
-"""One profile of the picture, held while somebody watches it, from the first source that has it.
+"""One camera's stream, held while somebody watches it, from the first source that has it.
 
-Order for each camera in turn: `record`'s stream, then our own RTSP session; for `main` then the same with `sub`.
-While the picture comes from our own session, `record` is asked every RECORD_AGAIN_S, because a dome may allow only
-one or two sessions.
+Order: `record`'s stream, then our own RTSP session; for `main` then the same with `sub`. While the picture comes from
+our own session, `record` is asked every RECORD_AGAIN_S, because a dome may allow only one or two sessions.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
+from typing import Protocol
 
 from unitd.call.congestion.pacer import BitRate
 from unitd.call.picture.record_feed import open_record, record_units
@@ -20,14 +21,28 @@ from unitd.runtime.logs import Logger
 
 STALLED_AFTER_S = 3.0
 FIRST_PICTURE_S = 8.0
+LOST_AFTER_S = 4.0
+"""Without a picture for so long a camera is dead for those who watch: another may stand in for it."""
 RECORD_AGAIN_S = 3.0
 PAUSE_S = 0.3
 LONGEST_PAUSE_S = 2.0
+IN_HAND_S = 0.02
+"""`record` sends what it has in hand at once; a pause of so long, and that was all."""
 
 UNTIL_KNOWN_BIT_S = {"main": 2_000_000.0, "sub": 400_000.0}
 
-Watcher = Callable[[AccessUnit], None]
 Rtsp = Callable[[CameraTable, Profile], AsyncIterator[AccessUnit]]
+
+
+class Watcher(Protocol):
+    """Who gets a stream's pictures, on the loop. Neither may block."""
+
+    def begin(self, group: list[AccessUnit]) -> None:
+        """The stream begins, or begins anew: everything from its last keyframe to now; nothing when that is not in hand
+        and the next keyframe has to be waited for."""
+
+    def picture(self, unit: AccessUnit) -> None:
+        """The next one, live."""
 
 
 class Feed:
@@ -36,26 +51,34 @@ class Feed:
     `source` says where the picture comes from now (for health), None while there is none.
     """
 
-    def __init__(
-        self, cameras: tuple[CameraTable, ...], profile: Profile, run_dir: Path, rtsp: Rtsp, log: Logger
-    ) -> None:
-        self._cameras = cameras
+    def __init__(self, camera: CameraTable, profile: Profile, run_dir: Path, rtsp: Rtsp, log: Logger) -> None:
+        self._camera = camera
         self._profile: Profile = profile
         self._run_dir = run_dir
         self._rtsp = rtsp
         self._log = log
         self._watchers: list[Watcher] = []
         self._work: asyncio.Task[None] | None = None
+        self._seen_s = 0.0
+        self._begun = False
         self.group = GroupOfPictures()
         self.rate = BitRate(UNTIL_KNOWN_BIT_S[profile])
         self.source: str | None = None
 
+    @property
+    def lost(self) -> bool:
+        """Watched, and without a picture for LOST_AFTER_S."""
+        return self._work is not None and time.monotonic() - self._seen_s > LOST_AFTER_S
+
     def watch(self, watcher: Watcher) -> None:
-        """Call `watcher` with every picture from the next on; `group` has those since the last keyframe."""
+        """Give `watcher` the group in hand, if there is one, and every picture from the next on."""
         if watcher not in self._watchers:
             self._watchers.append(watcher)
-        if self._work is None and self._cameras:
-            self._work = asyncio.create_task(self._run(), name=f"feed {self._profile}")
+        if self._work is None:
+            self._seen_s = time.monotonic()
+            self._work = asyncio.create_task(self._run(), name=f"feed {self._camera.name} {self._profile}")
+        elif self._begun:
+            watcher.begin(list(self.group))
 
     def leave(self, watcher: Watcher) -> None:
         """End `watcher`'s part; the stream ends with the last one."""
@@ -64,6 +87,11 @@ class Feed:
         if not self._watchers and self._work is not None:
             self._work.cancel()
             self._work = None
+
+    def renew(self, watcher: Watcher) -> None:
+        """For a watcher whose far end has lost its picture: the group in hand again."""
+        if self._begun:
+            watcher.begin(list(self.group))
 
     async def close(self) -> None:
         """End the stream and wait until its descriptors are closed."""
@@ -79,27 +107,25 @@ class Feed:
         pause_s = PAUSE_S
         try:
             while True:
-                for camera in self._cameras:
-                    for profile in profiles:
-                        if await self._from_record(camera, profile) or await self._from_camera(camera, profile):
-                            pause_s = PAUSE_S
-                            break
-                    else:
-                        continue
-                    break
+                for profile in profiles:
+                    if await self._from_record(profile) or await self._from_camera(profile):
+                        pause_s = PAUSE_S
+                        break
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         finally:
             self.group.clear()
             self.source = None
 
-    async def _from_record(self, camera: CameraTable, profile: Profile) -> bool:
-        return await self._pass_on(record_units(self._run_dir, camera.name, profile), f"record {camera.name} {profile}")
+    async def _from_record(self, profile: Profile) -> bool:
+        name = self._camera.name
+        return await self._pass_on(record_units(self._run_dir, name, profile), f"record {name} {profile}")
 
-    async def _from_camera(self, camera: CameraTable, profile: Profile) -> bool:
-        back = asyncio.create_task(self._record_is_back(camera, profile))
+    async def _from_camera(self, profile: Profile) -> bool:
+        back = asyncio.create_task(self._record_is_back(profile))
         passing = asyncio.create_task(
-            self._pass_on(self._rtsp(camera, profile), f"camera {camera.name} {profile}"), name="feed of our own"
+            self._pass_on(self._rtsp(self._camera, profile), f"camera {self._camera.name} {profile}"),
+            name="feed of our own",
         )
         try:
             await asyncio.wait({back, passing}, return_when=asyncio.FIRST_COMPLETED)
@@ -109,18 +135,22 @@ class Feed:
                 task.cancel()
             await asyncio.gather(back, passing, return_exceptions=True)
 
-    async def _record_is_back(self, camera: CameraTable, profile: Profile) -> None:
+    async def _record_is_back(self, profile: Profile) -> None:
         while True:
             await asyncio.sleep(RECORD_AGAIN_S)
             with contextlib.suppress(DeviceError):
-                _, writer = await open_record(self._run_dir, camera.name, profile)
+                _, writer = await open_record(self._run_dir, self._camera.name, profile)
                 writer.close()
                 return
 
     async def _pass_on(self, units: AsyncIterator[AccessUnit], name: str) -> bool:
         """Fan out until the source fails; whether it gave a picture at all."""
         gave = False
+        asked_ns = time.monotonic_ns()
+        in_hand: asyncio.TimerHandle | None = None
+        loop = asyncio.get_running_loop()
         self.group.clear()
+        self._begun = False
         try:
             async with aclosing(units) as stream:  # type: ignore[type-var]
                 while True:
@@ -130,12 +160,29 @@ class Feed:
                         gave = True
                         self.source = name
                         self._log.info("picture", source=name)
+                    self._seen_s = time.monotonic()
                     self.group.add(unit)
                     self.rate.add(unit.source_ns, len(unit.data))
-                    for watcher in list(self._watchers):
-                        watcher(unit)
+                    if in_hand is not None:
+                        in_hand.cancel()
+                        in_hand = None
+                    if self._begun:
+                        for watcher in list(self._watchers):
+                            watcher.picture(unit)
+                    elif unit.arrival_mono_ns < asked_ns:  # of before we asked: these are handed on as one
+                        in_hand = loop.call_later(IN_HAND_S, self._begin)
+                    else:
+                        self._begin()
         except (DeviceError, TimeoutError, StopAsyncIteration) as error:
             self._log.warning("no picture", source=name, error=str(error) or repr(error))
             return gave
         finally:
+            if in_hand is not None:
+                in_hand.cancel()
             self.source = None
+
+    def _begin(self) -> None:
+        self._begun = True
+        group = list(self.group)
+        for watcher in list(self._watchers):
+            watcher.begin(group)

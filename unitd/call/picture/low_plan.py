@@ -1,7 +1,7 @@
 """The low step: which size and how many pictures a second for which rate. Pure.
 
-Bits for each pixel decide how a re-encoded picture looks: with x264's quick presets a street scene is clean at 0.1 bit and
-still readable at 0.07 (measured on the simulator's street; docs/design/live-call.md has the figures).
+Bits for each pixel decide how a re-encoded picture looks: with x264's quick presets a street scene is clean at 0.1 bit
+and still readable at 0.07 (the simulator's street, by eye).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""A still on the data channel `stills`: its wire form, in parts, and back together. Pure. docs/design/seams.md, "Stills".
+"""A still on the data channel `stills`: its wire form, in parts, and back together. Pure.
+
+docs/design/seams.md, "Stills", has the form.
 
 A part fits one packet, so that a still leaves at the pace it is given and the voice never waits behind 16 kB of it.
 """

@@ -1,0 +1,147 @@
+"""Every camera's streams, each opened while somebody watches it, and shared by all who do."""
+
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Protocol
+
+from unitd.call.congestion.pacer import BitRate
+from unitd.call.picture.decoded_feed import DecodedFeed
+from unitd.call.picture.feed import Feed, Rtsp, Watcher
+from unitd.call.picture.low_feed import LowFeed
+from unitd.call.picture.stills import StillFeed
+from unitd.call.picture.units import AccessUnit
+from unitd.config import CameraTable
+from unitd.messages.duplex import Step
+from unitd.runtime.logs import Logger
+
+
+class Stream(Protocol):
+    """What `Feed` and `LowFeed` have in common."""
+
+    rate: BitRate
+
+    @property
+    def source(self) -> str | None: ...
+
+    @property
+    def lost(self) -> bool: ...
+
+    def watch(self, watcher: Watcher) -> None: ...
+
+    def leave(self, watcher: Watcher) -> None: ...
+
+    def renew(self, watcher: Watcher) -> None: ...
+
+
+class _Nobody:
+    """A watcher that only keeps a stream open."""
+
+    def begin(self, group: list[AccessUnit]) -> None: ...
+
+    def picture(self, unit: AccessUnit) -> None: ...
+
+
+class _Camera:
+    """One camera: its feeds, none of them open until it is watched."""
+
+    def __init__(self, table: CameraTable, run_dir: Path, rtsp: Rtsp, executor: Executor, log: Logger) -> None:
+        log = log.bind(camera=table.name)
+        self.main = Feed(table, "main", run_dir, rtsp, log)
+        self.sub = Feed(table, "sub", run_dir, rtsp, log) if table.sub_url is not None else None
+        self.decoded = DecodedFeed(self.sub or self.main, executor, log)
+        self.low = LowFeed(self.decoded, executor, log)
+        self.stills = StillFeed(self.decoded, executor)
+
+    @property
+    def lost(self) -> bool:
+        return any(feed.lost for feed in (self.main, self.sub) if feed is not None)
+
+    @property
+    def sources(self) -> list[str]:
+        return [feed.source for feed in (self.main, self.sub) if feed is not None and feed.source is not None]
+
+    async def close(self) -> None:
+        await self.low.close()
+        await self.decoded.close()
+        await self.stills.close()
+        for feed in (self.main, self.sub):
+            if feed is not None:
+                await feed.close()
+
+
+class Feeds:
+    """`cameras` are the names in the order of the configuration. All methods belong on the loop."""
+
+    def __init__(
+        self, cameras: tuple[CameraTable, ...], run_dir: Path, rtsp: Rtsp, executor: Executor, log: Logger
+    ) -> None:
+        self._cameras = {table.name: _Camera(table, run_dir, rtsp, executor, log) for table in cameras}
+        self.cameras = tuple(self._cameras)
+
+    @property
+    def first(self) -> str | None:
+        """The camera that is shown to whoever has not asked for another."""
+        return self.cameras[0] if self.cameras else None
+
+    @property
+    def source(self) -> str | None:
+        """Where the picture comes from now; None while there is none."""
+        return next((source for camera in self._cameras.values() for source in camera.sources), None)
+
+    def hold_first(self) -> None:
+        """Open the first camera before anybody is there: its current pictures are in hand when a peer connects."""
+        if self.first is not None:
+            self._cameras[self.first].main.watch(_Nobody())
+
+    def steps(self, camera: str | None) -> tuple[Step, ...]:
+        """What can be had of this camera now, best first; always ends with `voice`."""
+        held = self._cameras.get(camera or "")
+        if held is None:
+            return ("voice",)
+        steps: list[Step] = ["main"]
+        if held.sub is not None:
+            steps.append("sub")
+        if held.low.broken is None:
+            steps.append("low")
+        if held.stills.broken is None:
+            steps.append("stills")
+        return (*steps, "voice")
+
+    def step_of(self, camera: str | None, step: Step) -> Step:
+        """The step that is really taken where `step` is allowed: the best that is not above it."""
+        steps = self.steps(camera)
+        order: tuple[Step, ...] = ("main", "sub", "low", "stills", "voice")
+        return next(each for each in order[order.index(step) :] if each in steps)
+
+    def get(self, camera: str | None, step: Step) -> Stream | None:
+        """The stream of a step; None for those that have none."""
+        held = self._cameras.get(camera or "")
+        if held is None:
+            return None
+        return {"main": held.main, "sub": held.sub, "low": held.low}.get(step)
+
+    def low(self, camera: str | None) -> LowFeed | None:
+        """The low step's stream, whose rate is set."""
+        held = self._cameras.get(camera or "")
+        return None if held is None else held.low
+
+    def stills(self, camera: str | None) -> StillFeed | None:
+        """The stills of a camera."""
+        held = self._cameras.get(camera or "")
+        return None if held is None else held.stills
+
+    def lost(self, camera: str) -> bool:
+        """Somebody watches this camera and it gives no picture."""
+        held = self._cameras.get(camera)
+        return held is not None and held.lost
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Cameras whose low step cannot be had, and why."""
+        broken = {name: camera.low.broken for name, camera in self._cameras.items()}
+        return {name: why for name, why in broken.items() if why is not None}
+
+    async def close(self) -> None:
+        """End every stream and wait until their descriptors are closed."""
+        for camera in self._cameras.values():
+            await camera.close()
