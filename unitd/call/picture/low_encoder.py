@@ -32,7 +32,8 @@ ENCODERS = {
     ),
     "x264enc": (
         "x264enc name=encoder tune=zerolatency speed-preset=superfast threads=1 bframes=0 rc-lookahead=0"
-        " sliced-threads=false mb-tree=false cabac=false dct8x8=false aud=false byte-stream=true vbv-buf-capacity={vbv} bitrate={kbit_s}"
+        " sliced-threads=false mb-tree=false cabac=false dct8x8=false aud=false byte-stream=true"
+        " vbv-buf-capacity={vbv} bitrate={kbit_s}"
         " key-int-max={every} option-string=scenecut=0"
         " ! video/x-h264,profile=(string)constrained-baseline,stream-format=(string)byte-stream,alignment=(string)au"
     ),
