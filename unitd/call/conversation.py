@@ -6,19 +6,19 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-from unitd.call.link.endpoint import EndpointLink, Trust
+from unitd.call.link.endpoint import Trust
+from unitd.call.link.ice_servers import UsableServers, usable
+from unitd.call.link.reach import Reach, configured_servers, targets_of
 from unitd.call.link.standing import StandingLinks
+from unitd.call.link.ways import Ways
 from unitd.call.peer import Name, Peer
 from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.rtsp_feed import rtsp_units
+from unitd.call.talkback import Talkback
 from unitd.call.voice.mixer import Mixer
 from unitd.config import Config
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger, chain
-from unitd.runtime.waiting import set_within
-
-CONFIRM_S = 5.0
-"""After a new link the relay names the peers that are there; sessions it did not name by then are ended."""
 
 SESSIONS_PER_S = 4.0
 SESSIONS_AT_ONCE = 6.0
@@ -47,9 +47,10 @@ class Conversation:
         self._log = log.bind(incident=incident_id)
         self._mixer = mixer
         self._report = report
-        self._peers: dict[str, tuple[Peer, asyncio.Task[None]]] = {}
+        self._peers: dict[str, tuple[Peer | Talkback, asyncio.Task[None]]] = {}
+        self._ice_tables = config.ice_servers
+        self._ice_servers: tuple[duplex.IceServer, ...] = ()
         self._ending: set[asyncio.Task[None]] = set()
-        self._named: set[str] = set()
         self.refused_peers = 0
         self._turns = SESSIONS_AT_ONCE
         self._turns_s = time.monotonic()
@@ -65,12 +66,13 @@ class Conversation:
             kind=kind,
             cameras=tuple(camera.name for camera in config.cameras),
         )
-        self.link = EndpointLink(config.endpoints, hello, trust, self, self._log, standing)
+        self.reach = Reach(config, hello, trust, standing, self._log)
+        self.link = Ways(targets_of(config), self.reach.make, self, self._log)
         self.wanted_since_s = time.monotonic()
 
     @property
     def peers(self) -> list[Peer]:
-        return [peer for peer, _ in self._peers.values()]
+        return [peer for peer, _ in self._peers.values() if isinstance(peer, Peer)]
 
     @property
     def picture_source(self) -> str | None:
@@ -86,6 +88,8 @@ class Conversation:
         # The stream is opened before anybody is there: its current pictures are in hand when a peer connects.
         self.feeds.hold_first()
         try:
+            if self._ice_tables:
+                self._ice_servers = await configured_servers(self._ice_tables, self._log)
             await self.link.run()
         finally:
             await self._end()
@@ -102,14 +106,7 @@ class Conversation:
     # --- the link ---------------------------------------------------------------------------------------------------
 
     def link_up(self, endpoint: str) -> None:
-        self._named = set()
-        asyncio.get_running_loop().call_later(CONFIRM_S, self._end_unnamed, self.link.attempts)
-
-    def _end_unnamed(self, attempt: int) -> None:
-        if self.link.up is None or self.link.attempts != attempt:
-            return
-        for peer in set(self._peers) - self._named:
-            self._drop(peer)
+        """The peers follow by name."""
 
     def link_down(self, endpoint: str, reason: str) -> None:
         """The peers' sessions live on: media does not go through the relay."""
@@ -131,19 +128,18 @@ class Conversation:
 
     def _join(self, name: str) -> None:
         if name in self._peers:
-            self._named.add(name)
             self._peers[name][0].restart()
             return
-        if len(self._peers) >= duplex.MAX_PEERS:
+        if len(self._peers) >= self.link.most_peers:
             self.refused_peers += 1
             if self.refused_peers.bit_count() == 1:  # the 1st, 2nd, 4th: a flood does not fill the log
                 self._log.warning("peer refused", peer=name, most=duplex.MAX_PEERS, refused=self.refused_peers)
             return
-        self._named.add(name)
-        peer = Peer(name, self, self._log)
+        listens = self.link.needs(name).listens
+        peer = Talkback(name, self, self._log) if listens else Peer(name, self, self._log)
         self._peers[name] = (peer, asyncio.create_task(self._keep(peer), name=f"peer {name}"))
 
-    async def _keep(self, peer: Peer) -> None:
+    async def _keep(self, peer: Peer | Talkback) -> None:
         try:
             await peer.run()
         except Exception as error:  # noqa: BLE001 - one peer is no reason to lose the others
@@ -151,7 +147,6 @@ class Conversation:
             self._peers.pop(peer.peer, None)
 
     def _drop(self, name: str) -> None:
-        self._named.discard(name)
         if (entry := self._peers.pop(name, None)) is not None:
             _, task = entry
             task.cancel()
@@ -174,6 +169,20 @@ class Conversation:
     def send(self, message: duplex.FromUnit) -> None:
         self.link.send(message)
 
+    def is_duplex(self, peer: str) -> bool:
+        """Whether the far end is a console: data channels, and a voice of its own in the same session."""
+        return self.link.needs(peer).duplex
+
+    def session_servers(self, peer: str) -> UsableServers:
+        """STUN and TURN of a session with this peer: the configured ones, then its endpoint's."""
+        servers = usable((*self._ice_servers, *self.link.needs(peer).servers))
+        if servers.refused:
+            self._log.warning("ICE servers that cannot be used", refused=list(servers.refused))
+        return servers
+
+    def media(self, peer: str, connected: bool) -> None:
+        self.link.media(peer, connected)
+
     def voice_of(self, peer: str) -> Callable[[bytes], None]:
         return self._mixer.voice_of(peer)
 
@@ -183,10 +192,10 @@ class Conversation:
     def report(self, name: Name, peer: str) -> None:
         if name != "call_lost":
             chain(self._log, name, self.incident_id, time.monotonic_ns())
-        self._report(name, peer, self.link.up)
+        self._report(name, peer, self.link.endpoint_of(peer))
+        if name != "call_offered":
+            self.link.media(peer, name == "call_connected")
 
     async def say_bye(self, reason: str) -> None:
-        """Tell the relay that the call ends in order; takes a moment at most."""
-        if self.link.up is not None:
-            self.link.send(duplex.Bye(reason=reason))
-            await set_within(self.link.said_bye, 0.5)
+        """Tell the far ends that the call ends in order; takes a moment at most."""
+        await self.link.say_bye(reason)

@@ -16,6 +16,7 @@ from unitd.call.congestion.reports import (
     control_for,
     decide,
 )
+from unitd.call.link.ice_servers import UsableServers
 from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.still_parts import Still
 from unitd.call.picture.view import PeerView
@@ -56,6 +57,10 @@ class PeerPort(Protocol):
         """Wait until another session may be set up."""
 
     def send(self, message: duplex.FromUnit) -> None: ...
+
+    def is_duplex(self, peer: str) -> bool: ...
+
+    def session_servers(self, peer: str) -> UsableServers: ...
 
     def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
 
@@ -142,7 +147,16 @@ class Peer:
         self._resends.clear()
         self._clean_reports = 0
         ticks = 0
-        session = self._session = PeerSession(self.peer, self, self._port.voice_of(self.peer), self._port.executor)
+        is_duplex = self._port.is_duplex(self.peer)
+        session = self._session = PeerSession(
+            self.peer,
+            self,
+            self._port.voice_of(self.peer),
+            self._port.executor,
+            data=is_duplex,
+            hears=is_duplex,
+            servers=self._port.session_servers(self.peer),
+        )
         started_s = time.monotonic()
         try:
             await session.start()

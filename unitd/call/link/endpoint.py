@@ -1,5 +1,4 @@
-"""The signalling link of a call: one WebSocket to the first endpoint that answers, dialled again for as long as it is
-wanted."""
+"""The signalling link of a call: one WebSocket to one endpoint, dialled once. What dials again is line.py."""
 
 import asyncio
 import contextlib
@@ -22,8 +21,6 @@ SILENT_AFTER_S = 10.0
 PING_PERIOD_S = 3.0
 FIRST_WORD_S = 1.2
 """A link that stood open is given up when its first ping is not answered within this; a slow 4G link answers in 0.6."""
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
 OUT_QUEUE_MESSAGES = 256
 """More than an offer and every candidate of three peers; a link that cannot take these is lost."""
 MESSAGES_PER_S = 100.0
@@ -32,6 +29,9 @@ MESSAGES_AT_ONCE = 200.0
 the far end back: reading and refusing a flood must not take the voice's share of the processor."""
 FREE_BYTES = 2048
 """A longer message counts as several."""
+
+_closing: set[asyncio.Task[None]] = set()
+"""Closing links, so that nobody takes them for garbage."""
 
 Trust = Callable[[EndpointTable], Coroutine[Any, Any, ssl.SSLContext | None]]
 
@@ -43,103 +43,60 @@ class LinkEvents(Protocol):
 
     def link_message(self, message: duplex.ToUnit) -> None: ...
 
-    def link_down(self, endpoint: str, reason: str) -> None: ...
-
 
 class EndpointLink:
-    """`run()` dials until cancelled; `send()` queues while up. `up` names the endpoint, None while there is none."""
+    """`dial()` connects and stays; `send()` queues while up. `up` names the endpoint, None while it is not up."""
 
     def __init__(
         self,
-        endpoints: tuple[EndpointTable, ...],
+        endpoint: EndpointTable,
         hello: duplex.Hello,
         trust: Trust,
         events: LinkEvents,
         log: Logger,
         standing: StandingLinks | None = None,
     ) -> None:
-        self._endpoints_known = self._endpoints = endpoints
+        self._endpoint = endpoint
         self._hello = hello
         self._trust = trust
         self._events = events
         self._log = log
         self._standing = standing
-        self._closing: set[asyncio.Task[None]] = set()
         self._out: asyncio.Queue[duplex.FromUnit] | None = None
         self._heard_s = 0.0
         self._heard = asyncio.Event()
         self.up: str | None = None
-        self._moved = asyncio.Event()
         self.said_bye = asyncio.Event()
         self.ignored = 0
         self.held_back = 0
-        self.attempts = 0
 
     def send(self, message: duplex.FromUnit) -> None:
         """Queue a message; dropped while the link is down (its receiver starts afresh with the next one)."""
         if self._out is not None and not self._out.full():
             self._out.put_nowait(message)
 
-    def prefer(self, names: tuple[str, ...]) -> None:
-        """Dial these, in this order, from now on; those that are not named are not dialled. A link that is up moves
-        when the first of the new order is another: a further control room is asked, or one has answered.
-        """
-        by_name = {each.name: each for each in self._endpoints_known}
-        wanted = tuple(by_name[name] for name in names if name in by_name)
-        if wanted == self._endpoints or not wanted:
-            return
-        self._endpoints = wanted
-        if self.up is not None and self.up != wanted[0].name:
-            self._moved.set()
-
-    @property
-    def preferred(self) -> tuple[str, ...]:
-        """The names of the endpoints that are dialled, in order."""
-        return tuple(each.name for each in self._endpoints)
-
-    async def run(self) -> None:
-        """Dial the endpoints in their order, for ever; each loss starts again with the first."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            wanted = self._endpoints
-            for endpoint in wanted:
-                if self._endpoints is not wanted:  # others are wanted since
-                    break
-                started_s = time.monotonic()
-                if await self._try(endpoint):
-                    pause_s = FIRST_PAUSE_S if time.monotonic() - started_s > SILENT_AFTER_S else pause_s
-                    break
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-
-    async def _try(self, endpoint: EndpointTable) -> bool:
-        """Dial one endpoint and stay with it until it is lost; whether it answered at all."""
-        self.attempts += 1
-        reason = ""
-        wanted = self._endpoints
+    async def dial(self) -> str:
+        """Dial the endpoint once and stay with it until it is lost; returns why it was."""
+        endpoint, reason = self._endpoint, ""
         try:
             stood = await self._standing.take(endpoint.name) if self._standing is not None else None
             socket = stood or await connect(endpoint, self._trust, CONNECT_TIMEOUT_S)
             try:
-                if self._endpoints is not wanted and self._endpoints[0].name != endpoint.name:
-                    return True  # another is wanted since: it would stay here and never move
                 reason = await self._stay(socket, endpoint.name, FIRST_WORD_S if stood else SILENT_AFTER_S)
             finally:
                 # Not waited for: a dead link takes its time to close, and the next is to be dialled now.
                 closing = asyncio.create_task(_close(socket))
-                self._closing.add(closing)
-                closing.add_done_callback(self._closing.discard)
+                _closing.add(closing)
+                closing.add_done_callback(_closing.discard)
         except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
+            reason = str(error) or repr(error)
             if self.up is None:
-                self._log.warning("endpoint not reached", endpoint=endpoint.name, error=str(error) or repr(error))
-                return False
-            reason = repr(error)
+                self._log.warning("endpoint not reached", endpoint=endpoint.name, error=reason)
         finally:
             was_up, self.up, self._out = self.up, None, None
             if was_up is not None:
                 self._log.warning("endpoint lost", endpoint=endpoint.name, reason=reason)
-                self._events.link_down(endpoint.name, reason)
-        return True
+        return reason
 
     async def _stay(self, socket: websockets.ClientConnection, name: str, first_word_s: float) -> str:
         out: asyncio.Queue[duplex.FromUnit] = asyncio.Queue(OUT_QUEUE_MESSAGES)
@@ -148,14 +105,12 @@ class EndpointLink:
         self._heard = asyncio.Event()
         out.put_nowait(self._hello)
         self.up = name
-        self._moved.clear()
         self._log.info("endpoint reached", endpoint=name)
         self._events.link_up(name)
         tasks = [
             asyncio.create_task(self._read(socket)),
             asyncio.create_task(self._write(socket, out)),
             asyncio.create_task(self._ping(out)),
-            asyncio.create_task(self._move()),
             asyncio.create_task(self._first_word(first_word_s)),
         ]
         try:
@@ -198,10 +153,6 @@ class EndpointLink:
             if isinstance(message, duplex.Bye):
                 self.said_bye.set()
                 return "said bye"
-
-    async def _move(self) -> str:
-        await self._moved.wait()
-        return "another control room is asked"
 
     async def _first_word(self, within_s: float) -> str:
         """A link that stood open may be dead without a sign: then it is not worth ten seconds of silence."""

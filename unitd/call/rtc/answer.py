@@ -64,11 +64,12 @@ class ReadAnswer:
     candidates: tuple[tuple[int, str], ...]
 
 
-def read_answer(sdp: str, mids: tuple[str, ...] | None = None) -> ReadAnswer:
+def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = True) -> ReadAnswer:
     """The answer in its known parts. Raises WireError, and nothing else, with the reason why it cannot be taken.
 
     An answer needs both media accepted, in the order offered, with the payload types of the offer. `mids` are those of
-    the offer, when known. Data channels that were offered may be rejected, or not be answered at all.
+    the offer, when known. Data channels that were offered may be rejected, or not be answered at all. Without `hears`
+    voice was offered one way, whatever the answer makes of it.
     """
     session, medias = _take_apart(sdp)
     data = medias.pop() if medias and medias[-1].kind == DATA else None
@@ -92,11 +93,27 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None) -> ReadAnswer:
     out = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(found_mids)}"]
     candidates: list[tuple[int, str]] = []
     for index, (media, mid) in enumerate(zip(medias, found_mids, strict=False)):
-        out += _written(session, media, mid)
+        out += _written(session, media, mid, hears)
         candidates += [(index, text) for text in map(read_candidate, _raw_candidates(media)) if text is not None]
     if data_mid is not None:
         out += _written_data(session, data if has_data and data is not None else medias[0], data_mid)
     return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]))
+
+
+def read_voice_answer(sdp: str, mids: tuple[str, ...]) -> ReadAnswer:
+    """The answer to an offer to hear one voice and nothing else, as `read_answer`."""
+    session, medias = _take_apart(sdp)
+    if [media.kind for media in medias] != ["audio"]:
+        raise WireError(f"answer has media {[media.kind for media in medias]}, ['audio'] were offered")
+    voice = medias[0]
+    _judge(voice)
+    mid = _one(voice, "mid", MID)
+    if (mid,) != mids:
+        raise WireError(f"answer has mid {mid!r}, {mids} were offered")
+    out = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {mid}"]
+    out += _written(session, voice, mid, hears=True)
+    found = [text for text in map(read_candidate, _raw_candidates(voice)) if text is not None]
+    return ReadAnswer("\r\n".join(out) + "\r\n", tuple((0, text) for text in found[:MAX_CANDIDATES]))
 
 
 def read_candidate(text: str) -> str | None:
@@ -192,13 +209,15 @@ def _fingerprint(session: _Media, media: _Media) -> str:
     raise WireError(f"answer has no usable fingerprint for {media.kind}")
 
 
-def _written(session: _Media, media: _Media, mid: str) -> Iterator[str]:
+def _written(session: _Media, media: _Media, mid: str, hears: bool) -> Iterator[str]:
     """The lines of one media, anew."""
     payload = CODECS[media.kind][0]
     directions = [name for name, _ in media.lines + session.lines if name in ("sendrecv", *DIRECTIONS[media.kind])]
     direction = directions[0] if directions else "sendrecv"
     if direction not in DIRECTIONS[media.kind]:
         raise WireError(f"answer wants to send {media.kind}, which was not offered")
+    if not hears and media.kind == "audio":
+        direction = "recvonly" if direction in ("sendrecv", "recvonly") else "inactive"
     setup = _one(media, "setup", re.compile("active|passive"), session)
     resent = [number for number in media.payloads if _resends(media, number, payload)][:1]
     yield f"m={media.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, [payload, *resent]))}"

@@ -31,12 +31,19 @@ appsrc name=picture is-live=true format=time block=false max-bytes=0
   ! rtc.sink_0
 appsrc name=voice is-live=true format=time block=false max-bytes=0
     caps=audio/x-raw,format=(string)S16LE,rate={VOICE_RATE_HZ},channels=1,layout=(string)interleaved
-  ! opusenc audio-type=voice bitrate=32000 complexity=4 frame-size=20 inband-fec=true packet-loss-percentage=10
+  ! opusenc name=voice_encoder audio-type=voice dtx=false complexity=4 frame-size=20 inband-fec=true
+      bitrate=32000 bandwidth=superwideband packet-loss-percentage=15
   ! rtpopuspay pt=97
   ! application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,useinbandfec=(string)1
   ! valve name=voice_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_1
 """
+
+LISTEN_PIPELINE = f"webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS}"
+LISTEN_CAPS = (
+    "application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,clock-rate=48000,"
+    "encoding-params=(string)2,useinbandfec=(string)1"
+)
 
 VOICE_IN = f"""
 rtpopusdepay ! opusdec use-inband-fec=true plc=true ! audioconvert ! audioresample

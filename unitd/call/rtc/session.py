@@ -11,10 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.picture.units import AccessUnit
-from unitd.call.rtc.answer import MAX_CANDIDATES, read_answer, read_candidate
+from unitd.call.rtc.answer import MAX_CANDIDATES, ReadAnswer, read_answer, read_candidate
 from unitd.call.rtc.data import DataChannels
 from unitd.call.rtc.gst import Gst, GstSdp, GstWebRTC
+from unitd.call.rtc.ice import give_servers
 from unitd.call.rtc.identity import throw_away_identity
 from unitd.call.rtc.linkstats import LinkStats, read_stats
 from unitd.call.rtc.picture_out import PictureOut
@@ -42,8 +44,11 @@ class PeerSession:
 
     The pipeline is built and torn down on `executor` (a state change can take tens of milliseconds). `hear(pcm)` gets
     the far end's voice, 48 kHz s16 mono in pieces of any length, on a GStreamer thread: it must be thread-safe and
-    quick. `hear_text(letters)` gets what the far end typed, on the loop. Without `data` no data channels are offered.
+    quick. `hear_text(letters)` gets what the far end typed, on the loop. Without `data` no data channels are offered;
+    without `hears` voice goes one way, as WHIP wants it. `relay_only`: nothing but TURN.
     """
+
+    pipeline_text = PIPELINE
 
     def __init__(
         self,
@@ -53,6 +58,9 @@ class PeerSession:
         executor: Executor,
         hear_text: Callable[[str], None] = lambda _letters: None,
         data: bool = True,
+        hears: bool = True,
+        servers: UsableServers = NO_SERVERS,
+        relay_only: bool = False,
     ) -> None:
         self.peer = peer
         self.connected = False
@@ -81,6 +89,9 @@ class PeerSession:
             lambda reason: _call(me, PeerSession._flooded, reason),
         )
         self._has_data = data
+        self._hears = hears
+        self._servers = servers
+        self._relay_only = relay_only
         # A session may be closed while another thread still builds it.
         self._building = threading.Lock()
 
@@ -104,19 +115,13 @@ class PeerSession:
                 self._build_pipeline()
 
     def _build_pipeline(self) -> None:
-        pipeline = self._pipeline = Gst.parse_launch(PIPELINE)
+        pipeline = self._pipeline = Gst.parse_launch(self.pipeline_text)
         rtc = self._rtc = pipeline.get_by_name("rtc")
         # Reports carry the monotonic clock: when the wall clock steps from 1970 to today in the middle of a call, the
         # round trip would else be hours for one reading after another and the picture given up.
         rtc.get_by_name("rtpbin").set_property("ntp-time-source", "clock-time")
-        self.picture.attach(pipeline)
-        self.voice.attach(pipeline)
-        for index, name in enumerate(("picture", "voice")):
-            # One shared stream id makes browsers delay the picture to lip-sync it.
-            rtc.get_static_pad(f"sink_{index}").set_property("msid", name)
-        picture = rtc.emit("get-transceiver", 0)
-        picture.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
-        picture.set_property("do-nack", True)
+        self._attach(pipeline, rtc)
+        give_servers(rtc, self._servers, self._relay_only)
         # The handlers hold the session weakly: a cycle through a GObject closure is never collected.
         me = weakref.ref(self)
         self._identity = throw_away_identity()
@@ -130,8 +135,29 @@ class PeerSession:
             pipeline.set_state(Gst.State.READY)
             self.data.create(rtc, self._connect)
         pipeline.set_state(Gst.State.PLAYING)
+        self._prime()
+
+    def _attach(self, pipeline: Any, rtc: Any) -> None:
+        """The media of this session, before anything runs."""
+        self.picture.attach(pipeline)
+        self.voice.attach(pipeline)
+        for index, name in enumerate(("picture", "voice")):
+            # One shared stream id makes browsers delay the picture to lip-sync it.
+            rtc.get_static_pad(f"sink_{index}").set_property("msid", name)
+        picture = rtc.emit("get-transceiver", 0)
+        picture.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
+        picture.set_property("do-nack", True)
+        if not self._hears:
+            voice = rtc.emit("get-transceiver", 1)
+            voice.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
+
+    def _prime(self) -> None:
         self.picture.prime(PRIMER)
         self.voice.prime()
+
+    def _open(self) -> None:
+        self.picture.open()
+        self.voice.open()
 
     def _connect(self, source: Any, signal: str, handler: Callable[..., None]) -> None:
         self._handlers.append((source, source.connect(signal, handler)))
@@ -219,8 +245,7 @@ class PeerSession:
     def _state_on_loop(self, state: str) -> None:
         self.state = state
         if state == "connected" and not self.connected:
-            self.picture.open()
-            self.voice.open()
+            self._open()
             self.connected = True
         self._events.session_state(self, state, "")
 
@@ -233,7 +258,7 @@ class PeerSession:
             raise WireError("answer to an offer that was not made")
         if self._answered:
             raise WireError("answered twice")
-        read = read_answer(sdp, self._mids)
+        read = self._read(sdp)
         result, message = GstSdp.SDPMessage.new_from_text(read.sdp)
         if result != GstSdp.SDPResult.OK:
             raise WireError("answer cannot be read by GStreamer")
@@ -244,6 +269,9 @@ class PeerSession:
         self._rtc.emit("set-remote-description", answer, promise)
         for mline, candidate in read.candidates:
             self.add_candidate(mline, candidate)
+
+    def _read(self, sdp: str) -> ReadAnswer:
+        return read_answer(sdp, self._mids, self._hears)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
         """Take one of the peer's transport candidates; what is none, and what is too much, is let go."""

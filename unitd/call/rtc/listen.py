@@ -1,0 +1,44 @@
+"""A session that only hears: the operator's voice from a media server (WHEP)."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
+from unitd.call.rtc.answer import ReadAnswer, read_voice_answer
+from unitd.call.rtc.gst import Gst, GstWebRTC
+from unitd.call.rtc.pipeline import LISTEN_CAPS, LISTEN_PIPELINE
+from unitd.call.rtc.session import PeerSession, SessionEvents
+
+
+class ListenSession(PeerSession):
+    """As PeerSession; what is pushed into it goes nowhere."""
+
+    pipeline_text = LISTEN_PIPELINE
+
+    def __init__(
+        self,
+        peer: str,
+        events: SessionEvents,
+        hear: Callable[[bytes], None],
+        executor: Executor,
+        servers: UsableServers = NO_SERVERS,
+    ) -> None:
+        super().__init__(peer, events, hear, executor, data=False, servers=servers)
+
+    def _attach(self, pipeline: Any, rtc: Any) -> None:
+        pipeline.set_state(Gst.State.READY)  # a transceiver can be asked for from here on
+        rtc.emit(
+            "add-transceiver",
+            GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY,
+            Gst.Caps.from_string(LISTEN_CAPS),
+        )
+
+    def _prime(self) -> None:
+        """Nothing is sent, so nothing has to announce itself."""
+
+    def _open(self) -> None:
+        """Nothing is sent."""
+
+    def _read(self, sdp: str) -> ReadAnswer:
+        return read_voice_answer(sdp, self._mids)
