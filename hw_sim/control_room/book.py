@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,9 +33,18 @@ class Clip(msgspec.Struct, kw_only=True):
     error: str = ""
 
 
+class Sound(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operators have set of the call's sound, as the command `set_sound` has it."""
+
+    mute_microphone: bool = False
+    mute_horn: bool = False
+    quiet: bool = False
+
+
 class Incident(msgspec.Struct, kw_only=True):
     """One incident as the control room knows it. `received_utc_us` is this computer's clock, which is kept right;
-    `pressed_utc_us` is the unit's, as good as `clock` says, or what it was corrected to."""
+    `pressed_utc_us` is the unit's, as good as `clock` says, or what it was corrected to. `press_here_utc_us` is the
+    press by this computer's clock, right whatever the unit's says: what the alarm waited in the unit is taken off."""
 
     incident_id: str
     unit: str
@@ -44,6 +54,7 @@ class Incident(msgspec.Struct, kw_only=True):
     site: Site | None = None
     clock: ClockQuality = "unknown"
     pressed_utc_us: int = 0
+    press_here_utc_us: int = 0
     pressed_mono_ns: int = 0
     presses: int = 1
     origin: Origin = "press"
@@ -62,6 +73,10 @@ class Incident(msgspec.Struct, kw_only=True):
     outcome: Outcome | None = None
     note: str = ""
     over: bool = False
+    sound: Sound = Sound()
+    time_warning: dict[str, Any] | None = None
+    handed_to: str = ""
+    handed_by: str = ""
     clip: Clip = msgspec.field(default_factory=Clip)
 
     @property

@@ -20,6 +20,7 @@ from hw_sim.control_room.book import Book, Incident, now_utc_us
 from hw_sim.control_room.commands import Commander, Outcome
 from hw_sim.control_room.heads import HeadBook
 from hw_sim.control_room.mqtt import QUEUE_MESSAGES, Message, Transport
+from hw_sim.control_room.notes import lists, note, sound_of, warned
 from hw_sim.control_room.stills import StillBook
 from unitd.messages.control_room import Alarm, Beat, Event, OpenIncident, Received, Reply, State, Still, topic
 
@@ -109,11 +110,11 @@ class Hub:
         if incident is None:
             return outcome
         if outcome.result == "done":
-            _note(incident, name, by, fields)
+            note(incident, name, by, fields)
             await self.save(incident)
-        elif outcome.result == "refused" and name == "close" and not _lists(known.state, incident):
+        elif outcome.result == "refused" and name == "close" and not lists(known.state, incident):
             # The unit has no such incident (any more): an operator must still be able to end it here.
-            _note(incident, name, by, fields)
+            note(incident, name, by, fields)
             self._closed(incident)
             await self._flush()
             return msgspec.structs.replace(outcome, result="done")
@@ -200,12 +201,14 @@ class Hub:
     def _of_alarm(self, unit: str, alarm: Alarm, incident: Incident | None) -> Incident:
         incident = incident or self.incidents.get(alarm.incident_id)
         if incident is None:
+            waited_us = max(0, alarm.sent.mono_ns - alarm.pressed.mono_ns) // 1000
             incident = Incident(
                 incident_id=alarm.incident_id,
                 unit=unit,
                 kind=alarm.kind,
                 received_utc_us=now_utc_us(),
                 pressed_utc_us=alarm.pressed.utc_us,
+                press_here_utc_us=now_utc_us() - waited_us,
                 pressed_mono_ns=alarm.pressed.mono_ns,
                 clock=alarm.pressed.clock,
                 code=alarm.code,
@@ -239,11 +242,11 @@ class Hub:
         listed = {each.incident_id: each for each in unit.state.open_incidents}
         for each in listed.values():
             incident = self.incidents.get(each.incident_id) or self._unheard_of(unit, each)
-            before = (incident.stage, incident.presses, incident.asked)
-            changed = not incident.listed or before != (each.stage, each.presses, each.asked)
+            before = (incident.stage, incident.presses, incident.asked, incident.sound)
+            changed = not incident.listed or before != (each.stage, each.presses, each.asked, sound_of(each))
             if changed and not incident.over:  # what the unit lists is open, whatever we believed
                 incident.listed, incident.stage, incident.presses = True, each.stage, each.presses
-                incident.asked = each.asked
+                incident.asked, incident.sound = each.asked, sound_of(each)
                 incident.closed_utc_us = 0 if incident.is_open else incident.closed_utc_us
                 self._unsaved[incident.incident_id] = incident
         for incident in [i for i in self.incidents.values() if i.unit == unit.name and i.listed]:
@@ -272,6 +275,9 @@ class Hub:
         incident = self.incidents.get(event.incident_id or "")
         if incident is not None and event.name == "stamp_corrected":
             self._corrected(incident, event)
+        if incident is not None and event.name == "call_time_warning":
+            warned(incident, event)
+            self._unsaved[incident.incident_id] = incident
         if incident is not None and event.name == "incident_closed":
             incident.over = True
             self._closed(incident)
@@ -347,25 +353,3 @@ def closes_in_s(unit: Unit, incident_id: str) -> float | None:
     if listed is None or listed.closes_uptime_ms is None:
         return None
     return max(0.0, (listed.closes_uptime_ms - unit.uptime_now_ms()) / 1000)
-
-
-def _lists(state: State, incident: Incident) -> bool:
-    return any(each.incident_id == incident.incident_id for each in state.open_incidents)
-
-
-def _note(incident: Incident, name: str, by: str, fields: dict[str, Any]) -> None:
-    """Write into the incident what an operator has done, the unit having said `done`; its next state says the same."""
-    now_us = now_utc_us()
-    if name in ("accept", "answer") and incident.is_open:
-        incident.stage = "answered" if name == "answer" or incident.stage == "answered" else "accepted"
-    if name == "accept":
-        incident.accepted_by, incident.accepted_utc_us = by, now_us
-    elif name == "answer":
-        incident.answered_by, incident.answered_utc_us = by, now_us
-        if not incident.accepted_by:
-            incident.accepted_by, incident.accepted_utc_us = by, now_us
-    elif name == "close":
-        incident.closed_by, incident.closed_utc_us = by, now_us
-        incident.outcome, incident.note = fields["outcome"], str(fields.get("note", ""))
-        if incident.stage != "closed":
-            incident.stage = "closing"

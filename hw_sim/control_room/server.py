@@ -7,16 +7,21 @@ Server to client, after connecting and after every change (levels, never deltas;
     {"type": "state", "now_utc_us": N, "broker": true,
      "units": [{"unit", "online", "armed", "session", "clock", "line": true when its call is connected to the relay,
                 "silent_s": seconds since it was last heard, "site", "faults": [{"code","subject","text"}], "facts",
-                "presets": [1, ...], "warnings": ["name", ...], "isolation": null or {"by", "reason", "ends_in_s"}}],
+                "presets": [1, ...], "warnings": ["name", ...], "isolation": null or {"by", "reason", "ends_in_s"},
+                "watch": null or {"by", "reason", "announce", "ends_in_s"}}],
      "incidents": [{"incident_id", "unit", "kind", "stage", "open", "code", "clock", "presses", "site",
                     "origin", "isolated", "asked", "recent_incidents", "recent_hoaxes", "closes_in_s",
                     "pressed_utc_us", "received_utc_us", "waiting_s", "accepted_by", "answered_by", "closed_by",
-                    "closed_utc_us", "duration_s", "outcome", "note",
+                    "closed_utc_us", "duration_s", "outcome", "note", "sound", "handed_to", "handed_by",
+                    "accept_s", "answer_s": from the press, null while it is not; "time_warning": null or {"utc_us",
+                    "seconds", "closes_in_s"} since the unit's `call_time_warning`, until somebody extends,
+                    "stills": [{"camera", "url", "utc_us", "clock", "received_utc_us", "width", "height"}],
                     "clip": {"state": "none|ordered|arriving|ready", "url", "size_bytes", "sha256", "orders",
                              "error"}}],
+     "operators": who has a console open, [{"name", "unit" whose call it shows or ""}],
      "events": the last 50, [{"unit", "name", "incident_id", "utc_us", "data"}]}
 
-Incidents are the newest 200, oldest first. `waiting_s` runs from the alarm's arrival until the answer (or the close).
+Incidents are the newest 200, oldest first. `waiting_s` runs from the press until the answer (or the close).
 
 Client to server, each with an `id` of the client's choice that the reply repeats:
 
@@ -24,10 +29,15 @@ Client to server, each with an `id` of the client's choice that the reply repeat
 
 `cmd` and its fields are those of `unitd.messages.control_room`: accept, answer, close (outcome, note), extend (for_s),
 dome_move (pan, tilt, zoom in -1..1, duration_ms), dome_stop, dome_preset (preset), play_warning (name), upload (the URL
-and token are filled in here); and the maintainer's: raise_test, isolate (for_s, reason), end_isolation. `session`,
-`seq` and the time limit are the hub's business.
+and token are filled in here), dial_back, hand_over (room, note), set_sound (mute_microphone, mute_horn, quiet),
+send_text (text), speak (text, language), watch and announce (for_s, reason), end_watch, snapshot; and the maintainer's:
+raise_test, isolate (for_s, reason), end_isolation. `session`, `seq` and the time limit are the hub's business.
 
     {"type": "reply", "id": 7, "cmd": "accept", "result": "done|refused|no_answer|invalid", "reason": "...", "seq": 3}
+
+A client that wants to be known to the others says who it is, again at each change:
+
+    {"type": "here", "name": "Ana", "unit": "pole-0001"}
 
 **Beside it**: `/duplex/<unit>` (relay.py; plain here for consoles, TLS with a certificate for units),
 `/clips/<incident>.mp4` (GET here with ranges, `?download`), `PUT /clips/<incident>` on the TLS listener (upload.py).
@@ -59,6 +69,7 @@ PAGES = Path(__file__).parent / "console"
 STATE_EVERY_S = 0.05
 REFRESH_S = 5.0
 MAX_COMMANDS_AT_ONCE = 16
+MAX_NAME = 64
 
 
 class ControlRoom:
@@ -84,6 +95,7 @@ class ControlRoom:
         self._runners: list[web.AppRunner] = []
         self._consoles: set[asyncio.Event] = set()
         self._sockets: set[web.WebSocketResponse] = set()
+        self._here: dict[web.WebSocketResponse, dict[str, str]] = {}
 
     @property
     def console_url(self) -> str:
@@ -149,6 +161,8 @@ class ControlRoom:
         finally:
             self._consoles.discard(wake)
             self._sockets.discard(socket)
+            if self._here.pop(socket, None) is not None:
+                self._changed()
             for task in [pusher, *commands]:
                 task.cancel()
         return socket
@@ -167,6 +181,10 @@ class ControlRoom:
     async def _order(self, socket: web.WebSocketResponse, text: str, running: set[asyncio.Task[None]]) -> None:
         try:
             order = json.loads(text)
+            if isinstance(order, dict) and order.get("type") == "here":
+                self._here[socket] = {key: str(order.get(key, ""))[:MAX_NAME] for key in ("name", "unit")}
+                self._changed()
+                return
             if not isinstance(order, dict) or order.get("type") != "command":
                 raise ValueError("not a command")
         except ValueError as error:
@@ -202,6 +220,7 @@ class ControlRoom:
             "incidents": [
                 _incident(each, self._closes_in_s(each)) | {"stills": self._stills(each)} for each in incidents
             ],
+            "operators": sorted(self._here.values(), key=lambda each: each["name"]),
             "events": [
                 {
                     "unit": unit,
@@ -230,6 +249,7 @@ class ControlRoom:
             "unit": unit.name,
             **{key: state[key] for key in keep},
             "isolation": _isolation(unit),
+            "watch": _watch(unit),
             "line": self.relay.unit_is_here(unit.name),
             "silent_s": round(time.monotonic() - unit.heard_mono_s, 1),
         }
@@ -246,16 +266,27 @@ def _isolation(unit: Unit) -> dict[str, Any] | None:
     return {"by": isolation.by, "reason": isolation.reason, "ends_in_s": round(ends_in_s)}
 
 
+def _watch(unit: Unit) -> dict[str, Any] | None:
+    watch = unit.state.watch
+    if watch is None:
+        return None
+    ends_in_s = max(0.0, (watch.until_uptime_ms - unit.uptime_now_ms()) / 1000)
+    return {key: getattr(watch, key) for key in ("by", "reason", "announce")} | {"ends_in_s": round(ends_in_s)}
+
+
 def _incident(incident: Incident, closes_in_s: float | None) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(incident)
-    for inner in ("listed", "over", "accepted_utc_us"):
+    for inner in ("listed", "over", "accepted_utc_us", "press_here_utc_us"):
         del shown[inner]
     now_us = now_utc_us()
+    pressed_us = incident.press_here_utc_us or incident.received_utc_us
     until_us = incident.answered_utc_us or incident.closed_utc_us or now_us
+    shown["accept_s"] = max(0, incident.accepted_utc_us - pressed_us) / 1e6 if incident.accepted_utc_us else None
+    shown["answer_s"] = max(0, incident.answered_utc_us - pressed_us) / 1e6 if incident.answered_utc_us else None
     shown["open"] = incident.is_open
     shown["closes_in_s"] = closes_in_s
-    shown["waiting_s"] = max(0.0, (until_us - incident.received_utc_us) / 1e6)
-    shown["duration_s"] = max(0.0, ((incident.closed_utc_us or now_us) - incident.received_utc_us) / 1e6)
+    shown["waiting_s"] = max(0.0, (until_us - pressed_us) / 1e6)
+    shown["duration_s"] = max(0.0, ((incident.closed_utc_us or now_us) - pressed_us) / 1e6)
     clip = incident.clip
     shown["clip"] = {
         "state": clip.state,

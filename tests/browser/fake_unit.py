@@ -1,12 +1,13 @@
 """A unit that is only its wire: enough of one to look at the pages with, when the daemon is not the subject.
 
 Speaks the hub's messages through FakeTransport and the duplex line through aiortc, with the simulated street as its
-picture and a 440 Hz tone as the caller. What it obeyed is in `obeyed`; the loudness it heard in `heard_rms`.
+picture and a 440 Hz tone as the caller. What it obeyed is in `obeyed`; the loudness it heard in `heard_rms`, the
+letters that came in `letters`, the cameras that consoles asked for in `views`.
 """
 
 import asyncio
+import base64
 import contextlib
-import fractions
 import hashlib
 import json
 import time
@@ -14,11 +15,10 @@ import uuid
 from typing import Any
 
 import aiohttp
-import av
 import cv2
 import msgspec
 import numpy as np
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 
@@ -26,7 +26,10 @@ from hw_sim.control_room.tls import client_context
 from hw_sim.pki import Credentials
 from hw_sim.world.pose import HOME, Pose
 from hw_sim.world.street import Street
+from tests.browser.fake_media import Picture, Tone
 from tests.unit.control_room.fake_transport import FakeTransport
+from unitd.call.picture.still_parts import Caption, parts_of
+from unitd.call.picture.still_parts import Still as LiveStill
 from unitd.messages.control_room import (
     Alarm,
     Event,
@@ -38,6 +41,7 @@ from unitd.messages.control_room import (
     Stamp,
     State,
     Still,
+    Watching,
 )
 
 SITE = Site(
@@ -49,38 +53,6 @@ SITE = Site(
     revision=3,
 )
 PRESETS = {1: Pose(3.2, -19.4, 3.6), 2: Pose(-48.0, -9.0, 1.2), 3: Pose(50.0, -9.0, 1.2), 4: HOME}
-RATE_HZ = 48000
-
-
-class Picture(VideoStreamTrack):  # type: ignore[misc]
-    def __init__(self, unit: "FakeUnit") -> None:
-        super().__init__()
-        self._unit = unit
-
-    async def recv(self) -> av.VideoFrame:
-        pts, base = await self.next_timestamp()
-        view = await asyncio.to_thread(self._unit.view, 640, 360)
-        frame = av.VideoFrame.from_ndarray(view, format="rgb24")
-        frame.pts, frame.time_base = pts, base
-        return frame
-
-
-class Tone(MediaStreamTrack):  # type: ignore[misc]
-    kind = "audio"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._at = 0
-        self._start_s = time.monotonic()
-
-    async def recv(self) -> av.AudioFrame:
-        await asyncio.sleep(max(0.0, self._start_s + self._at / RATE_HZ - time.monotonic()))
-        t = (np.arange(960) + self._at) / RATE_HZ
-        samples = (8000 * np.sin(2 * np.pi * 440 * t)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, self._at, fractions.Fraction(1, RATE_HZ)
-        self._at += 960
-        return frame
 
 
 class FakeUnit:
@@ -97,6 +69,16 @@ class FakeUnit:
         self.obeyed: list[dict[str, Any]] = []
         self.heard_rms = 0.0
         self.clip_orders: list[dict[str, Any]] = []
+        self.cameras: tuple[str, ...] = ("dome",)
+        self.quick_answers: tuple[str, ...] = ()
+        self.with_channels = True
+        self.letters = ""
+        self.views: list[tuple[str, str | None]] = []
+        self.sound = {"mute_microphone": False, "mute_horn": False, "quiet": False}
+        self.watch: Watching | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._channels: dict[str, dict[str, Any]] = {}
+        self._stills_sent = 0
         self._street = Street()
         self._peers: dict[str, RTCPeerConnection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,6 +101,7 @@ class FakeUnit:
                     presses=self.presses,
                     asked=self.asked,
                     closes_uptime_ms=int((time.monotonic() + self.closes_in_s) * 1000),
+                    **self.sound,
                 ),
             )
         return State(
@@ -135,6 +118,7 @@ class FakeUnit:
             presets=tuple(PRESETS),
             warnings=("move_on", "you_are_recorded", "police_called"),
             isolation=self.isolation,
+            watch=self.watch,
         )
 
     def press(self) -> None:
@@ -162,10 +146,20 @@ class FakeUnit:
         self.transport.say(self.name, "alarm", alarm)
         self.transport.say(self.name, "state", self.state())
 
+    def event(self, name: str, **data: Any) -> None:
+        """Something that happened once."""
+        self.transport.say(
+            self.name, "event", Event(name=name, at=stamp(), session=7, incident_id=self.incident_id, data=data)
+        )
+
+    def _jpeg(self, width: int, height: int) -> Any:
+        done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(self.view(width, height), cv2.COLOR_RGB2BGR), [1, 50])
+        assert done
+        return jpeg
+
     def still(self, camera: str = "dome") -> None:
         """What the real unit sends at a press: the picture as a small JPEG."""
-        done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(self.view(1280, 720), cv2.COLOR_RGB2BGR), [1, 50])
-        assert done
+        jpeg = self._jpeg(1280, 720)
         still = Still(
             incident_id=self.incident_id,
             camera=camera,
@@ -207,6 +201,21 @@ class FakeUnit:
             self.pose = step
         elif name == "extend":
             self.closes_in_s += command["for_s"]
+        elif name == "set_sound":
+            self.sound = {key: command[key] for key in self.sound}
+        elif name in ("watch", "announce"):
+            self.watch = Watching(
+                watch_id=str(uuid.uuid4()),
+                by=command["by"],
+                reason=command["reason"],
+                until_uptime_ms=int((time.monotonic() + command["for_s"]) * 1000),
+                announce=name == "announce",
+            )
+        elif name == "end_watch":
+            self.watch = None
+        elif name == "snapshot":
+            for camera in self.cameras:
+                self.still(camera)
         elif name == "isolate":
             until_ms = int((time.monotonic() + command["for_s"]) * 1000)
             self.isolation = Isolation(by=command["by"], reason=command["reason"], until_uptime_ms=until_ms)
@@ -231,8 +240,13 @@ class FakeUnit:
                 f"wss://127.0.0.1:{tls_port}/duplex/{self.name}", ssl=client_context(credentials)
             ) as socket,
         ):
-            hello = {"type": "hello", "version": 1, "unit": self.name, "incident_id": self.incident_id}
-            await socket.send_str(json.dumps({**hello, "kind": "panic", "cameras": ["dome"]}))
+            hello = {"type": "hello", "version": 1, "unit": self.name, "kind": "panic", "cameras": self.cameras}
+            if self.watch is not None:
+                hello |= {"incident_id": self.watch.watch_id, "watch": True}
+            else:
+                hello |= {"incident_id": self.incident_id, "quick_answers": self.quick_answers}
+            await socket.send_str(json.dumps(hello))
+            self._socket = socket
             async for got in socket:
                 message = json.loads(got.data)
                 if message["type"] == "ping":
@@ -247,6 +261,10 @@ class FakeUnit:
                         candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
                         candidate.sdpMLineIndex = message["sdp_mline_index"]
                         await self._peers[message["peer"]].addIceCandidate(candidate)
+                elif message["type"] == "view":
+                    self.views.append((message["camera"], message["pip"]))
+                elif message["type"] == "text":
+                    self.letters += message["t140"]
                 elif message["type"] == "peer_left" and message["peer"] in self._peers:
                     await self._peers.pop(message["peer"]).close()
 
@@ -260,12 +278,47 @@ class FakeUnit:
             if track.kind == "audio":
                 self._spawn(self._listen(track))
 
-        pc.addTrack(Picture(self))
+        pc.addTrack(Picture(self.view))
         pc.addTrack(Tone())
+        if len(self.cameras) > 1:
+            pc.addTrack(Picture(self.view))
+        if self.with_channels:
+            channels = self._channels[peer] = {
+                label: pc.createDataChannel(label, protocol=label) for label in ("t140", "stills")
+            }
+            channels["t140"].on("message", self._heard_letters)
         for transceiver in pc.getTransceivers():
             transceiver.direction = "sendonly" if transceiver.kind == "video" else "sendrecv"
         await pc.setLocalDescription(await pc.createOffer())
         await socket.send_str(json.dumps({"type": "offer", "peer": peer, "sdp": pc.localDescription.sdp}))
+
+    def _heard_letters(self, text: str) -> None:
+        self.letters += text
+
+    def types(self, text: str) -> None:
+        """The caller types, letters as T.140 has them, to every console that has the channel."""
+        for channels in self._channels.values():
+            if channels["t140"].readyState == "open":
+                channels["t140"].send(text)
+
+    def sends_still(self, camera: str = "dome") -> None:
+        """A still in the stream's place, on the data channel."""
+        self._stills_sent += 1
+        caption = Caption(camera=camera, at_utc_us=time.time_ns() // 1000, width=320, height=180)
+        for part in parts_of(self._stills_sent, LiveStill(caption, self._jpeg(320, 180).tobytes())):
+            for channels in self._channels.values():
+                channels["stills"].send(part)
+
+    async def tell(self, **message: Any) -> None:
+        """The same message to every console: `link`, `text`, `still`."""
+        assert self._socket is not None
+        for peer in self._peers:
+            await self._socket.send_str(json.dumps({**message, "peer": peer}))
+
+    async def tell_still(self, camera: str = "dome") -> None:
+        """A still for consoles without the data channel."""
+        jpeg = base64.b64encode(self._jpeg(320, 180).tobytes()).decode()
+        await self.tell(type="still", camera=camera, at_utc_us=time.time_ns() // 1000, jpeg=jpeg)
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):

@@ -24,7 +24,7 @@ from unitd.messages.control_room import FaultReport
 
 pytestmark = pytest.mark.browser
 
-NAMELESS = """() => [...document.querySelectorAll('button, input, a[href], meter, video, textarea')]
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, a[href], meter, video, textarea, [role=log]')]
   .filter((each) => each.checkVisibility() && !each.textContent.trim() && !each.ariaLabel && !each.labels?.length)
   .map((each) => each.outerHTML)"""
 LONG_NAME = "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch, north-eastern gate of the market"
@@ -108,12 +108,16 @@ def test_a_whole_call_by_keyboard() -> None:
             await page.keyboard.press("t")
             await until(page, "!document.getElementById('mute').hidden && !document.getElementById('mute').disabled")
             await true(lambda: room.unit.heard_rms > 200, 10)  # the pretended microphone beeps
-            await page.keyboard.press("m")
+            await page.keyboard.press("p")
             await until(page, "document.getElementById('mic-words').textContent.includes('not heard')")
             await page.keyboard.down(" ")
             await until(page, "document.getElementById('mic-words').textContent.includes('are heard')")
             await page.keyboard.up(" ")
             await until(page, "document.getElementById('mic-words').textContent.includes('not heard')")
+            await page.keyboard.press("m")  # muted is muted, whatever is held
+            await page.keyboard.down(" ")
+            await until(page, "document.getElementById('mic-words').textContent.includes('muted')")
+            await page.keyboard.up(" ")
             room.unit.obeyed.clear()
             await page.keyboard.down("ArrowLeft")
             await true(lambda: len(room.unit.obeyed) >= 3)

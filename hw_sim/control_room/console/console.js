@@ -1,28 +1,57 @@
 // The operator's console. The server pushes whole states; this page shows the newest and sends commands.
+//
+// This file only puts the parts together; each part says at its top what it is for. docs/console.md is for who copies it.
 
-import { DomePad, typing } from "./dome.js";
+import { Cameras } from "./cameras.js";
+import { Closing } from "./closing.js";
+import { DomePad } from "./dome.js";
 import { Gauges } from "./gauges.js";
+import { Keys } from "./help.js";
 import { Hub } from "./hub.js";
 import { Line } from "./line.js";
-import { callRow, faultList, keep, make, pastRow, say, stillThumb, unitRow } from "./lists.js";
+import { callRow, keep, make, pastRow, say, unitRow } from "./lists.js";
+import { More } from "./more.js";
+import { Orders } from "./orders.js";
+import { Picture } from "./picture.js";
+import { turnByPicture } from "./picture_dome.js";
 import { Ring } from "./ring.js";
-import { about, askedWords, clockTime, CLOCKS, dayAndTime, duration, kindWords, position, recentWords, STAGES, stillTime, timeOfDay, title } from "./words.js";
+import { RINGING, showCall, showTimes } from "./show_call.js";
+import { Talk } from "./talk.js";
+import { Conversation } from "./text.js";
+import { Warnings } from "./warnings.js";
+import { watchCall, Watches } from "./watch.js";
+import { clockTime, dayAndTime, kindWords } from "./words.js";
 
-const LATE_AFTER_S = 30;
-const EXTEND_S = 3600;
-const RINGING = ["raised", "sent", "received"];
+const TICK_MS = 200;
 const $ = (id) => document.getElementById(id);
 
 const context = new AudioContext();
 const ring = new Ring(context);
-const gauges = new Gauges(context, () => line, cameraWorks);
-let state = { units: [], incidents: [], events: [], broker: false };
+let state = { units: [], incidents: [], events: [], operators: [], broker: false };
 let server = false;
 let chosen = null;
 let line = null;
 let microphone = "unknown";
 
-const hub = new Hub("/api/ws", (fresh) => { state = fresh; stamp(); show(); }, (up) => { server = up; show(); });
+const hub = new Hub("/api/ws", (fresh) => { state = fresh; stamp(); show(); }, (up) => { server = up; sayHere.said = ""; show(); });
+const orders = new Orders(hub, current);
+const page = {
+  call: current, line: () => line, unit: () => unitOf(current()), server: () => server, context, show: () => show(), choose,
+  order: (fields, done) => orders.send(fields, done), to: (unit, fields, done) => orders.to(unit, fields, done),
+  notice: (words) => orders.notice(words), by: () => orders.by,
+};
+const talk = new Talk(page);
+const picture = new Picture(page.line, cameraWorks);
+const conversation = new Conversation(page);
+const cameras = new Cameras(page);
+const warnings = new Warnings(page.order);
+const more = new More(page);
+const watches = new Watches(page);
+const closing = new Closing(page);
+new Gauges(context, page.line);
+const noDialog = () => document.querySelector("dialog[open]") === null;
+const pad = new DomePad($("pad"), $("stick"), document.querySelectorAll(".way, .zoom button"), page.order, () => Boolean(current()) && noDialog());
+turnByPicture($("stage"), pad, () => Boolean(current()) && cameras.domeIsSeen);
 
 // --- what is shown ----------------------------------------------------------------------------------------------------
 
@@ -39,37 +68,79 @@ function stamp() {
 }
 
 const openOnes = () => state.incidents.filter((each) => each.open);
-const current = () => state.incidents.find((each) => each.incident_id === chosen && each.open) ?? null;
-const unitOf = (incident) => state.units.find((each) => each.unit === incident?.unit) ?? null;
+const ringingOnes = () => openOnes().filter((each) => RINGING.includes(each.stage));
+const watched = () => state.units.filter((each) => each.watch && !openOnes().some((open) => open.unit === each.unit)).map(watchCall);
+const unitOf = (call) => state.units.find((each) => each.unit === call?.unit) ?? null;
+
+function current() {
+  return openOnes().find((each) => each.incident_id === chosen) ?? watched().find((each) => each.incident_id === chosen) ?? null;
+}
+
+/** Somebody who calls goes before a street that is only watched. */
+function pick() {
+  const ringing = ringingOnes()[0];
+  if (!current()) chosen = (ringing ?? openOnes()[0])?.incident_id ?? null;
+  else if (current().watch && ringing) chosen = ringing.incident_id;
+}
 
 function show() {
-  const open = openOnes();
-  if (!current()) chosen = (open.find((each) => RINGING.includes(each.stage)) ?? open[0])?.incident_id ?? null;
-  const incident = current();
-  follow(incident);
-  document.body.classList.toggle("idle", !incident);
-  for (const id of ["call", "tools"]) $(id).hidden = !incident;
-  $("none").hidden = Boolean(incident);
-  $("calls-card").hidden = open.length === 0;
-  if (incident) showCall(incident);
+  pick();
+  const call = current();
+  follow(call);
+  document.body.classList.toggle("idle", !call);
+  for (const id of ["call", "tools"]) $(id).hidden = !call;
+  $("none").hidden = Boolean(call);
+  if (call) showChosen(call);
   else showNone();
-  showLists(open);
+  showLists();
   showConnection();
-  const ringing = open.some((each) => RINGING.includes(each.stage));
-  ring.set(ringing);
+  ring.set(ringingOnes().length > 0);
   $("sound-on").hidden = ring.allowed && microphone !== "prompt";
-  announce(open);
-  show.ringing = ringing;
+  announce();
+  sayHere();
   tick();
 }
 
-/** Say a new call once to whoever does not look at the screen. */
-function announce(open) {
-  const fresh = open.filter((each) => RINGING.includes(each.stage) && !announce.said.has(each.incident_id));
+function showChosen(call) {
+  const unit = unitOf(call);
+  const here = Boolean(unit?.online) && server;
+  showCall(call, unit, state.operators.filter((each) => each.name !== orders.by));
+  talk.show(call);
+  more.show(call, here, state.events.filter((each) => each.incident_id === call.incident_id));
+  watches.show(call);
+  cameras.show();
+  const told = state.events.filter((each) => each.name === "text" && each.incident_id === call.incident_id);
+  conversation.of(call.incident_id, told.map(({ data, utc_us }) => ({ ...data, utc_us })));
+  conversation.show();
+  warnings.show(unit, here);
+  $("text").hidden = Boolean(call.watch);
+  $("close").disabled = !here;
+  keep($("presets"), (unit?.presets ?? []).map((preset) => ({ preset })), (each) => each.preset, presetButton);
+}
+
+function presetButton({ preset }) {
+  const words = preset === 1 ? "1 Panel" : String(preset);
+  return make("button", { type: "button", "data-focus": "preset", "aria-label": `Preset ${words}`, onclick: () => orders.send({ cmd: "dome_preset", preset }) }, words);
+}
+
+/** Say a new call, and each new stage of the chosen one, once to whoever does not look at the screen. */
+function announce() {
+  const fresh = ringingOnes().filter((each) => !announce.said.has(each.incident_id));
   for (const each of fresh) announce.said.add(each.incident_id);
   if (fresh.length) say($("announce"), `Incoming call: ${kindWords(fresh[0])}, ${fresh[0].site?.name ?? fresh[0].unit}`);
+  const call = current();
+  const words = call ? `${$("call-site").textContent}: ${$("call-stage").textContent}` : "No calls";
+  say($("stage-words"), words);
 }
 announce.said = new Set();
+
+/** The other operators are told who is here, and at which unit. */
+function sayHere() {
+  const here = { type: "here", name: orders.by, unit: current()?.unit ?? "" };
+  if (!server || sayHere.said === JSON.stringify(here)) return;
+  sayHere.said = JSON.stringify(here);
+  hub.say(here);
+}
 
 /** Why nothing reaches this page now, or "". */
 function cutOff() {
@@ -89,13 +160,15 @@ function showNone() {
       : `${heard} of ${all} units ${heard === 1 ? "is" : "are"} armed and heard.`);
 }
 
-function showLists(open) {
-  say($("calls-count"), open.length > 1 ? String(open.length) : "");
-  const row = ({ incident_id, stage, kind, origin, site, unit, since_ms }) => ({ incident_id, stage, kind, origin, site, unit, since_ms, current: incident_id === chosen });
-  keep($("calls"), open.map(row), (each) => each.incident_id, (each) => callRow(each, each.current, choose));
+function showLists() {
+  const calls = [...openOnes(), ...watched()];
+  $("calls-card").hidden = calls.length === 0;
+  say($("calls-count"), calls.length > 1 ? String(calls.length) : "");
+  const row = ({ incident_id, stage, kind, origin, site, unit, since_ms, watch }) => ({ incident_id, stage, kind, origin, site, unit, since_ms, by: watch?.by, current: incident_id === chosen });
+  keep($("calls"), calls.map(row), (each) => each.incident_id, (each) => callRow(each, each.current, choose));
   say($("units-count"), state.units.length > 1 ? String(state.units.length) : "");
-  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, isolation: each.isolation && { ...each.isolation, ends_in_s: Math.round(each.isolation.ends_in_s / 60) * 60 }, signal: signalWords(each), cut_off: Boolean(cutOff()) }));
-  keep($("units"), units, (each) => each.unit, (each) => unitRow(each, maintain));
+  const units = state.units.map((each) => ({ ...each, silent_s: each.silent_s < 90 ? 0 : 90, facts: null, watch: Boolean(each.watch), calls: openOnes().some((open) => open.unit === each.unit), isolation: each.isolation && { ...each.isolation, ends_in_s: Math.round(each.isolation.ends_in_s / 60) * 60 }, signal: signalWords(each), cut_off: Boolean(cutOff()) }));
+  keep($("units"), units, (each) => each.unit, (each) => unitRow(each, page.to, (unit) => watches.ask(unit)));
   const past = state.incidents.filter((each) => !each.open).reverse().slice(0, 50);
   $("past-none").hidden = past.length > 0;
   say($("past-count"), past.length ? String(past.length) : "");
@@ -109,110 +182,29 @@ function signalWords(unit) {
   return `${words} signal`;
 }
 
-function showCall(incident) {
-  const unit = unitOf(incident);
-  const ringing = RINGING.includes(incident.stage);
-  const answered = incident.stage === "answered";
-  $("call").className = `call card ${ringing ? "ringing" : answered ? "answered" : ""}`;
-  say($("call-kind"), kindWords(incident));
-  $("call-kind").className = `badge ${incident.kind === "test" ? "plain" : ""}`;
-  say($("call-stage"), STAGES[incident.stage]);
-  $("call-stage").className = `badge ${ringing ? "wait" : answered ? "good" : "plain"}`;
-  say($("call-site"), incident.site?.name ?? incident.unit);
-  say($("call-address"), incident.site?.address ?? "");
-  say($("call-approach"), incident.site?.approach ?? "");
-  $("approach-row").hidden = !incident.site?.approach;
-  say($("call-pressed"), incident.clock === "unknown" ? `${timeOfDay(incident.received_utc_us)} (by our clock)` : dayAndTime(incident.pressed_utc_us));
-  say($("call-presses"), incident.presses === 1 ? "once" : `${incident.presses} times`);
-  say($("call-clock"), CLOCKS[incident.clock]);
-  say($("call-position"), position(incident.site));
-  say($("call-code"), incident.code || "none");
-  say($("call-asked"), askedWords(incident.asked));
-  $("asked-row").hidden = !incident.asked?.length;
-  say($("call-recent"), recentWords(incident));
-  $("recent-row").hidden = !incident.recent_incidents;
-  $("limit-row").hidden = incident.closes_in_s == null;
-  say($("call-limit"), incident.closes_in_s == null ? "" : `in ${about(incident.closes_in_s)}`);
-  $("extend").disabled = !unit?.online || !server;
-  say($("call-taken"), incident.answered_by || incident.accepted_by || "nobody yet");
-  const faults = unit ? [...unit.faults] : [];
-  if (incident.isolated) faults.unshift({ code: "isolated", subject: "", text: "Somebody is working on this unit: ask who is there, and send help all the same" });
-  keep($("call-faults"), unit && !unit.online ? [{ code: "offline", text: "The unit's reporting line is down; the incident stays open", subject: "" }, ...faults] : faults,
-    (each) => `${each.code} ${each.subject}`, (each) => faultList([each])[0]);
-  showStills(incident.stills ?? []);
-  showActions(incident, unit);
-  keep($("presets"), (unit?.presets ?? []).map((preset) => ({ preset })), (each) => each.preset, presetButton);
-  keep($("warnings"), (unit?.warnings ?? []).map((name) => ({ name })), (each) => each.name, warningButton);
-}
-
-/** The newest still of each camera under the picture, and the first of them in its place until it moves. */
-function showStills(stills) {
-  const newest = new Map(stills.map((each) => [each.camera, each]));
-  const shown = [...newest.values()].sort((a, b) => a.camera.localeCompare(b.camera));
-  $("stills").hidden = shown.length === 0;
-  keep($("stills"), shown, (each) => each.camera, stillThumb);
-  const poster = shown[0]?.url ?? "";
-  const instead = Boolean(poster) && $("picture").videoWidth === 0;
-  $("picture-wait").classList.toggle("still", instead);
-  $("picture-wait").dataset.still = instead ? `Still picture, ${stillTime(shown[0])}. ` : "";
-  if (($("picture").getAttribute("poster") ?? "") === poster) return;
-  if (poster) $("picture").setAttribute("poster", poster);
-  else $("picture").removeAttribute("poster");
-}
-
-function showActions(incident, unit) {
-  const here = Boolean(unit?.online) && server;
-  const voices = line?.voices ?? false;
-  $("accept").disabled = !here || !RINGING.includes(incident.stage);
-  $("accept").hidden = voices || incident.stage === "answered";
-  $("answer").hidden = voices;
-  $("answer").disabled = !here;
-  say($("answer-words"), incident.stage === "answered" ? "Join the voices" : "Answer");
-  $("mute").hidden = $("hold").hidden = $("voices").hidden = !voices;
-  const mic = line?.microphone ?? null;
-  $("mute").disabled = !mic;
-  $("hold").disabled = !mic || !line.muted;
-  $("mute").setAttribute("aria-pressed", String(line?.muted ?? false));
-  say($("mute-words"), line?.muted ? "Muted" : "Mute");
-  say($("mic-words"), !mic ? "You are not heard: no microphone" : line.heard ? "You are heard on the street" : "You are not heard now");
-  $("close").disabled = !here;
-}
-
-function presetButton({ preset }) {
-  const words = preset === 1 ? "1 Panel" : String(preset);
-  return make("button", { type: "button", "data-focus": "preset", "aria-label": `Preset ${words}`, onclick: () => order({ cmd: "dome_preset", preset }) }, words);
-}
-
-function warningButton({ name }) {
-  return make("button", { type: "button", "data-focus": "warning", onclick: () => order({ cmd: "play_warning", name }, `Playing: ${title(name)}`) }, title(name));
-}
-
 function tick() {
-  const incident = current();
+  const call = current();
   const now_ms = performance.now();
-  if (incident) {
-    const since_s = (now_ms - incident.since_ms) / 1000;
-    const waits = incident.stage !== "answered";
-    say($("timer"), clockTime(since_s));
-    say($("timer-words"), waits ? "waiting" : `answered after ${duration(incident.waiting_s)}`);
-    $("timer-box").classList.toggle("late", waits && since_s > LATE_AFTER_S);
-  }
+  if (call) showTimes(call);
   for (const each of document.querySelectorAll("[data-since]")) say(each, clockTime((now_ms - Number(each.dataset.since)) / 1000));
-  const flash = show.ringing && Math.floor(now_ms / 1000) % 2 === 0;
-  const name = openOnes().find((each) => RINGING.includes(each.stage))?.site?.name ?? "Help point";
-  document.title = flash ? `● CALL: ${name}` : incident ? `${incident.site?.name ?? incident.unit} · Control room` : "Control room";
+  const ringing = ringingOnes()[0];
+  const flash = ringing && Math.floor(now_ms / 1000) % 2 === 0;
+  document.title = flash ? `● CALL: ${ringing.site?.name ?? "Help point"}` : call ? `${call.site?.name ?? call.unit} · Control room` : "Control room";
 }
 
 // --- the live line ----------------------------------------------------------------------------------------------------
 
-function follow(incident) {
-  if (line && (!incident || line.incident_id !== incident.incident_id)) {
+function follow(call) {
+  if (line && (!call || line.incident_id !== call.incident_id)) {
     line.close();
     line = null;
   }
-  if (incident && !line) {
-    line = new Line(incident.unit, { video: $("picture"), audio: $("caller") }, context, () => { show(); });
-    line.incident_id = incident.incident_id;
+  if (call && !line) {
+    const elements = { picture: $("picture"), corner: $("corner"), voice: $("caller") };
+    line = new Line(call.unit, elements, context, {
+      change: () => show(), text: (letters, by) => conversation.take(letters, by), still: (still) => picture.still(still),
+    });
+    line.incident_id = call.incident_id;
   }
 }
 
@@ -228,77 +220,6 @@ function choose(incident_id) {
   $("call").focus();
 }
 
-/** Send a command for the chosen call; say in words what came of it. */
-async function order(fields, done = "") {
-  const incident = current();
-  if (!incident) return { result: "invalid" };
-  const by = $("operator").value.trim() || "Operator";
-  const reply = await hub.command({ unit: incident.unit, by, ...fields });
-  const bad = reply.result !== "done";
-  $("told").classList.toggle("bad", bad);
-  if (bad || done) say($("told"), bad ? `${title(fields.cmd)}: ${refusal(reply)}` : done);
-  if (bad && ["accept", "answer", "close"].includes(fields.cmd)) notice(`${title(fields.cmd)}: ${refusal(reply)}`);
-  return reply;
-}
-
-/** A maintainer's order to a unit that is not in the chosen call. */
-async function maintain(unit, fields, done) {
-  const reply = await hub.command({ unit, by: $("operator").value.trim() || "Operator", ...fields });
-  notice(reply.result === "done" ? done : `${title(fields.cmd)}: ${refusal(reply)}`);
-}
-
-function refusal(reply) {
-  const words = { refused: "the unit refused", no_answer: "no answer", invalid: "not possible" }[reply.result];
-  return reply.reason ? `${words} (${reply.reason})` : words;
-}
-
-function notice(words) {
-  say($("notice"), words);
-  $("notice").hidden = !words;
-  clearTimeout(notice.timer);
-  notice.timer = setTimeout(() => ($("notice").hidden = true), 8000);
-}
-
-function accept() {
-  if (!$("accept").disabled && !$("accept").hidden) order({ cmd: "accept", incident_id: chosen });
-}
-
-async function answer() {
-  const incident = current();
-  if (!incident || !line || $("answer").disabled || $("answer").hidden) return;
-  context.resume();
-  const opening = line.openVoices();
-  if (incident.stage !== "answered") {
-    const reply = await order({ cmd: "answer", incident_id: incident.incident_id });
-    if (reply.result !== "done") return;
-  }
-  const problem = await opening;
-  if (problem) notice(`You hear the caller but cannot speak: ${problem}.`);
-  show();
-}
-
-/** After a click the focus moves on to "hold to talk", so that Space does what its label says. */
-async function mute(event) {
-  if (!line?.voices || !line.microphone) return;
-  await line.setMuted(!line.muted);
-  if (event && line?.muted) $("hold").focus();
-}
-
-function hold(talking) {
-  if (talking && ($("hold").disabled || $("hold").hidden)) return;
-  $("hold").classList.toggle("held", talking);
-  line?.setTalking(talking);
-}
-
-function askToClose() {
-  const incident = current();
-  if (!incident || $("close").disabled) return;
-  $("close-form").reset();
-  $("close-dialog").incident_id = incident.incident_id;
-  say($("close-site"), incident.site?.name ?? incident.unit);
-  $("close-dialog").showModal();
-}
-
 /** Before the first call: let the ring tone sound, and ask for the microphone, so that Answer need not wait for it. */
 async function soundOn() {
   await context.resume();
@@ -306,7 +227,7 @@ async function soundOn() {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
     for (const track of stream.getTracks()) track.stop();
   } catch {
-    notice("Without a microphone you will hear callers but cannot speak.");
+    orders.notice("Without a microphone you will hear callers but cannot speak.");
   }
   await lookAtMicrophone();
 }
@@ -324,61 +245,51 @@ async function lookAtMicrophone() {
 
 function play(incident) {
   say($("clip-title"), incident.site?.name ?? incident.unit);
-  say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · ${shortSum(incident.clip)}`);
+  say($("clip-sub"), `${dayAndTime(incident.received_utc_us)} · SHA-256 ${incident.clip.sha256.slice(0, 16)}…`);
   $("clip").src = incident.clip.url;
   $("clip-download").href = `${incident.clip.url}?download`;
   $("clip-dialog").showModal();
   $("clip").play().catch(() => {});
 }
 
-function shortSum(clip) {
-  return `SHA-256 ${clip.sha256.slice(0, 16)}…`;
-}
-
-$("accept").addEventListener("click", accept);
-$("answer").addEventListener("click", answer);
-$("mute").addEventListener("click", mute);
-$("hold").addEventListener("pointerdown", (event) => { $("hold").setPointerCapture(event.pointerId); hold(true); });
-for (const name of ["pointerup", "pointercancel", "blur"]) $("hold").addEventListener(name, () => hold(false));
-$("hold").addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && hold(true));
-$("hold").addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && hold(false));
-$("close").addEventListener("click", askToClose);
-$("extend").addEventListener("click", () => order({ cmd: "extend", incident_id: chosen, for_s: EXTEND_S }, "Kept open for an hour more"));
-$("close-cancel").addEventListener("click", () => $("close-dialog").close());
-$("close-form").addEventListener("submit", () => {
-  const outcome = new FormData($("close-form")).get("outcome");
-  order({ cmd: "close", incident_id: $("close-dialog").incident_id, outcome, note: $("close-note").value.trim() });
-});
 $("clip-close").addEventListener("click", () => $("clip-dialog").close());
 $("clip-dialog").addEventListener("close", () => { $("clip").pause(); $("clip").removeAttribute("src"); $("clip").load(); });
 $("sound-on").addEventListener("click", soundOn);
+$("operator").addEventListener("change", sayHere);
 addEventListener("pointerdown", () => context.state === "suspended" && context.resume().then(show), { capture: true });
 context.addEventListener("statechange", show);
 
-$("operator").value = localStorage.getItem("operator") ?? "Operator 1";
-$("operator").addEventListener("change", () => localStorage.setItem("operator", $("operator").value));
-
-const pad = new DomePad($("pad"), $("stick"), document.querySelectorAll(".way, .zoom button"), order,
-  () => Boolean(current()) && !$("close-dialog").open && !$("clip-dialog").open);
-
+/** With push to talk Space talks wherever the focus is, but on what is itself held or typed into; Enter presses buttons. */
+const spaceIsTaken = (event) => Boolean(event.target.closest?.(".way, .zoom, #hold, input, textarea, select, summary, a, video[controls]"));
+const inCall = (run) => () => (current() && !current().watch ? run() : false);
+new Keys([
+  { key: /^a$/i, shown: "A", words: "Accept", run: inCall(() => talk.accept()) },
+  { key: /^t$/i, shown: "T", words: "Answer: talk and listen", run: () => { talk.answer(); } },
+  { key: /^ $/, shown: "Space", words: "Talk while held (push to talk)", run: (event) => (talk.wantsSpace && !spaceIsTaken(event) ? talk.hold(true) : false) },
+  { key: /^p$/i, shown: "P", words: "Push to talk, or open all the time", run: () => talk.pushToTalk() },
+  { key: /^m$/i, shown: "M", words: "Mute your microphone", run: () => talk.mute() },
+  { key: /^w$/i, shown: "W", words: "Write to the caller", run: inCall(() => $("text-line").focus()) },
+  { key: /^v$/i, shown: "V", words: "Next camera", run: () => cameras.next() },
+  { key: /^i$/i, shown: "I", words: "Second camera in the corner", run: () => cameras.toggleCorner() },
+  { key: /^s$/i, shown: "S", words: "Take a still", run: inCall(() => { more.snapshot(); }) },
+  { key: /^e$/i, shown: "E", words: "Keep the call open for an hour more", run: inCall(() => { more.extend(); }) },
+  { key: /^d$/i, shown: "D", words: "Have the unit call afresh", run: inCall(() => { more.dial(); }) },
+  { key: /^c$/i, shown: "C", words: "Close the incident", run: () => closing.ask() },
+], () => Boolean(current()) && noDialog());
 addEventListener("keydown", (event) => {
-  if (typing(event.target) || event.ctrlKey || event.altKey || event.metaKey || event.repeat || !current()) return;
-  const key = event.key.toLowerCase();
-  const presets = unitOf(current())?.presets ?? [];
-  if (key === "a") accept();
-  else if (key === "t") answer();
-  else if (key === "m") mute();
-  else if (key === "c") askToClose();
-  else if (key === " " && !(event.target instanceof HTMLButtonElement) && line?.voices) hold(true);
-  else if (/^[1-9]$/.test(key) && presets.includes(Number(key))) order({ cmd: "dome_preset", preset: Number(key) });
-  else return;
-  event.preventDefault();
+  const preset = Number(event.key);
+  if (!/^[1-9]$/.test(event.key) || event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.target.closest?.("input, textarea, select, dialog")) return;
+  if (unitOf(current())?.presets.includes(preset)) orders.send({ cmd: "dome_preset", preset });
 });
-addEventListener("keyup", (event) => event.key === " " && hold(false));
+addEventListener("keyup", (event) => {
+  if (event.key !== " ") return;
+  if (talk.wantsSpace && !spaceIsTaken(event) && noDialog() && event.target instanceof HTMLButtonElement) event.preventDefault();
+  talk.hold(false);
+});
 
 lookAtMicrophone();
-setInterval(tick, 250);
+setInterval(tick, TICK_MS);
 show();
 
 // For the browser test and for whoever looks under the bonnet.
-window.console_page = { get line() { return line; }, get state() { return state; }, context, pad };
+window.console_page = { get line() { return line; }, get state() { return state; }, context, pad, picture };

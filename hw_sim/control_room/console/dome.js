@@ -36,14 +36,20 @@ export class DomePad {
     this.#changed();
   }
 
-  #hold(what, speed) {
+  /** Turn at `speed` ({pan, tilt, zoom}, each -1..1) for as long as `what` is held. */
+  hold(what, speed) {
     if (!this.usable()) return;
     this.#held.set(what, speed);
     this.#changed();
   }
 
-  #letGo(what) {
+  letGo(what) {
     if (this.#held.delete(what)) this.#changed();
+  }
+
+  /** One move that ends by itself, in the unit. */
+  nudge(speed, duration_ms) {
+    if (this.usable() && this.#held.size === 0) this.order({ cmd: "dome_move", ...speed, duration_ms });
   }
 
   #changed() {
@@ -75,11 +81,11 @@ export class DomePad {
     for (const axis of ["pan", "tilt", "zoom"]) speed[axis] = Number(button.dataset[axis] ?? 0) * KEY_SPEED;
     const start = () => {
       button.classList.add("held");
-      this.#hold(button, speed);
+      this.hold(button, speed);
     };
     const end = () => {
       button.classList.remove("held");
-      this.#letGo(button);
+      this.letGo(button);
     };
     button.addEventListener("pointerdown", (event) => {
       event.stopPropagation();
@@ -101,11 +107,11 @@ export class DomePad {
       const shown = { x: x / far, y: y / far };
       this.stick.style.transform = `translate(${shown.x * 62}px, ${shown.y * 62}px)`;
       const still = Math.hypot(x, y) < DEAD_ZONE;
-      this.#hold("drag", still ? {} : { pan: shown.x * Math.abs(shown.x), tilt: -shown.y * Math.abs(shown.y) });
+      this.hold("drag", still ? {} : { pan: shown.x * Math.abs(shown.x), tilt: -shown.y * Math.abs(shown.y) });
     };
     const end = () => {
       this.stick.style.transform = "";
-      this.#letGo("drag");
+      this.letGo("drag");
     };
     pad.addEventListener("pointerdown", (event) => {
       pad.setPointerCapture(event.pointerId);
@@ -118,15 +124,15 @@ export class DomePad {
   #key(event, down) {
     const way = KEYS[event.key];
     if (!way) return;
-    if (!down) return this.#letGo(`key ${event.key}`);
+    if (!down) return this.letGo(`key ${event.key}`);
     if (event.ctrlKey || event.altKey || event.metaKey || typing(event.target) || !this.usable()) return;
     event.preventDefault();
     if (event.repeat) return;
     const speed = Object.fromEntries(Object.entries(way).map(([axis, sign]) => [axis, sign * KEY_SPEED]));
-    this.#hold(`key ${event.key}`, speed);
+    this.hold(`key ${event.key}`, speed);
   }
 }
 
 export function typing(target) {
-  return target instanceof Element && target.closest("input, textarea, select, dialog, video") !== null;
+  return target instanceof Element && target.closest("input, textarea, select, dialog, video[controls]") !== null;
 }

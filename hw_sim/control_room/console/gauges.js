@@ -1,36 +1,16 @@
-// What shows how the live line is: the link in words once a second, both voices' loudness ten times.
+// How loud both voices are, ten times a second.
 
-import { say } from "./lists.js";
-import { Quality } from "./quality.js";
-
+const EVERY_MS = 100;
 const $ = (id) => document.getElementById(id);
 
 export class Gauges {
-  #quality = new Quality();
   #analysers = {};
 
-  /** `line()` is the present Line or null; `cameraWorks()` what the unit says of its camera. */
-  constructor(context, line, cameraWorks) {
+  /** `line()` is the present Line or null. */
+  constructor(context, line) {
     this.context = context;
     this.line = line;
-    this.cameraWorks = cameraWorks;
-    setInterval(() => this.#link(), 1000);
-    setInterval(() => this.#voices(), 100);
-  }
-
-  async #link() {
-    const line = this.line();
-    if (!line) return;
-    const { bars, words, figures } = await this.#quality.look(line.connection, line.phase, this.cameraWorks());
-    if (line !== this.line()) return;
-    $("link").dataset.bars = String(bars);
-    say($("link-words"), words);
-    say($("link-figures"), figures);
-    const moving = line.phase === "connected" && $("picture").videoWidth > 0;
-    const live = moving && !words.startsWith("No picture") && bars > 1;
-    $("picture-live").hidden = !live;
-    $("picture-wait").hidden = live;
-    say($("picture-wait"), line.phase === "refused" ? line.refused : words);
+    setInterval(() => this.#voices(), EVERY_MS);
   }
 
   /** The analysers are made anew when a stream has changed. */

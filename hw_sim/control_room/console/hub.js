@@ -25,6 +25,11 @@ export class Hub {
     return answered;
   }
 
+  /** Say something that needs no reply. */
+  say(message) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
   #open() {
     const socket = new WebSocket(socketUrl(this.path));
     this.#socket = socket;

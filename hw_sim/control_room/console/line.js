@@ -4,41 +4,60 @@
 // from the start so that its SSRC stands in the answer and opening the voices needs no new negotiation.
 
 import { socketUrl } from "./hub.js";
+import { Session } from "./session.js";
+import { pieces } from "./t140.js";
 
 const RESTART_AFTER_MS = 4000;
 const REDIAL_MS = [300, 1000, 2000, 4000];
+const LINK_LASTS_MS = 3500;
+const MOST_TEXT = 900;
 
 export class Line {
   #socket = null;
-  #pc = null;
+  #session = null;
   #queue = Promise.resolve();
   #dials = 0;
   #wanted = true;
   #restart = 0;
   #silence = null;
   #mic = null;
-  #talking = false;
+  #link = null;
+  #link_at_ms = 0;
+  #ice = [];
   voices = false;
-  muted = false;
+  talking = false;
   phase = "dialling";
   refused = "";
+  hello = {};
 
-  /** `elements`: {video, audio}; `context`: the page's AudioContext; `onChange()` after every change of phase. */
-  constructor(unit, elements, context, onChange) {
+  /** `elements`: {picture, corner, voice}; `context`: the page's AudioContext; `heard`: { change(), text(letters, by),
+   * still({ camera, at_utc_us, jpeg }) }. */
+  constructor(unit, elements, context, heard) {
     this.unit = unit;
     this.elements = elements;
     this.context = context;
-    this.onChange = onChange;
-    elements.audio.muted = true;
+    this.heard = heard;
+    elements.voice.muted = true;
     this.#dial();
   }
 
   get connection() {
-    return this.#pc;
+    return this.#session?.connection ?? null;
   }
 
   get microphone() {
     return this.#mic;
+  }
+
+  /** What the unit said of the link in the last seconds, or null. */
+  get link() {
+    return performance.now() - this.#link_at_ms < LINK_LASTS_MS ? this.#link : null;
+  }
+
+  /** How letters would go now: "channel", "signalling" or "" (not at all). */
+  get textWay() {
+    if (this.#session?.hasText) return "channel";
+    return this.#open && this.phase !== "dialling" && this.phase !== "gone" && this.phase !== "refused" ? "signalling" : "";
   }
 
   close() {
@@ -48,15 +67,16 @@ export class Line {
     this.#drop();
     for (const track of this.#mic?.getTracks() ?? []) track.stop();
     this.#mic = null;
-    this.elements.audio.muted = true;
-    this.elements.video.srcObject = this.elements.audio.srcObject = null;
+    this.elements.voice.muted = true;
+    for (const element of Object.values(this.elements)) element.srcObject = null;
   }
 
-  /** Hear the caller, and be heard if this computer's microphone may be used. Resolves to "" or why not. */
-  async openVoices() {
+  /** Hear the caller (unless `deaf`: a horn without its microphone), and be heard if this computer's microphone may be
+   * used. Resolves to "" or why not. */
+  async openVoices(deaf = false) {
     this.voices = true;
-    this.elements.audio.muted = false;
-    this.elements.audio.play().catch(() => {});
+    this.elements.voice.muted = deaf;
+    this.elements.voice.play().catch(() => {});
     let problem = "";
     if (!this.#mic) {
       try {
@@ -70,26 +90,40 @@ export class Line {
     return problem;
   }
 
-  setMuted(muted) {
-    this.muted = muted;
-    return this.#applyMicrophone();
-  }
-
-  /** While muted: talk for as long as this is true. */
+  /** Whether our voice goes out, as the talk buttons have it. */
   setTalking(talking) {
-    this.#talking = talking;
+    this.talking = talking;
     return this.#applyMicrophone();
   }
 
-  get heard() {
-    return this.voices && this.#mic !== null && (!this.muted || this.#talking);
+  get heardThere() {
+    return this.voices && this.#mic !== null && this.talking;
+  }
+
+  /** Ask for another camera, and what is in its corner (null: nothing); no new session. */
+  view(camera, pip) {
+    return this.#send({ type: "view", camera, pip });
+  }
+
+  /** Send letters (T.140); false when there is no way. */
+  text(letters, by) {
+    const way = this.textWay;
+    if (!way) return false;
+    for (const piece of pieces(letters, MOST_TEXT)) {
+      if (way === "channel") this.#session.sendText(piece);
+      else this.#send({ type: "text", t140: piece, by });
+    }
+    return true;
+  }
+
+  get #open() {
+    return this.#socket?.readyState === WebSocket.OPEN;
   }
 
   async #applyMicrophone() {
-    const sender = this.#audioSender();
-    for (const track of this.#mic?.getAudioTracks() ?? []) track.enabled = this.heard;
-    await sender?.replaceTrack(this.#track()).catch(() => {});
-    this.onChange();
+    for (const track of this.#mic?.getAudioTracks() ?? []) track.enabled = this.heardThere;
+    await this.#session?.setVoice(this.#track());
+    this.heard.change();
   }
 
   #track() {
@@ -97,10 +131,6 @@ export class Line {
     if (own) return own;
     this.#silence ??= silentTrack(this.context);
     return this.#silence;
-  }
-
-  #audioSender() {
-    return this.#pc?.getTransceivers().find((each) => each.receiver.track.kind === "audio")?.sender ?? null;
   }
 
   #dial() {
@@ -126,42 +156,55 @@ export class Line {
   async #take(socket, message) {
     if (!this.#wanted || socket !== this.#socket) return;
     if (message.type === "ping") this.#send({ type: "pong", n: message.n });
-    else if (message.type === "unit_here") this.#phase("connecting");
-    else if (message.type === "unit_gone") this.#gone();
+    else if (message.type === "unit_here") {
+      this.hello = message;
+      this.#phase("connecting");
+    } else if (message.type === "unit_gone") this.#gone();
     else if (message.type === "refused") this.refused = message.reason;
-    else if (message.type === "offer") await this.#offered(message.sdp);
-    else if (message.type === "ice" && message.candidate && this.#pc) {
-      await this.#pc.addIceCandidate({ candidate: message.candidate, sdpMLineIndex: message.sdp_mline_index ?? 0 });
+    else if (message.type === "ice_servers") this.#ice = message.servers.map((each) => iceServer(each));
+    else if (message.type === "link") this.#linked(message);
+    else if (message.type === "text") this.heard.text(String(message.t140), String(message.by ?? ""));
+    else if (message.type === "still") {
+      const jpeg = Uint8Array.from(atob(message.jpeg), (letter) => letter.charCodeAt(0));
+      this.heard.still({ camera: message.camera, at_utc_us: message.at_utc_us, jpeg });
+    } else if (message.type === "offer") await this.#offered(message.sdp);
+    else if (message.type === "ice" && message.candidate && this.connection) {
+      await this.connection.addIceCandidate({ candidate: message.candidate, sdpMLineIndex: message.sdp_mline_index ?? 0 });
     }
+  }
+
+  #linked(message) {
+    this.#link = message;
+    this.#link_at_ms = performance.now();
+    this.heard.change();
   }
 
   async #offered(sdp) {
     this.#drop();
     this.refused = "";
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
-    this.#pc = pc;
-    pc.onicecandidate = ({ candidate }) => {
-      if (pc !== this.#pc) return;
-      this.#send({ type: "ice", candidate: candidate?.candidate ?? "", sdp_mline_index: candidate?.sdpMLineIndex ?? 0 });
-    };
-    pc.ontrack = ({ track, receiver }) => {
-      receiver.jitterBufferTarget = track.kind === "video" ? 0 : 40;
-      const element = track.kind === "video" ? this.elements.video : this.elements.audio;
-      element.srcObject = new MediaStream([track]);
-      element.play().catch(() => {});
-      this.onChange();
-    };
-    pc.onconnectionstatechange = () => pc === this.#pc && this.#connection(pc.connectionState);
+    const session = new Session({
+      change: () => session === this.#session && this.#show(),
+      candidate: (ice) => session === this.#session &&
+        this.#send({ type: "ice", candidate: ice?.candidate ?? "", sdp_mline_index: ice?.sdpMLineIndex ?? 0 }),
+      state: (state) => session === this.#session && this.#connection(state),
+      text: (letters) => session === this.#session && this.heard.text(letters, ""),
+      still: (still) => session === this.#session && this.heard.still(still),
+    }, this.#ice);
+    this.#session = session;
     this.#phase("connecting");
     this.#restartLater(2 * RESTART_AFTER_MS);
-    await pc.setRemoteDescription({ type: "offer", sdp });
-    for (const each of pc.getTransceivers()) {
-      const audio = each.receiver.track.kind === "audio";
-      each.direction = audio ? "sendrecv" : "recvonly";
-      if (audio) await each.sender.replaceTrack(this.#track());
+    this.#send({ type: "answer", sdp: await session.answer(sdp, () => this.#track()) });
+  }
+
+  #show() {
+    const { picture, corner, voice } = this.#session.streams;
+    for (const [element, stream] of [[this.elements.picture, picture], [this.elements.corner, corner], [this.elements.voice, voice]]) {
+      // Until the new session's picture is there the old one's last stays to be seen; a corner just goes.
+      if (element.srcObject === stream || (!stream && element !== this.elements.corner)) continue;
+      element.srcObject = stream;
+      if (stream) element.play().catch(() => {});
     }
-    await pc.setLocalDescription(await pc.createAnswer());
-    this.#send({ type: "answer", sdp: pc.localDescription.sdp });
+    this.heard.change();
   }
 
   #connection(state) {
@@ -181,7 +224,7 @@ export class Line {
   #restartLater(after_ms) {
     clearTimeout(this.#restart);
     this.#restart = setTimeout(() => {
-      if (!this.#wanted || this.#pc?.connectionState === "connected") return;
+      if (!this.#wanted || this.connection?.connectionState === "connected") return;
       this.#send({ type: "restart" });
       this.#restartLater(2 * RESTART_AFTER_MS);
     }, after_ms);
@@ -194,22 +237,24 @@ export class Line {
   }
 
   #drop() {
-    const pc = this.#pc;
-    this.#pc = null;
-    if (pc) {
-      pc.onicecandidate = pc.ontrack = pc.onconnectionstatechange = null;
-      pc.close();
-    }
+    this.#session?.close();
+    this.#session = null;
   }
 
   #send(message) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#open) this.#socket.send(JSON.stringify(message));
+    return this.#open;
   }
 
   #phase(phase) {
     this.phase = phase;
-    this.onChange();
+    this.heard.change();
   }
+}
+
+/** As RTCPeerConnection wants it: a TURN server's name and password only where there are any. */
+function iceServer({ urls, username, credential }) {
+  return username ? { urls, username, credential } : { urls };
 }
 
 /** A track of silence that really sends: a destination without a source would send nothing, and a unit takes a console

@@ -61,17 +61,18 @@ export function stillThumb(still) {
 
 export function callRow(incident, current, choose) {
   const ringing = ["raised", "sent", "received"].includes(incident.stage);
+  const watch = incident.kind === "watch";
   return make("li", {},
     make("button", {
       type: "button", class: `row${ringing ? " ringing" : ""}`, "aria-current": String(current), "data-focus": "row",
       onclick: () => choose(incident.incident_id),
     },
     make("span", { class: "grow" }, make("b", {}, incident.site?.name ?? incident.unit),
-      make("small", {}, `${STAGES[incident.stage]} · ${kindWords(incident)}`)),
-    make("span", { class: "time", "data-since": incident.since_ms }, clockTime((performance.now() - incident.since_ms) / 1000))));
+      make("small", {}, watch ? `Watched by ${incident.by}` : `${STAGES[incident.stage]} · ${kindWords(incident)}`)),
+    ...(watch ? [] : [make("span", { class: "time", "data-since": incident.since_ms }, clockTime((performance.now() - incident.since_ms) / 1000))])));
 }
 
-export function unitRow(unit, maintain) {
+export function unitRow(unit, maintain, watch) {
   const heard = unit.silent_s < 90;
   const good = unit.online && heard && unit.armed && !unit.cut_off;
   const words = unit.cut_off ? "Cannot be heard from here now" : !unit.online ? "Not connected" : !heard ? "Silent" : unit.armed ? "Armed and heard" : "Connected, not armed";
@@ -83,6 +84,13 @@ export function unitRow(unit, maintain) {
     row.append(make("p", { class: "status wait" }, `${unit.isolation.by} is working on it${unit.isolation.reason ? `: ${unit.isolation.reason}` : ""} (${about(unit.isolation.ends_in_s)} left)`));
   }
   if (unit.faults.length) row.append(make("ul", { class: "faults" }, ...faultList(unit.faults)));
+  const name = unit.site?.name ?? unit.unit;
+  if (!unit.calls && !unit.watch) {
+    row.append(make("div", { class: "chips" }, make("button", {
+      type: "button", class: "small", "data-focus": "watch", "aria-label": `Watch or announce at ${name}`, onclick: () => watch(unit),
+      ...(unit.online && !unit.cut_off ? {} : { disabled: "" }),
+    }, "Watch or announce…")));
+  }
   row.append(maintenance(unit, maintain));
   return row;
 }

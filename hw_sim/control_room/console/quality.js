@@ -1,4 +1,4 @@
-// How good the line is, in plain words, from the browser's own counters once a second.
+// How good the line is, in plain words: what the unit says of it once a second, and the browser's own counters.
 
 const WEAK_LOSS = 0.08;
 const FAIR_LOSS = 0.02;
@@ -6,18 +6,34 @@ const WEAK_FPS = 8;
 const FAIR_FPS = 15;
 const FAIR_ROUND_TRIP_S = 0.3;
 const WEAK_ROUND_TRIP_S = 0.8;
+const OLD_S = 2;
+
+/** The unit's steps (docs/design/live-call.md, "The ladder") in words, and the bars that they are worth at most. */
+export const STEPS = {
+  main: { words: "full picture", bars: 4 },
+  sub: { words: "smaller picture", bars: 4 },
+  low: { words: "reduced picture", bars: 2 },
+  stills: { words: "still pictures", bars: 2 },
+  voice: { words: "voice alone", bars: 1 },
+};
 
 export class Quality {
   #last = null;
   #connection = null;
   #picture_at_ms = 0;
 
-  /** {bars: 0..4, words, figures} of an RTCPeerConnection (or null) in a line's `phase`; `camera` is false when the
-   * unit says that it has lost its camera. */
-  async look(connection, phase, camera = true) {
-    if (phase === "gone") return { bars: 0, words: "The unit's line dropped; it is calling back", figures: "" };
-    if (phase === "refused" || phase === "dialling") return { bars: 0, words: "Waiting for the unit to call", figures: "" };
-    if (!connection || phase === "connecting") return { bars: 0, words: "Connecting picture and voice", figures: "" };
+  /** When the last picture came that the counters know of, of performance.now(). */
+  get pictureAt() {
+    return this.#picture_at_ms;
+  }
+
+  /** {bars: 0..4, words, figures} of a line now. `link`: what the unit said of it, or null; `age_s`: of the picture that
+   * is shown, in whatever way it came; `camera` is false when the unit says that it has lost its camera. */
+  async look(line, age_s, camera = true) {
+    const { connection, phase, link } = line;
+    const waiting = { gone: "The unit's line dropped; it is calling back", refused: "Waiting for the unit to call", dialling: "Waiting for the unit to call" }[phase]
+      ?? (!connection || phase === "connecting" ? "Connecting picture and voice" : "");
+    if (waiting) return { bars: 0, words: waiting, figures: "" };
     if (connection !== this.#connection) {
       this.#connection = connection;
       this.#last = null;
@@ -26,41 +42,79 @@ export class Quality {
     const now = readings(await connection.getStats());
     const last = this.#last;
     this.#last = now;
-    if (!last) return { bars: 4, words: "Connected", figures: "" };
-    return this.#judge(now, last, phase, camera);
-  }
-
-  #judge(now, last, phase, camera) {
-    const seconds = Math.max(0.2, (now.at_ms - last.at_ms) / 1000);
-    const fps = (now.frames - last.frames) / seconds;
-    const got = now.packets - last.packets;
-    const lost = Math.max(0, now.lost - last.lost);
-    const loss = got + lost > 0 ? lost / (got + lost) : 0;
-    const kbit_s = ((now.bytes - last.bytes) * 8) / seconds / 1000;
-    if (fps > 0) this.#picture_at_ms = now.at_ms;
-    const still_s = Math.round((now.at_ms - this.#picture_at_ms) / 1000);
-    const rate = kbit_s > 950 ? `${(kbit_s / 1000).toFixed(1)} Mbit/s` : `${Math.round(kbit_s)} kbit/s`;
-    const figures = `${Math.round(fps)} pictures/s · ${rate} · ${Math.round(now.round_trip_s * 1000)} ms there and back` +
-      (loss > 0.005 ? ` · ${Math.round(loss * 100)} % lost` : "");
-    if (phase === "shaky" || got === 0) return { bars: 1, words: "The link has gone quiet; waiting for it", figures };
-    if (still_s >= 2 && !camera) return { bars: 2, words: `No picture for ${still_s} s: the camera does not answer; the voices go on`, figures };
-    if (still_s >= 2) return { bars: 1, words: `No picture for ${still_s} s; the voice goes first on a weak link`, figures };
-    if (loss > WEAK_LOSS || fps < WEAK_FPS || now.round_trip_s > WEAK_ROUND_TRIP_S) {
-      return { bars: 2, words: "Weak link: speak slowly, one at a time", figures };
-    }
-    if (loss > FAIR_LOSS || fps < FAIR_FPS || now.round_trip_s > FAIR_ROUND_TRIP_S) return { bars: 3, words: "Fair link", figures };
-    return { bars: 4, words: "Good link", figures };
+    if (last && now.frames > last.frames) this.#picture_at_ms = now.at_ms;
+    const sums = last ? between(last, now) : null;
+    return { ...judge(sums, phase, link, age_s, camera), figures: figures(sums, link) };
   }
 }
 
+function judge(sums, phase, link, age_s, camera) {
+  const old = Math.floor(age_s);
+  const step = STEPS[link?.step];
+  const most = step?.bars ?? 4;
+  if (phase === "shaky" || sums?.got === 0) return { bars: 1, words: `The link has gone quiet; waiting for it${old >= OLD_S ? `. The picture is ${old} s old` : ""}` };
+  if (link?.step === "voice") return { bars: 1, words: link.words || "Voice alone: the link is too weak for a picture" };
+  if (old >= OLD_S && !camera) return { bars: Math.min(2, most), words: `The picture is ${old} s old: the camera does not answer; the voices go on` };
+  if (old >= OLD_S) return { bars: 1, words: `The picture is ${old} s old; the voice goes first on a weak link` };
+  if (!sums) return { bars: most, words: link?.words || "Connected" };
+  const moving = !link || ["main", "sub", "low"].includes(link.step);
+  const loss = Math.max(sums.loss, (link?.loss_percent ?? 0) / 100);
+  const round_trip_s = Math.max(sums.round_trip_s, (link?.round_trip_ms ?? 0) / 1000);
+  const weak = loss > WEAK_LOSS || (moving && sums.fps < WEAK_FPS) || round_trip_s > WEAK_ROUND_TRIP_S;
+  const fair = loss > FAIR_LOSS || (moving && sums.fps < FAIR_FPS) || round_trip_s > FAIR_ROUND_TRIP_S;
+  const bars = Math.min(most, weak ? 2 : fair ? 3 : 4);
+  const own = weak || bars < 3 ? "Weak link: speak slowly, one at a time" : fair ? "Fair link" : "Good link";
+  return { bars, words: link?.words || own };
+}
+
+function figures(sums, link) {
+  const found = [];
+  if (link) found.push(STEPS[link.step]?.words ?? link.step);
+  const kbit_s = link?.kbit_s || sums?.kbit_s;
+  if (kbit_s) found.push(link?.capacity_kbit_s ? `${rate(kbit_s)} of ${rate(link.capacity_kbit_s)}` : rate(kbit_s));
+  if (sums && (!link || ["main", "sub", "low"].includes(link.step))) found.push(`${Math.round(sums.fps)} pictures/s`);
+  const round_trip_ms = Math.round(Math.max((sums?.round_trip_s ?? 0) * 1000, link?.round_trip_ms ?? 0));
+  if (sums || link) found.push(`${round_trip_ms} ms there and back`);
+  const loss = Math.max(sums?.loss ?? 0, (link?.loss_percent ?? 0) / 100);
+  if (loss > 0.005) found.push(`${Math.round(loss * 100)} % lost`);
+  if (sums?.freezes) found.push(`froze ${sums.freezes === 1 ? "once" : `${sums.freezes} times`}, ${sums.frozen_s.toFixed(1)} s in all`);
+  return found.join(" · ");
+}
+
+function rate(kbit_s) {
+  return kbit_s > 950 ? `${(kbit_s / 1000).toFixed(1)} Mbit/s` : `${Math.round(kbit_s)} kbit/s`;
+}
+
+function between(last, now) {
+  const seconds = Math.max(0.2, (now.at_ms - last.at_ms) / 1000);
+  const got = now.packets - last.packets;
+  const lost = Math.max(0, now.lost - last.lost);
+  return {
+    got,
+    loss: got + lost > 0 ? lost / (got + lost) : 0,
+    fps: (now.frames - last.frames) / seconds,
+    kbit_s: ((now.bytes - last.bytes) * 8) / seconds / 1000,
+    round_trip_s: now.round_trip_s,
+    freezes: now.freezes,
+    frozen_s: now.frozen_s,
+  };
+}
+
+/** Freezes as webrtc-stats counts them (`freezeCount`): of the first picture only, not of the one in its corner. */
 function readings(stats) {
-  const sum = { at_ms: performance.now(), frames: 0, packets: 0, lost: 0, bytes: 0, round_trip_s: 0 };
+  const sum = { at_ms: performance.now(), frames: 0, packets: 0, lost: 0, bytes: 0, round_trip_s: 0, freezes: 0, frozen_s: 0 };
+  let first = true;
   for (const each of stats.values()) {
     if (each.type === "inbound-rtp") {
       sum.packets += each.packetsReceived ?? 0;
       sum.lost += each.packetsLost ?? 0;
       sum.bytes += each.bytesReceived ?? 0;
-      if (each.kind === "video") sum.frames += each.framesDecoded ?? 0;
+      if (each.kind === "video" && first) {
+        first = false;
+        sum.frames = each.framesDecoded ?? 0;
+        sum.freezes = each.freezeCount ?? 0;
+        sum.frozen_s = each.totalFreezesDuration ?? 0;
+      }
     } else if (each.type === "candidate-pair" && each.nominated && each.state === "succeeded") {
       sum.round_trip_s = each.currentRoundTripTime ?? 0;
     }

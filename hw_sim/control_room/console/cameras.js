@@ -1,0 +1,74 @@
+// Which camera is seen, and which in its corner. The unit changes the stream without a new session; what is really shown
+// is what it says once a second.
+
+import { keep, make } from "./lists.js";
+import { title } from "./words.js";
+
+const NONE = "";
+const $ = (id) => document.getElementById(id);
+
+export class Cameras {
+  #asked = null;
+
+  /** `page`: { line(), notice(words) }. */
+  constructor(page) {
+    this.page = page;
+    $("corner-choice").addEventListener("change", () => this.#ask(this.camera, $("corner-choice").value || null));
+  }
+
+  get #names() {
+    return this.page.line()?.hello.cameras ?? [];
+  }
+
+  /** The camera that is seen, as far as is known. */
+  get camera() {
+    return this.page.line()?.link?.camera || this.#asked?.camera || this.#names[0] || "";
+  }
+
+  get #corner() {
+    const link = this.page.line()?.link;
+    return link ? link.pip ?? null : this.#asked?.pip ?? null;
+  }
+
+  /** Whether turning the dome turns what is seen. */
+  get domeIsSeen() {
+    const names = this.#names;
+    return !names.includes("dome") || this.camera === "dome";
+  }
+
+  next() {
+    const names = this.#names;
+    if (names.length > 1) this.#see(names[(names.indexOf(this.camera) + 1) % names.length]);
+  }
+
+  toggleCorner() {
+    const other = this.#names.find((each) => each !== this.camera);
+    if (other) this.#ask(this.camera, this.#asked?.pip || this.#corner ? null : other);
+  }
+
+  #see(camera) {
+    const corner = this.#asked?.pip ?? this.#corner;
+    this.#ask(camera, corner === camera ? null : corner);
+  }
+
+  #ask(camera, pip) {
+    if (!this.page.line()?.view(camera, pip)) return this.page.notice("The camera cannot be changed: there is no live line.");
+    this.#asked = { camera, pip, line: this.page.line() };
+    this.show();
+  }
+
+  show() {
+    if (this.#asked && this.#asked.line !== this.page.line()) this.#asked = null;
+    const names = this.#names;
+    $("cameras").hidden = names.length < 2;
+    const camera = this.camera;
+    const wanted = this.#asked?.camera ?? camera;
+    keep($("camera-choice"), names.map((name) => ({ name, seen: name === camera, coming: name === wanted && name !== camera })), (each) => each.name,
+      ({ name, seen, coming }) => make("button", { type: "button", class: "small", "aria-pressed": String(seen), "data-focus": "camera", onclick: () => this.#see(name) },
+        coming ? `${title(name)}…` : title(name)));
+    keep($("corner-choice"), [NONE, ...names.filter((each) => each !== camera)].map((name) => ({ name })), (each) => each.name,
+      ({ name }) => make("option", { value: name }, name ? title(name) : "nothing"));
+    const corner = this.#asked ? this.#asked.pip ?? NONE : this.#corner ?? NONE;
+    if (document.activeElement !== $("corner-choice") && $("corner-choice").value !== corner) $("corner-choice").value = corner;
+  }
+}
