@@ -19,6 +19,7 @@ MAX_CANDIDATES = 40
 """Of one session; a console has a handful for each network interface."""
 
 PICTURE_PAYLOAD = 96
+PIP_PAYLOAD = 98
 VOICE_PAYLOAD = 97
 KINDS = ("video", "audio")
 CODECS = {"video": (PICTURE_PAYLOAD, "h264/90000"), "audio": (VOICE_PAYLOAD, "opus/48000/2")}
@@ -62,19 +63,25 @@ class ReadAnswer:
 
     sdp: str
     candidates: tuple[tuple[int, str], ...]
+    has_pip: bool = False
+    """The second picture track was offered, and accepted."""
 
 
-def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = True) -> ReadAnswer:
+def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = True, pip: bool = False) -> ReadAnswer:
     """The answer in its known parts. Raises WireError, and nothing else, with the reason why it cannot be taken.
 
     An answer needs both media accepted, in the order offered, with the payload types of the offer. `mids` are those of
     the offer, when known. Data channels that were offered may be rejected, or not be answered at all. Without `hears`
-    voice was offered one way, whatever the answer makes of it.
+    voice was offered one way, whatever the answer makes of it. With `pip` a second picture was offered behind them,
+    which may be rejected, or not be answered at all.
     """
-    session, medias = _take_apart(sdp)
+    session, medias = _take_apart(sdp, len(KINDS) + pip)
     data = medias.pop() if medias and medias[-1].kind == DATA else None
-    data_mid = mids[len(KINDS)] if mids is not None and len(mids) > len(KINDS) else None
+    offered = len(KINDS) + pip
+    data_mid = mids[offered] if mids is not None and len(mids) > offered else None
+    pip_mid = mids[len(KINDS)] if pip and mids is not None and len(mids) > len(KINDS) else None
     mids = mids[: len(KINDS)] if mids is not None else None
+    second = medias.pop() if pip and [media.kind for media in medias] == [*KINDS, "video"] else None
     if [media.kind for media in medias] != list(KINDS):
         raise WireError(f"answer has media {[media.kind for media in medias]}, {list(KINDS)} were offered")
     for media in medias:
@@ -83,11 +90,13 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = Tru
     if len(set(found_mids)) != len(found_mids) or (mids is not None and tuple(found_mids) != mids):
         raise WireError(f"answer has mids {found_mids}, {mids} were offered")
     has_data = _judge_data(data, data_mid)
+    has_pip = _judge_pip(second, pip_mid)
     bundled = [value.split()[1:] for name, value in session.lines if name == "group" and value.startswith("BUNDLE ")]
-    if has_data and data_mid is not None:
-        found_mids.append(data_mid)
-    elif data_mid is not None:  # some name what they have rejected
-        bundled = [[mid for mid in group if mid != data_mid] for group in bundled]
+    for mid, is_taken in ((pip_mid, has_pip), (data_mid, has_data)):
+        if is_taken and mid is not None:
+            found_mids.append(mid)
+        elif mid is not None:  # some name what they have rejected
+            bundled = [[each for each in group if each != mid] for group in bundled]
     if bundled != [found_mids]:
         raise WireError("answer does not bundle both media")
     out = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(found_mids)}"]
@@ -95,9 +104,13 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = Tru
     for index, (media, mid) in enumerate(zip(medias, found_mids, strict=False)):
         out += _written(session, media, mid, hears)
         candidates += [(index, text) for text in map(read_candidate, _raw_candidates(media)) if text is not None]
+    if pip_mid is not None:
+        # A section that was rejected has the transport of another: webrtcbin wants a fingerprint of every one.
+        taken = second if has_pip and second is not None else medias[0]
+        out += _written(session, taken, pip_mid, hears, PIP_PAYLOAD if has_pip else None)
     if data_mid is not None:
         out += _written_data(session, data if has_data and data is not None else medias[0], data_mid)
-    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]))
+    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]), has_pip)
 
 
 def read_voice_answer(sdp: str, mids: tuple[str, ...]) -> ReadAnswer:
@@ -131,7 +144,7 @@ def read_candidate(text: str) -> str | None:
     return None if address.is_multicast or address.is_unspecified else text
 
 
-def _take_apart(sdp: str) -> tuple[_Media, list[_Media]]:
+def _take_apart(sdp: str, most: int = len(KINDS)) -> tuple[_Media, list[_Media]]:
     if len(sdp) > MAX_SDP_BYTES or not sdp.isascii():
         raise WireError("answer is too long or not ASCII")
     lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -144,7 +157,7 @@ def _take_apart(sdp: str) -> tuple[_Media, list[_Media]]:
             raise WireError(f"answer has a line that is none: {line[:40]!r}")
         if line.startswith("m="):
             medias.append(_media(line))
-            if len(medias) > len(KINDS) + (medias[-1].kind == DATA):
+            if len(medias) > most + (medias[-1].kind == DATA):
                 raise WireError("answer has more media than were offered")
         elif line.startswith("a="):
             name, _, value = line[2:].partition(":")
@@ -180,9 +193,20 @@ def _judge_data(data: _Media | None, mid: str | None) -> bool:
     return data.protocol == DATA_LINE and data.values("mid")[:1] == [mid]
 
 
-def _judge(media: _Media) -> None:
+def _judge_pip(second: _Media | None, mid: str | None) -> bool:
+    """Whether the second picture was accepted. Raises WireError when it is another than was offered."""
+    if second is None or mid is None or (second.port == 0 and "bundle-only" not in dict(second.lines)):
+        return False
+    _judge(second, PIP_PAYLOAD)
+    if second.values("mid")[:1] != [mid]:
+        raise WireError(f"answer has mid {second.values('mid')[:1]} for the second picture, {mid!r} was offered")
+    return True
+
+
+def _judge(media: _Media, payload: int | None = None) -> None:
     """Raises WireError unless this is what was offered, accepted."""
-    payload, codec = CODECS[media.kind]
+    usual, codec = CODECS[media.kind]
+    payload = payload or usual
     if media.port == 0 and "bundle-only" not in dict(media.lines):
         raise WireError(f"answer rejects {media.kind}")
     if media.protocol not in ("UDP/TLS/RTP/SAVPF", "RTP/SAVPF"):
@@ -209,9 +233,10 @@ def _fingerprint(session: _Media, media: _Media) -> str:
     raise WireError(f"answer has no usable fingerprint for {media.kind}")
 
 
-def _written(session: _Media, media: _Media, mid: str, hears: bool) -> Iterator[str]:
-    """The lines of one media, anew."""
-    payload = CODECS[media.kind][0]
+def _written(session: _Media, media: _Media, mid: str, hears: bool, payload: int | None = 0) -> Iterator[str]:
+    """The lines of one media, anew. `payload`: its own, when it is not the usual one; None: it is rejected."""
+    is_rejected = payload is None
+    payload = payload or CODECS[media.kind][0]
     directions = [name for name, _ in media.lines + session.lines if name in ("sendrecv", *DIRECTIONS[media.kind])]
     direction = directions[0] if directions else "sendrecv"
     if direction not in DIRECTIONS[media.kind]:
@@ -219,8 +244,10 @@ def _written(session: _Media, media: _Media, mid: str, hears: bool) -> Iterator[
     if not hears and media.kind == "audio":
         direction = "recvonly" if direction in ("sendrecv", "recvonly") else "inactive"
     setup = _one(media, "setup", re.compile("active|passive"), session)
+    if is_rejected:
+        direction = "inactive"
     resent = [number for number in media.payloads if _resends(media, number, payload)][:1]
-    yield f"m={media.kind} 9 UDP/TLS/RTP/SAVPF {' '.join(map(str, [payload, *resent]))}"
+    yield f"m={media.kind} {0 if is_rejected else 9} UDP/TLS/RTP/SAVPF {' '.join(map(str, [payload, *resent]))}"
     yield from ("c=IN IP4 0.0.0.0", f"a=mid:{mid}", f"a={direction}", f"a=setup:{setup}", "a=rtcp-mux")
     if media.values("rtcp-rsize"):
         yield "a=rtcp-rsize"

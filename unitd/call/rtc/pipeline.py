@@ -39,7 +39,18 @@ appsrc name=voice is-live=true format=time block=false max-bytes=0
   ! rtc.sink_1
 """
 
-LISTEN_PIPELINE = f"webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS}"
+PIP_PIPELINE = """
+appsrc name=pip is-live=true format=time block=false max-bytes=0
+    caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
+  ! h264parse
+  ! rtph264pay pt=98 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! identity name=pip_pace silent=true
+  ! valve name=pip_gate drop=true drop-mode=forward-sticky-events
+  ! rtc.sink_2
+"""
+"""A second picture, in the corner of the first. A payload type of its own: resends are told apart by it."""
+
+LISTEN_PIPELINE = f"pipeline.( webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS} )"
 LISTEN_CAPS = (
     "application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,clock-rate=48000,"
     "encoding-params=(string)2,useinbandfec=(string)1"

@@ -20,7 +20,7 @@ from unitd.call.rtc.ice import give_servers
 from unitd.call.rtc.identity import throw_away_identity
 from unitd.call.rtc.linkstats import LinkStats, read_stats
 from unitd.call.rtc.picture_out import PictureOut
-from unitd.call.rtc.pipeline import PIPELINE, PRIMER, RESEND_WINDOW_MS, acceptable, mids_in
+from unitd.call.rtc.pipeline import PIP_PIPELINE, PIPELINE, PRIMER, RESEND_WINDOW_MS, acceptable, mids_in
 from unitd.call.rtc.voice_in import VoiceIn
 from unitd.call.rtc.voice_out import VoiceOut
 from unitd.errors import WireError
@@ -45,7 +45,8 @@ class PeerSession:
     The pipeline is built and torn down on `executor` (a state change can take tens of milliseconds). `hear(pcm)` gets
     the far end's voice, 48 kHz s16 mono in pieces of any length, on a GStreamer thread: it must be thread-safe and
     quick. `hear_text(letters)` gets what the far end typed, on the loop. Without `data` no data channels are offered;
-    without `hears` voice goes one way, as WHIP wants it. `relay_only`: nothing but TURN.
+    without `hears` voice goes one way, as WHIP wants it. `relay_only`: nothing but TURN. With `pip` a second picture
+    track is offered (`self.pip`), which an answer may refuse; it is silent until something is pushed.
     """
 
     pipeline_text = PIPELINE
@@ -61,6 +62,7 @@ class PeerSession:
         hears: bool = True,
         servers: UsableServers = NO_SERVERS,
         relay_only: bool = False,
+        pip: bool = False,
     ) -> None:
         self.peer = peer
         self.connected = False
@@ -75,12 +77,15 @@ class PeerSession:
         self._promised: list[Any] = []
         self._resender: Any = None
         self._answered = False
+        self.has_pip = False
+        self.on_pip_keyframe: Callable[[], None] = lambda: None
         self._mids: tuple[str, ...] = ()
         self._candidates = 0
         me = weakref.ref(self)
         # All of these hold the session weakly: its last reference must not go on one of their threads.
         running_ns = _running_ns_of(me)
         self.picture = PictureOut("picture", running_ns, lambda: _call(me, PeerSession._ask_keyframe))
+        self.pip = PictureOut("pip", running_ns, lambda: _call(me, PeerSession._ask_pip_keyframe)) if pip else None
         self.voice = VoiceOut(running_ns)
         self._voice_in = VoiceIn(hear, lambda *of: _call(me, PeerSession._connect, *of))
         self.data = DataChannels(
@@ -115,7 +120,9 @@ class PeerSession:
                 self._build_pipeline()
 
     def _build_pipeline(self) -> None:
-        pipeline = self._pipeline = Gst.parse_launch(self.pipeline_text)
+        pipeline = self._pipeline = Gst.parse_launch(
+            self.pipeline_text + (PIP_PIPELINE if self.pip is not None else "")
+        )
         rtc = self._rtc = pipeline.get_by_name("rtc")
         # Reports carry the monotonic clock: when the wall clock steps from 1970 to today in the middle of a call, the
         # round trip would else be hours for one reading after another and the picture given up.
@@ -147,6 +154,12 @@ class PeerSession:
         picture = rtc.emit("get-transceiver", 0)
         picture.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
         picture.set_property("do-nack", True)
+        if self.pip is not None:
+            self.pip.attach(pipeline)
+            rtc.get_static_pad("sink_2").set_property("msid", "pip")
+            pip = rtc.emit("get-transceiver", 2)
+            pip.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
+            pip.set_property("do-nack", True)
         if not self._hears:
             voice = rtc.emit("get-transceiver", 1)
             voice.set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
@@ -154,9 +167,13 @@ class PeerSession:
     def _prime(self) -> None:
         self.picture.prime(PRIMER)
         self.voice.prime()
+        if self.pip is not None:
+            self.pip.prime(PRIMER)
 
     def _open(self) -> None:
         self.picture.open()
+        if self.pip is not None and self.has_pip:
+            self.pip.open()
         self.voice.open()
 
     def _connect(self, source: Any, signal: str, handler: Callable[..., None]) -> None:
@@ -178,6 +195,8 @@ class PeerSession:
         for element in list(pipeline.children):
             pipeline.remove(element)
         self.picture.detach()
+        if self.pip is not None:
+            self.pip.detach()
         self.voice.detach()
         self.data.detach()
         self._pipeline = self._rtc = self._resender = None
@@ -263,6 +282,7 @@ class PeerSession:
         if result != GstSdp.SDPResult.OK:
             raise WireError("answer cannot be read by GStreamer")
         self._answered = True
+        self.has_pip = read.has_pip
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = Gst.Promise.new()
         self._promised += [answer, promise]
@@ -271,11 +291,11 @@ class PeerSession:
             self.add_candidate(mline, candidate)
 
     def _read(self, sdp: str) -> ReadAnswer:
-        return read_answer(sdp, self._mids, self._hears)
+        return read_answer(sdp, self._mids, self._hears, self.pip is not None)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
         """Take one of the peer's transport candidates; what is none, and what is too much, is let go."""
-        if self._pipeline is None or self._closed or mline > 1 or self._candidates >= MAX_CANDIDATES:
+        if self._pipeline is None or self._closed or mline > 3 or self._candidates >= MAX_CANDIDATES:
             return
         text = read_candidate(candidate)
         if text is not None:
@@ -319,6 +339,9 @@ class PeerSession:
         stats = read_stats(promise.get_reply())
         if stats is not None:
             self._post(lambda _session, value: on_stats(value), stats)
+
+    def _ask_pip_keyframe(self) -> None:
+        self._post(lambda session: session.on_pip_keyframe())
 
     def _ask_keyframe(self) -> None:
         self._post(self._events.session_wants_keyframe)
