@@ -17,6 +17,7 @@ from unitd.call.congestion.reports import (
     decide,
 )
 from unitd.call.link.ice_servers import UsableServers
+from unitd.call.picture.corner import Corner
 from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.still_parts import Still
 from unitd.call.picture.view import PeerView
@@ -80,6 +81,7 @@ class Peer:
         self._over = asyncio.Event()
         self._bad_since_s: float | None = None
         self.view = PeerView(port.feeds, self, self._log)
+        self.corner = Corner(port.feeds, self._log)
         self._control: PictureControl = control_for(self.view.steps, 0.0)
         self._replayed_s = 0.0
         self._heard_s = 0.0
@@ -102,6 +104,7 @@ class Peer:
     def look(self, camera: str, pip: str | None) -> None:
         """The console asks to see this camera, and `pip` in its corner; a name that is unknown changes nothing."""
         self.view.look(camera)
+        self.corner.ask(pip)
 
     # --- signalling -------------------------------------------------------------------------------------------------
 
@@ -156,7 +159,9 @@ class Peer:
             data=is_duplex,
             hears=is_duplex,
             servers=self._port.session_servers(self.peer),
+            pip=is_duplex and len(self._port.feeds.cameras) > 1,
         )
+        session.on_pip_keyframe = self.corner.renew
         started_s = time.monotonic()
         try:
             await session.start()
@@ -175,6 +180,7 @@ class Peer:
                     break
         finally:
             self.view.close()
+            self.corner.close()
             if session.connected:
                 self._port.report("call_lost", self.peer)
             self._port.forget_voice(self.peer)
@@ -205,6 +211,8 @@ class Peer:
                     self.view.follow(self._control.step, FIRST_LOW_BIT_S)
                     self._replayed_s = time.monotonic()
                     self.view.open(session.picture)
+                    if session.pip is not None and session.has_pip:
+                        self.corner.open(session.pip)
             case "disconnected":
                 self._bad_since_s = time.monotonic()
             case "failed" | "closed" | "error":
@@ -248,6 +256,10 @@ class Peer:
             return
         now_s = time.monotonic()
         self.view.tick()
+        self.corner.tick()
+        if session.pip is not None and session.has_pip:
+            self.corner.follow(self._control.step == "main" and self._clean_reports >= CLEAN_REPORTS)
+            session.pip.pace(self.corner.stream_bit_s, self._clean_reports >= CLEAN_REPORTS)
         session.picture.pace(self.view.stream_bit_s, self._clean_reports >= CLEAN_REPORTS)
         self._resends.append(session.resends())
         asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))

@@ -57,10 +57,10 @@ class PeerView:
 
     A step up, or another camera, is shown from its first keyframe, the old picture until then; on a step down the old
     stream ends at once. A camera without a picture is stood in for by the next one that has one, and comes back by
-    itself (`tick`, some times a second). All on the loop; nothing blocks.
+    itself (`tick`, some times a second). Without a `port` there are no stills. All on the loop; nothing blocks.
     """
 
-    def __init__(self, feeds: Feeds, port: StillPort, log: Logger) -> None:
+    def __init__(self, feeds: Feeds, port: StillPort | None, log: Logger) -> None:
         self._feeds = feeds
         self._port = port
         self._log = log
@@ -169,8 +169,14 @@ class PeerView:
     # --- making it so -----------------------------------------------------------------------------------------------
 
     @property
+    def is_showing(self) -> bool:
+        """A stream is on show."""
+        return self._shown is not None
+
+    @property
     def _target(self) -> Step:
-        return self._feeds.step_of(self._camera, self._allowed)
+        step = self._feeds.step_of(self._camera, self._allowed)
+        return "voice" if step == "stills" and self._port is None else step
 
     def _stand_in(self, camera: str) -> None:
         self._log.warning("camera gives no picture, another stands in", camera=self._camera, stand_in=camera)
@@ -238,7 +244,7 @@ class PeerView:
             return
         self._end_stills()
         feed = self._feeds.stills(camera)
-        if feed is not None:
+        if feed is not None and self._port is not None:
             self._sender = StillSender(camera, feed, self._port, self._bit_s, self._log)
             self._sending = asyncio.create_task(self._sender.run(), name="stills")
 
