@@ -7,6 +7,7 @@ as the console does while it rings. Everything runs on the loop of the caller.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -24,6 +25,7 @@ from hw_sim.operator.hearing import Ear
 from hw_sim.operator.jitter import hurry
 from hw_sim.operator.voice import VoiceTrack
 from hw_sim.world.timecode import age_ms, read_time_code
+from unitd.call.picture.still_parts import StillReader
 
 LATENCY_SAMPLES = 20_000
 HEARD_LEVEL = 200
@@ -43,6 +45,8 @@ class OperatorPeer:
     Figures, all of CLOCK_MONOTONIC of this machine, since the start or the last `forget()`:
     - `first_frame_mono_ns`: the first decoded picture; `frames` decoded; `first_audio_mono_ns`: the first sound that is
       not silence; `latencies_ms`: glass to glass, of pictures that carry the simulated street's time code.
+    - `corner_frames`: decoded pictures of the second track; `stills`: when each came, its camera and its bytes;
+      `link`: what the unit said last of what it sends.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,6 +55,9 @@ class OperatorPeer:
         self.connected = False
         self.ear = Ear()
         self.forget()
+        self.link: dict[str, Any] = {}
+        self._socket: websockets.ClientConnection | None = None
+        self._pictures = 0
         self._voice_hz: float | None = None
         self._pc: RTCPeerConnection | None = None
         self._track: VoiceTrack | None = None
@@ -63,6 +70,9 @@ class OperatorPeer:
         self.first_frame_mono_ns: int | None = None
         self.first_audio_mono_ns: int | None = None
         self.frames = 0
+        self.corner_frames = 0
+        self.corner_size: tuple[int, int] = (0, 0)
+        self.stills: deque[tuple[int, str, int]] = deque(maxlen=1000)
         self.picture_size: tuple[int, int] = (0, 0)
         self.brightness = 0.0
         self.latencies_ms: deque[int] = deque(maxlen=LATENCY_SAMPLES)
@@ -75,6 +85,21 @@ class OperatorPeer:
             self._work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._work
+        await self._drop_session()
+
+    @property
+    def session(self) -> RTCPeerConnection | None:
+        """The session that the last answer made."""
+        return self._pc
+
+    async def look(self, camera: str, pip: str | None = None) -> None:
+        """Ask to see another camera, and one in its corner."""
+        if self._socket is not None:
+            view = {"type": "view", "peer": self._peer, "camera": camera, "pip": pip}
+            await self._socket.send(json.dumps(view))
+
+    async def hang_up(self) -> None:
+        """End the session; the figures stay."""
         await self._drop_session()
 
     def speak(self, freq_hz: float | None) -> None:
@@ -97,27 +122,35 @@ class OperatorPeer:
             await asyncio.sleep(0.2)
 
     async def _serve(self, socket: websockets.ClientConnection) -> None:
+        self._socket = socket
         async for text in socket:
             message = json.loads(text)
             match message.get("type"):
                 case "offer":
                     self._peer = message.get("peer")
-                    answer = await self._answer(message["sdp"])
+                    answer = await self.answer(message["sdp"])
                     await socket.send(json.dumps({"type": "answer", "peer": self._peer, "sdp": answer}))
                 case "ice" if self._pc is not None and message.get("candidate"):
                     candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
                     candidate.sdpMLineIndex = message.get("sdp_mline_index", 0)
                     with contextlib.suppress(ValueError):
                         await self._pc.addIceCandidate(candidate)
+                case "link":
+                    self.link = message
+                case "still":
+                    self._still(message["camera"], len(base64.b64decode(message["jpeg"])))
                 case "ping":
                     await socket.send(json.dumps({"type": "pong", "n": message.get("n", 0)}))
 
-    async def _answer(self, sdp: str) -> str:
+    async def answer(self, sdp: str) -> str:
+        """Take an offer in place of whatever was there; the answer has every candidate in it."""
         await self._drop_session()
         self.offers += 1
         _check_as_quickly_as_a_browser()
         pc = self._pc = RTCPeerConnection()
         pc.on("track", self._on_track)
+        self._pictures = 0
+        pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", lambda: self._on_state(pc))
         await pc.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
         track = self._track = VoiceTrack()
@@ -142,6 +175,9 @@ class OperatorPeer:
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         consume = self._watch if track.kind == "video" else self._listen
+        if track.kind == "video":
+            self._pictures += 1
+            consume = self._watch if self._pictures == 1 else self._watch_corner
         if track.kind == "video" and self._pc is not None:
             for transceiver in self._pc.getTransceivers():
                 if transceiver.receiver.track is track:
@@ -166,6 +202,28 @@ class OperatorPeer:
                 self.latencies_ms.append(age_ms(code_ms, now_ns))
             if self.frames % 10 == 1:
                 self.brightness = float(luma[::8, ::8].mean())
+
+    async def _watch_corner(self, track: MediaStreamTrack) -> None:
+        while True:
+            frame = await track.recv()
+            if isinstance(frame, av.VideoFrame):
+                self.corner_frames += 1
+                self.corner_size = (frame.width, frame.height)
+
+    def _on_channel(self, channel: Any) -> None:
+        if channel.label != "stills":
+            return
+        reader = StillReader()
+
+        def take(message: bytes) -> None:
+            still = reader.take(message)
+            if still is not None:
+                self._still(still.caption.camera, len(still.jpeg))
+
+        channel.on("message", take)
+
+    def _still(self, camera: str, size: int) -> None:
+        self.stills.append((time.monotonic_ns(), camera, size))
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         while True:

@@ -120,20 +120,26 @@ class Encoder:
 
 
 class RecordEnd:
-    """`record.sock` with two live streams."""
+    """`record.sock` with two live streams of each camera; those of a further camera are a little smaller. A camera in
+    `dead` gives nothing."""
 
     SIZES: ClassVar = {"main": (640, 360), "sub": (320, 180)}
+    FURTHER_SIZES: ClassVar = {"main": (480, 272), "sub": (240, 136)}
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "record.sock"
-        self._groups: dict[str, list[bytes]] = {"main": [], "sub": []}
+        self.cameras: tuple[str, ...] = ("dome",)
+        self.dead: set[str] = set()
+        self._groups: dict[str, list[bytes]] = {}
         self._writers: dict[asyncio.StreamWriter, str] = {}
         self._work: list[asyncio.Task[None]] = []
         self.asked: list[dict[str, str]] = []
 
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, str(self._path))
-        self._work = [asyncio.create_task(self._film(profile)) for profile in self.SIZES]
+        self._work = [
+            asyncio.create_task(self._film(camera, profile)) for camera in self.cameras for profile in self.SIZES
+        ]
 
     async def stop(self) -> None:
         self._server.close()
@@ -145,15 +151,30 @@ class RecordEnd:
             writer.close()
         self._writers.clear()
 
-    async def _film(self, profile: str) -> None:
-        encoder = Encoder(*self.SIZES[profile])
+    def size(self, camera: str, profile: str) -> tuple[int, int]:
+        sizes = self.SIZES if camera == self.cameras[0] else self.FURTHER_SIZES
+        size: tuple[int, int] = sizes[profile]
+        return size
+
+    def kill(self, camera: str) -> None:
+        """The camera dies: its streams end, and are refused from now on."""
+        self.dead.add(camera)
+        for writer, stream in list(self._writers.items()):
+            if stream.startswith(f"{camera} "):
+                self._writers.pop(writer)
+                writer.close()
+
+    async def _film(self, camera: str, profile: str) -> None:
+        encoder = Encoder(*self.size(camera, profile))
+        stream = f"{camera} {profile}"
+        self._groups[stream] = []
         start_s, count = time.monotonic(), 0
         while True:
             data, keyframe = encoder.next()
             message = HEADER.pack(len(data), int(keyframe), count * 90_000 // FPS, time.monotonic_ns()) + data
-            self._groups[profile] = [message] if keyframe else [*self._groups[profile], message]
+            self._groups[stream] = [message] if keyframe else [*self._groups[stream], message]
             for writer, wanted in list(self._writers.items()):
-                if wanted == profile:
+                if wanted == stream:
                     writer.write(message)
             count += 1
             await asyncio.sleep(max(0.0, start_s + count / FPS - time.monotonic()))
@@ -161,13 +182,17 @@ class RecordEnd:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.readline())
         self.asked.append(request)
-        profile = request["profile"]
-        width, height = self.SIZES[profile]
+        camera, stream = request["camera"], f"{request['camera']} {request['profile']}"
+        if camera in self.dead or camera not in self.cameras:
+            writer.write(json.dumps({"ok": False, "error": "no picture from the camera"}).encode() + b"\n")
+            writer.close()
+            return
+        width, height = self.size(camera, request["profile"])
         answer = {"ok": True, "codec": "h264", "width": width, "height": height, "extradata_hex": ""}
         writer.write(json.dumps(answer).encode() + b"\n")
-        for message in self._groups[profile]:
+        for message in self._groups[stream]:
             writer.write(message)
-        self._writers[writer] = profile
+        self._writers[writer] = stream
         await reader.read()
         self._writers.pop(writer, None)
         with contextlib.suppress(OSError):
@@ -241,7 +266,7 @@ class Rig:
                 "run_dir": str(self.run_dir),
                 "evidence_dir": str(self.run_dir.parent / "evidence"),
             },
-            "cameras": [{"name": "dome", **self.camera_urls}],
+            "cameras": [{"name": name, **self.camera_urls} for name in self.record.cameras],
             "endpoints": [
                 {
                     "name": "hub",
@@ -308,11 +333,17 @@ class Rig:
 
 @contextlib.asynccontextmanager
 async def rig(
-    directory: Path, *, record: bool = True, relay: bool = True, link: Link | None = None
+    directory: Path,
+    *,
+    record: bool = True,
+    relay: bool = True,
+    link: Link | None = None,
+    cameras: tuple[str, ...] = ("dome",),
 ) -> AsyncIterator[Rig]:
     """A rig with core, record and relay up; the process is started by the test and always stopped here."""
     made = Rig(directory)
     made.relay.link = link
+    made.record.cameras = cameras
     await made.core.start()
     if record:
         await made.record.start()

@@ -38,6 +38,7 @@ OUTAGE_REPORTS_S = 3.0
 TICK_S = 0.2
 STATS_EVERY_TICKS = 3
 LAST_MOMENTS_TICKS = 4
+TELL_EVERY_TICKS = 5
 CLEAN_REPORTS = 2
 """So many good reports in a row, and the pace is eased."""
 KEYFRAME_REPLAY_S = 1.0
@@ -171,6 +172,8 @@ class Peer:
                     self._watch_resends(session)
                     if ticks % STATS_EVERY_TICKS == 0:
                         session.poll(self._judge)
+                    if ticks % TELL_EVERY_TICKS == 0 and session.connected:
+                        self._tell()
                 was_connected = was_connected or session.connected
                 now_s = time.monotonic()
                 if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
@@ -284,6 +287,21 @@ class Peer:
         self._resends.clear()
         self._replayed_s = time.monotonic()
         self.view.follow(control.step, FIRST_LOW_BIT_S)
+
+    def _tell(self) -> None:
+        """Say to the console what it is sent: a picture never goes, or stands, without a word."""
+        stats = self.stats
+        self._port.send(
+            duplex.Link(
+                peer=self.peer,
+                step=self.view.step,
+                camera=self.view.camera or "",
+                pip=self.corner.camera,
+                kbit_s=round((self.view.sending_bit_s + self.corner.sending_bit_s) / 1000),
+                loss_percent=round(100 * max(stats.picture_loss or 0.0, stats.voice_loss or 0.0), 1),
+                round_trip_ms=round(1000 * (stats.round_trip_s or 0.0)),
+            )
+        )
 
     # --- stills -----------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ class Corner:
         """What the stream on show takes by itself."""
         return self._view.stream_bit_s
 
+    @property
+    def sending_bit_s(self) -> float:
+        """What is sent now."""
+        return self._view.sending_bit_s
+
     def ask(self, camera: str | None) -> None:
         """Show this camera in the corner; None: nothing there. A name that is unknown is none."""
         self._asked = camera if camera in self._feeds.cameras else None

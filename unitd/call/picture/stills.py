@@ -9,7 +9,7 @@ from unitd.call.picture.decoded_feed import DecodedFeed
 from unitd.call.picture.decoder import Picture
 from unitd.call.picture.still_maker import StillMaker
 from unitd.call.picture.still_parts import Caption, Still, parts_of
-from unitd.call.picture.still_plan import LEAST_BIT_S, StillChooser, StillSize, most_bytes, period_s
+from unitd.call.picture.still_plan import LEAST_BIT_S, PERIOD_S, StillChooser, StillSize, most_bytes, period_s
 from unitd.errors import DeviceError
 from unitd.runtime.logs import Logger
 
@@ -106,7 +106,12 @@ class StillSender:
         self.bit_s = bit_s
         self.sent = 0
         self.dropped = 0
-        self.sent_bytes = 0
+        self._last = (0, PERIOD_S)
+
+    @property
+    def sending_bit_s(self) -> float:
+        """What the last still took."""
+        return self._last[0] * 8 / self._last[1]
 
     async def run(self) -> None:
         """Never ends by itself; a still that cannot be made or sent is counted and the next is tried."""
@@ -120,8 +125,10 @@ class StillSender:
                     continue
                 last, began_s = picture, time.monotonic()
                 size_bytes = await self._one(picture)
-                pause_s = period_s(size_bytes, self.bit_s) - (time.monotonic() - began_s)
-                await asyncio.sleep(max(POLL_S, pause_s))
+                took_s = time.monotonic() - began_s
+                pause_s = max(POLL_S, period_s(size_bytes, self.bit_s) - took_s)
+                self._last = (size_bytes, took_s + pause_s)
+                await asyncio.sleep(pause_s)
         finally:
             self._feed.release()
 
@@ -142,7 +149,6 @@ class StillSender:
             self._drop("not sent", f"{len(still.jpeg)} bytes at {bit_s / 1000:.0f} kbit/s")
             return 0
         self.sent += 1
-        self.sent_bytes += len(still.jpeg)
         return len(still.jpeg)
 
     async def _make(self, picture: Picture, bit_s: float) -> Still:

@@ -1,6 +1,7 @@
 """What one far end sees on one picture track: which camera, at which step, and how it changes without a gap."""
 
 import asyncio
+import time
 from typing import Protocol
 
 from unitd.call.picture.feeds import Feeds, Stream
@@ -11,6 +12,7 @@ from unitd.messages.duplex import Step
 from unitd.runtime.logs import Logger
 
 UNTIL_KNOWN_BIT_S = 2_000_000.0
+RENEW_LEAST_S = 0.5
 STREAMS: tuple[Step, ...] = ("main", "sub", "low")
 
 
@@ -69,6 +71,7 @@ class PeerView:
         self._camera = feeds.first
         self._allowed: Step = "voice"
         self._bit_s = 0.0
+        self._renewed_s = 0.0
         self._shown: _Tap | None = None
         self._coming: _Tap | None = None
         self._missed: _Watch | None = None
@@ -105,9 +108,11 @@ class PeerView:
         return self._shown.stream.rate.bit_s if self._shown is not None else UNTIL_KNOWN_BIT_S
 
     @property
-    def still_bytes(self) -> int:
-        """Of all stills sent by the sender of now."""
-        return self._sender.sent_bytes if self._sender is not None else 0
+    def sending_bit_s(self) -> float:
+        """What is sent now, stills included; 0 while there is no picture."""
+        if self._sender is not None:
+            return self._sender.sending_bit_s
+        return self._shown.stream.rate.bit_s if self._shown is not None else 0.0
 
     @property
     def is_open(self) -> bool:
@@ -146,8 +151,10 @@ class PeerView:
         self._agree()
 
     def renew(self) -> None:
-        """The far end has lost its picture: the group in hand again, or a new keyframe."""
-        if self._shown is not None:
+        """The far end has lost its picture: the group in hand again, or a new keyframe; every RENEW_LEAST_S at most."""
+        now_s = time.monotonic()
+        if self._shown is not None and now_s - self._renewed_s >= RENEW_LEAST_S:
+            self._renewed_s = now_s
             self._shown.stream.renew(self._shown)
 
     def tick(self) -> None:
