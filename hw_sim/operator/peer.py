@@ -18,7 +18,7 @@ import av
 import numpy as np
 import websockets
 from aioice import stun
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 
 from hw_sim.operator.hearing import Ear
@@ -28,6 +28,7 @@ from hw_sim.world.timecode import age_ms, read_time_code
 from unitd.call.picture.still_parts import StillReader
 
 LATENCY_SAMPLES = 20_000
+LETTER_PIECES = 10_000
 HEARD_LEVEL = 200
 """Peak (of 32768) from which sound counts as the first audio: comfort noise of a codec stays below it."""
 
@@ -47,6 +48,9 @@ class OperatorPeer:
       not silence; `latencies_ms`: glass to glass, of pictures that carry the simulated street's time code.
     - `corner_frames`: decoded pictures of the second track; `stills`: when each came, its camera and its bytes;
       `link`: what the unit said last of what it sends.
+    - `letters`: all that the caller (and, by the signalling link, other operators) typed, as T.140 has it, each piece
+      with its instant.
+    `hello`: what the relay told of the unit.
     """
 
     def __init__(self, url: str) -> None:
@@ -56,6 +60,9 @@ class OperatorPeer:
         self.ear = Ear()
         self.forget()
         self.link: dict[str, Any] = {}
+        self.hello: dict[str, Any] = {}
+        self._ice: list[RTCIceServer] = []
+        self._text: Any = None
         self._socket: websockets.ClientConnection | None = None
         self._pictures = 0
         self._voice_hz: float | None = None
@@ -70,6 +77,7 @@ class OperatorPeer:
         self.first_frame_mono_ns: int | None = None
         self.first_audio_mono_ns: int | None = None
         self.frames = 0
+        self.letters: deque[tuple[int, str]] = deque(maxlen=LETTER_PIECES)
         self.corner_frames = 0
         self.corner_size: tuple[int, int] = (0, 0)
         self.stills: deque[tuple[int, str, int]] = deque(maxlen=1000)
@@ -97,6 +105,24 @@ class OperatorPeer:
         if self._socket is not None:
             view = {"type": "view", "peer": self._peer, "camera": camera, "pip": pip}
             await self._socket.send(json.dumps(view))
+
+    async def types(self, letters: str, by: str = "") -> bool:
+        """Send letters to the caller: on the data channel, else by the signalling link; False when there is neither."""
+        if self._text is not None and self._text.readyState == "open":
+            self._text.send(letters)
+            return True
+        if self._socket is None or self._peer is None:
+            return False
+        await self._socket.send(json.dumps({"type": "text", "peer": self._peer, "t140": letters, "by": by}))
+        return True
+
+    @property
+    def has_text_channel(self) -> bool:
+        return self._text is not None and self._text.readyState == "open"
+
+    def read(self) -> str:
+        """All letters so far, in one."""
+        return "".join(piece for _, piece in self.letters)
 
     async def hang_up(self) -> None:
         """End the session; the figures stay."""
@@ -135,6 +161,12 @@ class OperatorPeer:
                     candidate.sdpMLineIndex = message.get("sdp_mline_index", 0)
                     with contextlib.suppress(ValueError):
                         await self._pc.addIceCandidate(candidate)
+                case "unit_here":
+                    self.hello = message
+                case "ice_servers":
+                    self._ice = [_ice_server(each) for each in message["servers"]]
+                case "text":
+                    self._read_letters(message["t140"])
                 case "link":
                     self.link = message
                 case "still":
@@ -147,7 +179,7 @@ class OperatorPeer:
         await self._drop_session()
         self.offers += 1
         _check_as_quickly_as_a_browser()
-        pc = self._pc = RTCPeerConnection()
+        pc = self._pc = RTCPeerConnection(RTCConfiguration(self._ice) if self._ice else None)
         pc.on("track", self._on_track)
         self._pictures = 0
         pc.on("datachannel", self._on_channel)
@@ -166,6 +198,7 @@ class OperatorPeer:
     async def _drop_session(self) -> None:
         self.connected = False
         pc, self._pc, self._track = self._pc, None, None
+        self._text = None
         for task in list(self._consumers):
             task.cancel()
         if pc is not None:
@@ -210,7 +243,15 @@ class OperatorPeer:
                 self.corner_frames += 1
                 self.corner_size = (frame.width, frame.height)
 
+    def _read_letters(self, letters: str | bytes) -> None:
+        text = letters if isinstance(letters, str) else letters.decode(errors="replace")
+        self.letters.append((time.monotonic_ns(), text))
+
     def _on_channel(self, channel: Any) -> None:
+        if channel.label == "t140":
+            self._text = channel
+            channel.on("message", self._read_letters)
+            return
         if channel.label != "stills":
             return
         reader = StillReader()
@@ -250,6 +291,10 @@ async def _until_end(consume: Any, track: MediaStreamTrack) -> None:
 
     with contextlib.suppress(MediaStreamError):
         await consume(track)
+
+
+def _ice_server(told: dict[str, Any]) -> RTCIceServer:
+    return RTCIceServer(told["urls"], told.get("username") or None, told.get("credential") or None)
 
 
 def _luma(frame: av.VideoFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
