@@ -45,10 +45,10 @@ class Fit:
 class Ladder:
     """The step in force, and the ordered trains (`trains` counts them)."""
 
-    def __init__(self, steps: tuple[Step, ...], first: Step, now_s: float) -> None:
+    def __init__(self, steps: tuple[Step, ...], first: Step, now_s: float, trains: int = 0) -> None:
         self.steps = steps
         self.step: Step = first
-        self.trains = 0
+        self.trains = trains
         self.failed_tries = 0
         self._began_s = now_s
         self._up_s: float | None = None

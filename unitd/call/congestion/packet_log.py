@@ -1,6 +1,6 @@
 """What was sent, so that feedback can be read against it. Pure; bounded."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from unitd.call.congestion.twcc import REFERENCE_WRAP_S, Feedback
@@ -24,14 +24,6 @@ class Sent:
     state: Literal["open", "lost", "arrived"] = "open"
 
 
-@dataclass(slots=True)
-class Results:
-    """What one feedback says that was not known: (packet, arrival in seconds of the far end's clock), and the lost."""
-
-    arrived: list[tuple[Sent, float]] = field(default_factory=list)
-    lost: list[Sent] = field(default_factory=list)
-
-
 class PacketLog:
     """The last SIZE packets by their transport-wide sequence number."""
 
@@ -50,9 +42,11 @@ class PacketLog:
         self._ring[unwrapped % SIZE] = Sent(unwrapped, size_bytes + WIRE_BYTES, sent_s, kind)
         self.sent += 1
 
-    def read(self, feedback: Feedback) -> Results:
-        """Each packet is told lost once at most and arrived once at most; an arrival after a loss is told too."""
-        results = Results()
+    def read(self, feedback: Feedback) -> list[tuple[Sent, float | None]]:
+        """What this says that was not known, in the order of sending: each packet and when it arrived, in seconds of
+        the far end's clock, or None for one that was lost. Each is told lost once at most and arrived once at most; an
+        arrival after a loss is told too."""
+        results: list[tuple[Sent, float | None]] = []
         if self._last < 0:
             self.unknown += len(feedback.arrivals)
             return results
@@ -66,10 +60,10 @@ class PacketLog:
             elif arrival_s is not None:
                 if packet.state != "arrived":
                     packet.state = "arrived"
-                    results.arrived.append((packet, arrival_s + shift_s))
+                    results.append((packet, arrival_s + shift_s))
             elif packet.state == "open":
                 packet.state = "lost"
-                results.lost.append(packet)
+                results.append((packet, None))
         return results
 
     def _near(self, around: int, low: int) -> int:

@@ -1,0 +1,384 @@
+"""What is sent to one far end: the one place that decides. Pure: no clock, no I/O, nothing raised.
+
+Fed with what was sent, with transport-wide feedback, with reports; asked for a `Decision`. Voice's bits are taken off
+the link's capacity before anything else (C1). docs/design/live-call.md, "The controller", has the idea,
+docs/adr/0012-our-own-congestion-control.md why it is ours. Times are seconds of one monotonic clock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from unitd.call.congestion.capacity import Capacity
+from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
+from unitd.call.congestion.losses import LossWatch
+from unitd.call.congestion.packet_log import Kind
+from unitd.call.congestion.reports import collapsed, control_for, decide
+from unitd.call.congestion.voice_plan import VoicePlan
+from unitd.call.congestion.words import words_for
+from unitd.call.rtc.linkstats import LinkStats
+from unitd.messages.duplex import Step
+
+LOW_BIT_S = (80_000.0, 400_000.0)
+STILLS_BIT_S = (30_000.0, 120_000.0)
+UNSEEN_S = 1.0
+STILLS_SHARE = 0.8
+LOW_SHARE = 0.88
+"""Of what is left to it: a re-encoder's keyframes are larger than its average."""
+START_PACE_BIT_S = 2_000_000.0
+START_BYTES = 30_000
+WAITING_PACE_BIT_S = 200_000.0
+"""An unknown link gets so much at the start pace before its first answer, then little."""
+LEAST_PACE_BIT_S = 60_000.0
+MOST_PACE_BIT_S = 100e6
+DRAIN_QUEUE_S = 0.06
+DRAIN_SHARE = 0.6
+"""While a queue stands in the bottleneck the picture leaves below its rate, so that it drains."""
+RESEND_SHARE = 0.15
+RESEND_NOT_AFTER_S = 0.5
+FULL_QUEUE_S = 0.1
+CLEAN_QUEUE_S = 0.05
+NO_FEEDBACK_S = 3.0
+"""So long without any although it was agreed on: the reports are believed instead."""
+SILENT_S = 0.9
+LONG_SILENCE_S = 5.0
+"""After a longer one the link is taken for another one."""
+STANDING_QUEUE_S = 0.2
+STANDING_FOR_S = 2.0
+STANDING_AGAIN_S = 10.0
+PIP_HEADROOM = 1.4
+PIP_CLEAN_S = 8.0
+UNTIL_KNOWN_BIT_S: dict[Step, float] = {"main": 2_000_000.0, "sub": 400_000.0}
+PACKETING = 1.06
+"""RTP, UDP and IP headers over a picture stream in packets of 1200 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All of it levels. Rates as on the wire, for one far end."""
+
+    step: Step
+    target_bit_s: float
+    """What the picture may take, resends aside."""
+    pace_bit_s: float
+    """How fast the picture's packets leave at most."""
+    low_bit_s: int
+    voice_bit_s: int
+    voice_loss_percent: int
+    resend_bit_s: float
+    pip: bool
+    words: str
+    holds: bool = False
+    """The link is silent: no picture until it is back (the voice goes on, and tells when it is)."""
+    flushes: int = 0
+    """Rises when pictures that wait to be sent are to be thrown away."""
+    trains: int = 0
+    """Rises when a train is to be sent: some recent packets of the picture again, at once."""
+    capacity_bit_s: float | None = None
+    queue_s: float = 0.0
+    loss: float = 0.0
+    round_trip_s: float = 0.0
+
+
+class Controller:
+    """One far end's. `has_feedback`: it agreed to send transport-wide feedback; else its reports are judged.
+
+    `steps` are those there are, best first. `known_bit_s` is what this link carried a moment ago, if anybody knows.
+    Nothing here raises, whatever comes in; a target is never below nothing and the voice's reserve never touched.
+    """
+
+    def __init__(
+        self, steps: tuple[Step, ...], now_s: float, *, has_feedback: bool, known_bit_s: float | None = None
+    ) -> None:
+        self._steps = steps
+        self._has_feedback = has_feedback
+        self._began_s = now_s
+        self._needs = {step: PACKETING * bit_s for step, bit_s in UNTIL_KNOWN_BIT_S.items()}
+        self._pip_bit_s = 0.0
+        self._pip = False
+        self.capacity = Capacity(known_bit_s)
+        self._voice = VoicePlan()
+        self._losses = LossWatch()
+        first: Step = "sub" if has_feedback and "sub" in steps else steps[0]
+        if known_bit_s is not None and fits(steps[0], self._fit(now_s)):
+            first = steps[0]
+        self._ladder = Ladder(steps, first, now_s)
+        self._reports = control_for(steps, now_s)
+        self._reported = LinkStats()
+        self._feedback_s: float | None = None
+        self._heard_s = now_s
+        self._second_s = now_s
+        self._ticked_s = now_s
+        self._congested_s = -1e9
+        self._unclean_s = now_s
+        self._standing_since_s: float | None = None
+        self._standing_judged_s = -1e9
+        self._lossy: tuple[float, float] | None = None
+        self._unseen_s = now_s
+        self._flushes = 0
+        self._loss = 0.0
+
+    # --- in ---------------------------------------------------------------------------------------------------------
+
+    def needs(self, bit_s: dict[Step, float], pip_bit_s: float = 0.0) -> None:
+        """What the streams passed through take by themselves, without packet headers."""
+        self._needs.update({step: PACKETING * rate for step, rate in bit_s.items()})
+        self._pip_bit_s = PACKETING * pip_bit_s
+
+    def sent(self, packets: Iterable[tuple[int, int, float, Kind]]) -> None:
+        """Packets that have left: (transport-wide sequence number, bytes of RTP, when, kind)."""
+        for packet in packets:
+            self.capacity.sent(*packet)
+
+    def feedback(self, fci: bytes, now_s: float) -> None:
+        """One transport-wide feedback as it came; what is none is counted and changes nothing."""
+        silent_s = 0.0 if self._feedback_s is None else now_s - self._feedback_s
+        if not self.capacity.read(fci, now_s, is_back=silent_s > SILENT_S):
+            return
+        self._feedback_s = now_s
+        if silent_s > SILENT_S:
+            self._back(silent_s, now_s)
+            return
+        if self.capacity.train_answered:
+            self._ladder.proved(now_s)
+        if self.capacity.is_exceeded:
+            self._exceeded(now_s)
+
+    def report(self, stats: LinkStats, now_s: float) -> None:
+        """One reading of the far end's reports."""
+        if stats.heard != self._reported.heard:
+            self._heard_s = now_s
+        self._reported = stats
+        if not self._by_feedback(now_s):
+            before = self._reports.step
+            self._reports = decide(self._reports, stats, now_s)
+            self._loss = max(stats.picture_loss or 0.0, stats.voice_loss or 0.0)
+            self._follow_reports(before)
+
+    def asked_again(self, asked: int, sent: int, now_s: float) -> None:
+        """The far end asked for `asked` of the last moments' `sent` packets of the picture again."""
+        if not self._by_feedback(now_s):
+            before = self._reports.step
+            self._reports = collapsed(self._reports, asked, sent, now_s)
+            self._follow_reports(before)
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def decide(self, now_s: float) -> Decision:
+        """What is to be sent from now on; to be asked some ten times a second."""
+        by_feedback = self._by_feedback(now_s)
+        holds = by_feedback and self._feedback_s is not None and now_s - self._feedback_s > SILENT_S
+        if by_feedback and self._feedback_s is not None and not holds:
+            self._tick(now_s)
+        self._ticked_s = now_s
+        step = self._ladder.step if by_feedback else self._reports.step
+        capacity_bit_s = self.capacity.bit_s if by_feedback else None
+        left_bit_s = None if capacity_bit_s is None else max(0.0, capacity_bit_s - self._voice.cost_bit_s)
+        self._voice.follow(capacity_bit_s, self._losses.fec_percent if by_feedback else int(100 * self._loss))
+        target_bit_s = self._target(step, left_bit_s)
+        self._note_unseen(target_bit_s if step == "stills" and not holds else 0.0, now_s)
+        return Decision(
+            step=step,
+            target_bit_s=target_bit_s,
+            pace_bit_s=self._pace(step, left_bit_s, now_s),
+            low_bit_s=int(self._low_bit_s(left_bit_s)),
+            voice_bit_s=self._voice.bit_s,
+            voice_loss_percent=self._voice.loss_percent,
+            resend_bit_s=self._resend(target_bit_s, holds, now_s),
+            pip=self._pip and step == "main",
+            words=words_for(step, holds),
+            holds=holds,
+            flushes=self._flushes,
+            trains=self._ladder.trains,
+            capacity_bit_s=capacity_bit_s,
+            queue_s=self.capacity.delay.queue_s,
+            loss=self._loss,
+            round_trip_s=self._reported.round_trip_s or 0.0,
+        )
+
+    # --- how --------------------------------------------------------------------------------------------------------
+
+    def _by_feedback(self, now_s: float) -> bool:
+        """Whether feedback is believed: it was agreed on, and has not stayed away while reports came in."""
+        if not self._has_feedback:
+            return False
+        last_s = self._began_s if self._feedback_s is None else self._feedback_s
+        return now_s - last_s < NO_FEEDBACK_S or self._heard_s < last_s + SILENT_S
+
+    def _fit(self, now_s: float) -> Fit:
+        delay = self.capacity.delay
+        needs = dict(self._needs)
+        if self._pip:
+            needs["main"] += self._pip_bit_s
+        queue_s = delay.queue_s
+        is_clean = queue_s < CLEAN_QUEUE_S + 2 * delay.noise_s and not self.capacity.is_exceeded
+        return Fit(needs, self._voice.cost_bit_s, self.capacity.bit_s, is_clean)
+
+    def _exceeded(self, now_s: float) -> None:
+        """The bottleneck has shown its rate."""
+        self._unclean_s = now_s
+        fit = self._fit(now_s)
+        if fits(self._ladder.step, fit):
+            return
+        self._congested_s = now_s
+        if self._pip:
+            self._pip = False
+            if fits(self._ladder.step, self._fit(now_s)):
+                self._flushes += 1
+                return
+        self._down(self._fit(now_s), now_s)
+
+    def _down(self, fit: Fit, now_s: float, *, at_least_one: bool = False) -> bool:
+        if not self._ladder.down(fit, now_s, at_least_one=at_least_one):
+            return False
+        self._flushes += 1
+        self._pip = False
+        self._congested_s = self._unclean_s = now_s
+        self._losses.forget()
+        self._standing_since_s = None
+        return True
+
+    def _back(self, silent_s: float, now_s: float) -> None:
+        """The link is there again; what an outage lost says nothing about what it carries."""
+        self._losses.forget()
+        self._standing_since_s = None
+        self._lossy = None
+        self._unclean_s = self._second_s = now_s
+        self._flushes += 1
+        if silent_s > LONG_SILENCE_S:
+            self.capacity.forget()
+            first: Step = "sub" if "sub" in self._steps and self._ladder.step == "main" else self._ladder.step
+            self._pip = False
+            self._ladder = Ladder(self._steps, first, now_s, trains=self._ladder.trains)
+
+    def _follow_reports(self, before: Step) -> None:
+        if self._reports.step != before and self._steps.index(self._reports.step) > self._steps.index(before):
+            self._flushes += 1
+
+    def _tick(self, now_s: float) -> None:
+        fit = self._fit(now_s)
+        if not fit.is_clean:
+            self._unclean_s = now_s
+        if now_s - self._second_s >= 1.0:
+            self._second_s = now_s
+            self._judge_losses(fit, now_s)
+        self._judge_standing(now_s)
+        is_ours = self._ladder.step in LEAST_BIT_S
+        if fit.is_clean:
+            self.capacity.ease(now_s - self._ticked_s, is_ours=is_ours)
+        fit = self._fit(now_s)
+        if self._ladder.step == "low" and not self._low_is_full(fit):
+            return
+        self._ladder.up(fit, now_s)
+        if self._pip_bit_s > 0 and self._ladder.step == "main" and now_s - self._unclean_s > PIP_CLEAN_S:
+            room_bit_s = PIP_HEADROOM * (self._needs["main"] + self._pip_bit_s) + self._voice.cost_bit_s
+            self._pip = self._pip or (fit.capacity_bit_s or 0.0) > room_bit_s
+        elif self._pip_bit_s == 0.0:
+            self._pip = False
+
+    def _judge_losses(self, fit: Fit, now_s: float) -> None:
+        loss, lost = self.capacity.delay.loss()
+        self._loss = loss
+        if self._lossy is not None and now_s - self._lossy[1] > 2.0:
+            if loss > 0.7 * self._lossy[0]:
+                self._losses.not_ours(loss)
+            self._lossy = None
+        if self._losses.second(loss, lost):
+            self.capacity.lossy()
+            if self._down(self._fit(now_s), now_s, at_least_one=True):
+                self._lossy = (loss, now_s)
+
+    def _judge_standing(self, now_s: float) -> None:
+        """A queue that neither grows nor goes may be another's: one step for it, and again only after a while, by when
+        it counts as the way this link is."""
+        delay = self.capacity.delay
+        if delay.queue_s < STANDING_QUEUE_S + 2 * delay.noise_s:
+            self._standing_since_s = None
+            return
+        if self._standing_since_s is None:
+            self._standing_since_s = now_s
+        if now_s - self._standing_since_s < STANDING_FOR_S or now_s - self._standing_judged_s < STANDING_AGAIN_S:
+            return
+        self._standing_judged_s = now_s
+        self.capacity.lossy()
+        self._down(self._fit(now_s), now_s, at_least_one=self._ladder.step == "main")
+
+    def _note_unseen(self, bit_s: float, now_s: float) -> None:
+        """What stills take; the most of the last UNSEEN_S, because feedback speaks of a moment ago."""
+        if bit_s >= self.capacity.unseen_bit_s or now_s - self._unseen_s > UNSEEN_S:
+            self.capacity.unseen_bit_s, self._unseen_s = bit_s, now_s
+
+    def _low_is_full(self, fit: Fit) -> bool:
+        """The re-encoder's rate has grown to where the next step is near: only then is that tried."""
+        near_bit_s = min(LOW_BIT_S[1], 0.7 * self._needs["sub" if "sub" in self._steps else "main"])
+        left_bit_s = (fit.capacity_bit_s or 0.0) - fit.voice_cost_bit_s
+        return self._low_bit_s(left_bit_s) >= 0.95 * near_bit_s
+
+    def _low_bit_s(self, left_bit_s: float | None) -> float:
+        wanted = LOW_BIT_S[1] if left_bit_s is None else LOW_SHARE * left_bit_s
+        return min(LOW_BIT_S[1], max(LOW_BIT_S[0], wanted))
+
+    def _target(self, step: Step, left_bit_s: float | None) -> float:
+        match step:
+            case "main" | "sub":
+                need_bit_s = self._needs[step] + (self._pip_bit_s if self._pip and step == "main" else 0.0)
+                return need_bit_s if left_bit_s is None else min(need_bit_s, left_bit_s)
+            case "low":
+                return self._low_bit_s(left_bit_s)
+            case "stills":
+                return (
+                    STILLS_BIT_S[1]
+                    if left_bit_s is None
+                    else max(STILLS_BIT_S[0], min(STILLS_BIT_S[1], STILLS_SHARE * left_bit_s))
+                )
+            case "voice":
+                return 0.0
+
+    def _pace(self, step: Step, left_bit_s: float | None, now_s: float) -> float:
+        if left_bit_s is None:
+            if not self._by_feedback(now_s):
+                return 1.8 * self._needs.get(step, START_PACE_BIT_S)
+            outstanding_bytes = self.capacity.sent_bytes - self.capacity.acked_bytes
+            return START_PACE_BIT_S if outstanding_bytes < START_BYTES else WAITING_PACE_BIT_S
+        pace_bit_s = 0.97 * left_bit_s if self.capacity.is_limit else 1.6 * left_bit_s
+        if self.capacity.delay.queue_s > DRAIN_QUEUE_S + 2 * self.capacity.delay.noise_s:
+            pace_bit_s = DRAIN_SHARE * left_bit_s
+        elif now_s - self._congested_s > RESEND_NOT_AFTER_S:
+            # A stream that is sent at all must get through; the ladder ends one that does not fit.
+            pace_bit_s = max(pace_bit_s, 1.1 * self._needs.get(step, 0.0))
+        return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace_bit_s))
+
+    def _resend(self, target_bit_s: float, holds: bool, now_s: float) -> float:
+        is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s
+        if holds or is_full or now_s - self._congested_s < RESEND_NOT_AFTER_S:
+            return 0.0
+        return RESEND_SHARE * target_bit_s
+
+
+class Uncontrolled:
+    """The same sight from outside, deciding nothing: the best step, no pace, no cap. For a comparison in a proof."""
+
+    def __init__(
+        self, steps: tuple[Step, ...], now_s: float, *, has_feedback: bool, known_bit_s: float | None = None
+    ) -> None:
+        self._step = steps[0]
+        self._reported = LinkStats()
+
+    def needs(self, bit_s: dict[Step, float], pip_bit_s: float = 0.0) -> None: ...
+
+    def sent(self, packets: Iterable[tuple[int, int, float, Kind]]) -> None:
+        for _ in packets:
+            pass
+
+    def feedback(self, fci: bytes, now_s: float) -> None: ...
+
+    def report(self, stats: LinkStats, now_s: float) -> None:
+        self._reported = stats
+
+    def asked_again(self, asked: int, sent: int, now_s: float) -> None: ...
+
+    def decide(self, now_s: float) -> Decision:
+        return Decision(
+            step=self._step, target_bit_s=MOST_PACE_BIT_S, pace_bit_s=MOST_PACE_BIT_S, low_bit_s=int(LOW_BIT_S[1]),
+            voice_bit_s=32_000, voice_loss_percent=10, resend_bit_s=MOST_PACE_BIT_S, pip=False, words="not controlled",
+            round_trip_s=self._reported.round_trip_s or 0.0,
+        )  # fmt: skip

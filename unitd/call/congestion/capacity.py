@@ -1,0 +1,131 @@
+"""What the link carries, as far as feedback has shown. Pure.
+
+A passthrough sender does not fill the link, so most of the time only "at least what is sent" is known. The bottleneck
+shows its rate when its queue grows, when it drops most of what comes, and when it spreads a train.
+"""
+
+from unitd.call.congestion.delay import DelayWatch
+from unitd.call.congestion.packet_log import Kind, PacketLog
+from unitd.call.congestion.train import Trains
+from unitd.call.congestion.twcc import read_feedback
+
+LEAST_BIT_S = 20_000.0
+LOSSY_SHARE = 0.9
+EASE_PER_S = 0.12
+EASE_OVER_ACKED = 1.6
+EASE_ALWAYS_TO_BIT_S = 100_000.0
+"""While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
+NEAR = 0.2
+NEAR_WEIGHT = 0.25
+"""One train is a rough measure: several that nearly agree are averaged."""
+UNSEEN_SHARE = 0.75
+MOST_FEEDBACK_PER_S = 60.0
+
+
+class Capacity:
+    """`bit_s` on the wire, voice included; None while nothing is known. `is_limit`: it is the bottleneck's own rate,
+    else the link carries at least that."""
+
+    def __init__(self, known_bit_s: float | None) -> None:
+        self.bit_s = known_bit_s
+        self.is_limit = False
+        self.is_exceeded = False
+        """By the last feedback: more was sent than comes through."""
+        self.train_answered = False
+        self.unseen_bit_s = 0.0
+        """Sent besides of late, in packets without a number (stills over a data channel)."""
+        self.sent_bytes = self.acked_bytes = 0
+        self.bad_feedback = 0
+        self.too_much_feedback = 0
+        self.delay = DelayWatch()
+        self.log = PacketLog()
+        self._trains = Trains()
+        self._ignore_before_s = -1e18
+        self._tokens = MOST_FEEDBACK_PER_S
+        self._tokens_s: float | None = None
+
+    def sent(self, sequence: int, size_bytes: int, sent_s: float, kind: Kind) -> None:
+        self.sent_bytes += size_bytes
+        self.log.add(sequence, size_bytes, sent_s, kind)
+
+    def read(self, fci: bytes, now_s: float, *, is_back: bool) -> bool:
+        """Take one feedback; False for one that is none, or one too many. With `is_back` it is the first after a
+        silence, and what was sent before now is not judged."""
+        self._tokens += 0.0 if self._tokens_s is None else MOST_FEEDBACK_PER_S * max(0.0, now_s - self._tokens_s)
+        self._tokens = min(self._tokens, MOST_FEEDBACK_PER_S)
+        self._tokens_s = now_s
+        if self._tokens < 1.0:
+            self.too_much_feedback += 1
+            return False
+        self._tokens -= 1.0
+        feedback = read_feedback(fci)
+        if feedback is None:
+            self.bad_feedback += 1
+            return False
+        results = self.log.read(feedback)
+        if not results:
+            return False  # nothing new: made up, or an old one again
+        self.is_exceeded = self.train_answered = False
+        if is_back:
+            self._ignore_before_s = now_s
+            self.delay.forget()
+            self._trains.forget()
+        noise_s = self.delay.noise_s
+        for packet, arrived_s in results:
+            if packet.sent_s < self._ignore_before_s:
+                continue
+            if arrived_s is None:
+                self.delay.lost(packet)
+                continue
+            self.acked_bytes += packet.size_bytes
+            self.delay.arrived(packet, arrived_s)
+            train = self._trains.arrived(packet, arrived_s, noise_s)
+            if train is not None:
+                self._learn(*train)
+        unfinished_bit_s = self._trains.so_far(noise_s)
+        if unfinished_bit_s is not None and self.bit_s is None:
+            self.bit_s, self.is_limit, self.is_exceeded = max(LEAST_BIT_S, unfinished_bit_s), True, True
+        bottleneck_bit_s = self.delay.bottleneck_bit_s()
+        if bottleneck_bit_s is not None:
+            self.bit_s = max(LEAST_BIT_S, bottleneck_bit_s + UNSEEN_SHARE * self.unseen_bit_s)
+            self.is_limit = self.is_exceeded = True
+        return True
+
+    def _learn(self, bit_s: float, is_limit: bool) -> None:
+        """One train. It cannot be slower than what comes through."""
+        bit_s = max(bit_s, self.delay.acked_bit_s())
+        before_bit_s = self.bit_s
+        is_near = before_bit_s is not None and self.is_limit and abs(bit_s / before_bit_s - 1) < NEAR
+        if is_near and before_bit_s is not None:
+            self.train_answered = True
+            self.bit_s = before_bit_s + NEAR_WEIGHT * (bit_s - before_bit_s)
+        elif is_limit:
+            self.train_answered = True
+            self.bit_s, self.is_limit = max(LEAST_BIT_S, bit_s), True
+        elif before_bit_s is None or bit_s > before_bit_s:
+            self.train_answered = True
+            self.bit_s, self.is_limit = bit_s, False
+
+    def ease(self, elapsed_s: float, *, is_ours: bool) -> None:
+        """A clean moment: what came through is carried at least; where the rate is ours (`is_ours`) it may grow."""
+        acked_bit_s = self.delay.acked_bit_s()
+        if self.bit_s is None:
+            self.bit_s = max(LEAST_BIT_S, acked_bit_s) if acked_bit_s > 0 else None
+            return
+        if is_ours:
+            most_bit_s = max(EASE_OVER_ACKED * (acked_bit_s + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
+            grown_bit_s = self.bit_s * (1 + EASE_PER_S * min(elapsed_s, 1.0))
+            self.bit_s = max(self.bit_s, min(grown_bit_s, most_bit_s))
+        elif acked_bit_s > self.bit_s:
+            self.bit_s = acked_bit_s
+
+    def lossy(self) -> None:
+        """Less than what comes through now is to be sent."""
+        acked_bit_s = self.delay.acked_bit_s()
+        if acked_bit_s > 0:
+            self.bit_s = max(LEAST_BIT_S, LOSSY_SHARE * (acked_bit_s + UNSEEN_SHARE * self.unseen_bit_s))
+            self.is_limit = True
+
+    def forget(self) -> None:
+        """The link may be another one."""
+        self.bit_s, self.is_limit = None, False
