@@ -144,7 +144,8 @@ class MediaServer:
     async def _take(self, unit: str, offer: str) -> Resource:
         operator = self.operator(unit)
         await operator.answer(offer)
-        assert operator.session is not None
+        if operator.session is None:
+            raise ValueError("no session")
         return Resource("whip", unit, operator.session)
 
     async def _speak(self, unit: str, offer: str) -> Resource:

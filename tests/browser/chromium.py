@@ -27,7 +27,7 @@ FLAGS = [
     "--disable-backgrounding-occluded-windows",
 ]
 PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1440, "height": 900}
+DESKTOP = {"width": 1280, "height": 800}
 
 
 def program() -> str:

@@ -26,6 +26,14 @@ class Picture(VideoStreamTrack):  # type: ignore[misc]
         return frame
 
 
+class Nothing(VideoStreamTrack):  # type: ignore[misc]
+    """A track on which no picture ever comes: the link has no room for one."""
+
+    async def recv(self) -> av.VideoFrame:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 class Tone(MediaStreamTrack):  # type: ignore[misc]
     kind = "audio"
 

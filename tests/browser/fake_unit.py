@@ -26,7 +26,7 @@ from hw_sim.control_room.tls import client_context
 from hw_sim.pki import Credentials
 from hw_sim.world.pose import HOME, Pose
 from hw_sim.world.street import Street
-from tests.browser.fake_media import Picture, Tone
+from tests.browser.fake_media import Nothing, Picture, Tone
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.call.picture.still_parts import Caption, parts_of
 from unitd.call.picture.still_parts import Still as LiveStill
@@ -72,6 +72,7 @@ class FakeUnit:
         self.cameras: tuple[str, ...] = ("dome",)
         self.quick_answers: tuple[str, ...] = ()
         self.with_channels = True
+        self.with_pictures = True
         self.letters = ""
         self.views: list[tuple[str, str | None]] = []
         self.sound = {"mute_microphone": False, "mute_horn": False, "quiet": False}
@@ -278,7 +279,7 @@ class FakeUnit:
             if track.kind == "audio":
                 self._spawn(self._listen(track))
 
-        pc.addTrack(Picture(self.view))
+        pc.addTrack(Picture(self.view) if self.with_pictures else Nothing())
         pc.addTrack(Tone())
         if len(self.cameras) > 1:
             pc.addTrack(Picture(self.view))

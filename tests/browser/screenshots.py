@@ -40,6 +40,7 @@ async def console_pictures(browser: Browser) -> None:
         room = ControlRoom(Path(place) / "room", pki, 0, transport=transport)
         await room.start()
         unit = FakeUnit(transport)
+        unit.cameras, unit.quick_answers = ("dome", "front", "panel"), ("Yes", "No", "I cannot speak")
         park = msgspec.structs.replace(SITE, name="Priory Park, north gate", address="Priory Park")
         other_transport = FakeTransport()
         other_transport._on_message = transport._on_message
@@ -49,69 +50,167 @@ async def console_pictures(browser: Browser) -> None:
             FaultReport(code="broker_lost", subject="county"),
         )
         transport.on_publish = lambda topic, payload: (unit if "pole-0001" in topic else other)._down(topic, payload)
-        pages = {}
-        for name, size, scheme in (("desktop", DESKTOP, "light"), ("phone", PHONE, "light"), ("dark", DESKTOP, "dark")):
-            context = await browser.new_context(viewport=size, color_scheme=scheme, permissions=["microphone"])
-            pages[name] = await context.new_page()
-            pages[name].errors = collect_errors(pages[name])
-            await pages[name].goto(room.console_url)
+        pages = await open_pages(browser, room.console_url)
+        for who, page in zip(("Ana", "Ben", "Cleo"), pages.values(), strict=True):
+            await page.fill("#operator", who)
+            await page.dispatch_event("#operator", "change")
         unit.born()
         other.born()
         await asyncio.sleep(0.6)
         await shoot(pages, "console-1-idle")
-        unit.press()
-        for camera in ("dome", "front", "side"):
-            unit.still(camera)
-            unit.pose = PRESETS[2 if camera == "dome" else 3]
-        for page in pages.values():
-            await until(page, "document.querySelectorAll('#stills img').length === 3")
-        await asyncio.sleep(1.2)
-        await shoot(pages, "console-1b-stills")
-        unit.pose = PRESETS[1]
-        line = asyncio.create_task(unit.call(room.tls_port, pki.unit("pole-0001")))
-        for page in pages.values():
-            await until(page, "document.getElementById('picture').videoWidth > 0")
-        unit.press()
-        await asyncio.sleep(2.5)
-        await shoot(pages, "console-2-ringing")
-        desktop = pages["desktop"]
-        await desktop.click("#accept")
-        await desktop.click("#answer")
-        await desktop.click("#presets button >> nth=0")
-        await asyncio.sleep(3)
-        await shoot(pages, "console-3-answered")
-        await desktop.click("#close")
-        await pages["phone"].evaluate("document.getElementById('close').click()")
-        await pages["dark"].evaluate("document.getElementById('close').click()")
-        await asyncio.sleep(0.3)
-        await shoot(pages, "console-4-close-dialog")
-        await pages["phone"].keyboard.press("Escape")
-        await pages["dark"].keyboard.press("Escape")
-        await desktop.check("input[value=genuine]")
-        await desktop.fill("#close-note", "Officer attended at once; caller taken home safely.")
-        await desktop.click("#close-confirm")
-        await desktop.wait_for_selector("#past li", timeout=5000)
-        line.cancel()
-        incident = next(iter(room.hub.incidents.values()))
-        clip = room.shelf.path(incident.incident_id)
-        make_clip(clip)
-        incident.clip = Clip(state="ready", size_bytes=clip.stat().st_size, sha256="ab" * 32)
-        await room.hub.save(incident)
-        other.press()
-        await desktop.wait_for_selector("#call:not([hidden])")
-        other.stage = "accepted"
-        other.born()
-        await asyncio.sleep(1.2)
-        await shoot(pages, "console-5-past-and-no-picture")
-        await desktop.click("#past .play")
-        await asyncio.sleep(1.5)
-        await shoot({"desktop": desktop}, "console-6-clip")
+        await a_call(pages, room, unit, pki)
+        await after_a_call(pages, room, other)
+        await a_watch(pages, room, unit, pki)
         for name, page in pages.items():
             print(name, "errors:", page.errors)
         print("heard", unit.heard_rms, [each["cmd"] for each in unit.obeyed])
         await unit.stop()
         await other.stop()
         await room.stop()
+
+
+async def open_pages(browser: Browser, url: str) -> dict[str, Page]:
+    """A page in each look. The dark one is shot at both widths: a unit has three consoles at most."""
+    pages = {}
+    for name, size, scheme in (("desktop", DESKTOP, "light"), ("phone", PHONE, "light"), ("dark", DESKTOP, "dark")):
+        context = await browser.new_context(viewport=size, color_scheme=scheme, permissions=["microphone"])
+        pages[name] = await context.new_page()
+        pages[name].errors = collect_errors(pages[name])
+        await pages[name].goto(url)
+    return pages
+
+
+LINKS = {
+    "good": {"step": "main", "kbit_s": 2400, "capacity_kbit_s": 5200, "round_trip_ms": 48, "words": "Good link"},
+    "weak": {
+        "step": "low",
+        "kbit_s": 190,
+        "capacity_kbit_s": 260,
+        "loss_percent": 3.4,
+        "round_trip_ms": 240,
+        "words": "Weak link: a small picture, the voice is safe",
+    },
+    "stills": {
+        "step": "stills",
+        "kbit_s": 70,
+        "capacity_kbit_s": 90,
+        "loss_percent": 6.0,
+        "round_trip_ms": 410,
+        "words": "Very weak link: still pictures, the voice is safe",
+    },
+}
+
+
+async def link(unit: FakeUnit, which: str, pip: str | None = None) -> None:
+    """What the unit says of the link once a second, while it is looked at."""
+    await unit.tell(type="link", camera="dome", pip=pip, **LINKS[which])
+
+
+async def a_call(pages: dict[str, Page], room: ControlRoom, unit: FakeUnit, pki: Pki) -> None:
+    desktop = pages["desktop"]
+    unit.press()
+    for camera in ("dome", "front", "panel"):
+        unit.still(camera)
+        unit.pose = PRESETS[2 if camera == "dome" else 3]
+    for page in pages.values():
+        await until(page, "document.querySelectorAll('#stills img').length === 3")
+    await asyncio.sleep(1.2)
+    await shoot(pages, "console-2-stills-no-stream")
+    unit.pose = PRESETS[1]
+    line = asyncio.create_task(unit.call(room.tls_port, pki.unit("pole-0001")))
+    for page in pages.values():
+        await until(page, "document.getElementById('picture').videoWidth > 0")
+    unit.press()
+    await asyncio.sleep(2.5)
+    await shoot(pages, "console-3-ringing")
+    await desktop.click("#accept")
+    for page in pages.values():
+        await page.evaluate("document.getElementById('answer').click()")
+    unit.types("someone is following me\u2028they are by the bus stop, I can")
+    await desktop.fill("#text-line", "I can see you. Stay under the lamp")
+    await desktop.press("#text-line", "Enter")
+    await desktop.fill("#text-line", "A car is on its")
+    await asyncio.sleep(2)
+    await link(unit, "good", pip="panel")
+    await asyncio.sleep(1.2)
+    await link(unit, "good", pip="panel")
+    await shoot(pages, "console-4-answered")
+    unit.closes_in_s = 240
+    unit.event("call_time_warning", seconds=1800, closes_in_s=240, on_line=False)
+    unit.sound |= {"quiet": True}
+    unit.born()
+    await pages["phone"].evaluate("document.getElementById('push').click()")
+    line.cancel()
+    await asyncio.sleep(2)
+    await shoot(pages, "console-5-line-lost")
+    unit.with_pictures = False
+    line = asyncio.create_task(unit.call(room.tls_port, pki.unit("pole-0001")))
+    for page in pages.values():
+        await until(page, "window.console_page.line.textWay === 'channel'")
+    for _ in range(4):
+        unit.sends_still()
+        await link(unit, "stills")
+        await asyncio.sleep(1)
+    await shoot(pages, "console-6-stills-step")
+    for button, name in (("#help", "help"), ("#hand-over", "hand-over"), ("#close", "close")):
+        for page in pages.values():
+            await page.evaluate(f"document.querySelector('{button}').click()")
+        if name == "close":
+            await desktop.check("input[value=hoax]")
+        await asyncio.sleep(0.3)
+        await shoot(pages, f"console-7-{name}")
+        for page in pages.values():
+            await page.keyboard.press("Escape")
+    await desktop.click("#close")
+    await desktop.check("input[value=genuine]")
+    await desktop.fill("#close-note", "Officer attended at once; caller taken home safely.")
+    await desktop.click("#close-confirm")
+    await desktop.wait_for_selector("#past li", timeout=5000)
+    line.cancel()
+    unit.with_pictures = True
+
+
+async def after_a_call(pages: dict[str, Page], room: ControlRoom, other: FakeUnit) -> None:
+    desktop = pages["desktop"]
+    incident = next(iter(room.hub.incidents.values()))
+    clip = room.shelf.path(incident.incident_id)
+    make_clip(clip)
+    incident.clip = Clip(state="ready", size_bytes=clip.stat().st_size, sha256="ab" * 32)
+    await room.hub.save(incident)
+    other.press()
+    await desktop.wait_for_selector("#call:not([hidden])")
+    other.stage = "accepted"
+    other.born()
+    await asyncio.sleep(1.2)
+    await shoot(pages, "console-8-past-and-no-picture")
+    await desktop.click("#past .play")
+    await asyncio.sleep(1.5)
+    await shoot({"desktop": desktop}, "console-8-clip")
+    await desktop.keyboard.press("Escape")
+    other.stage = None
+    other.event("incident_closed")
+    other.born()
+
+
+async def a_watch(pages: dict[str, Page], room: ControlRoom, unit: FakeUnit, pki: Pki) -> None:
+    desktop = pages["desktop"]
+    await until(desktop, "document.getElementById('call').hidden")
+    for page in pages.values():
+        await page.evaluate("document.querySelector('[data-focus=watch]').click()")
+    await asyncio.sleep(0.3)
+    await shoot(pages, "console-9-watch-dialog")
+    for name in ("phone", "dark"):
+        await pages[name].keyboard.press("Escape")
+    await desktop.check("input[value=announce]")
+    await desktop.fill("#watch-reason", "Crowd after the match")
+    await desktop.click("#watch-begin")
+    await until(desktop, "!document.getElementById('watch-bar').hidden")
+    line = asyncio.create_task(unit.call(room.tls_port, pki.unit("pole-0001")))
+    await until(desktop, "document.getElementById('picture').videoWidth > 0")
+    await desktop.click("#answer")
+    await asyncio.sleep(2)
+    await shoot({"desktop": desktop}, "console-9-announce")
+    line.cancel()
 
 
 def make_clip(path: Path) -> None:
@@ -193,7 +292,13 @@ def small(source: Path, target: Path) -> None:
 
 
 async def shoot(pages: dict[str, Page], name: str) -> None:
-    for which, page in pages.items():
+    for which, page in list(pages.items()):
+        if which == "dark":
+            await page.set_viewport_size(PHONE)
+            await asyncio.sleep(0.1)
+            await shoot({"dark-phone": page}, name)
+            await page.set_viewport_size(DESKTOP)
+            await asyncio.sleep(0.1)
         dialog = await page.evaluate("document.querySelector('dialog[open]') !== null")
         await page.screenshot(path=OUT / f"{name}-{which}.png", full_page=not dialog)
 

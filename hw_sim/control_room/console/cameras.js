@@ -5,10 +5,13 @@ import { keep, make } from "./lists.js";
 import { title } from "./words.js";
 
 const NONE = "";
+const PATIENCE_MS = 5000; // then the unit has another camera in its place, or none
 const $ = (id) => document.getElementById(id);
 
 export class Cameras {
   #asked = null;
+  #seen = "";
+  #of = null;
 
   /** `page`: { line(), notice(words) }. */
   constructor(page) {
@@ -22,7 +25,7 @@ export class Cameras {
 
   /** The camera that is seen, as far as is known. */
   get camera() {
-    return this.page.line()?.link?.camera || this.#asked?.camera || this.#names[0] || "";
+    return this.page.line()?.link?.camera || this.#seen || this.#names[0] || "";
   }
 
   get #corner() {
@@ -53,16 +56,19 @@ export class Cameras {
 
   #ask(camera, pip) {
     if (!this.page.line()?.view(camera, pip)) return this.page.notice("The camera cannot be changed: there is no live line.");
-    this.#asked = { camera, pip, line: this.page.line() };
+    this.#asked = { camera, pip, line: this.page.line(), at_ms: performance.now() };
     this.show();
   }
 
   show() {
-    if (this.#asked && this.#asked.line !== this.page.line()) this.#asked = null;
+    const line = this.page.line();
+    if (this.#asked && this.#asked.line !== line) this.#asked = null;
+    this.#seen = line?.link?.camera || (this.#of === line ? this.#seen : "");
+    this.#of = line;
     const names = this.#names;
     $("cameras").hidden = names.length < 2;
     const camera = this.camera;
-    const wanted = this.#asked?.camera ?? camera;
+    const wanted = this.#asked && performance.now() - this.#asked.at_ms < PATIENCE_MS ? this.#asked.camera : camera;
     keep($("camera-choice"), names.map((name) => ({ name, seen: name === camera, coming: name === wanted && name !== camera })), (each) => each.name,
       ({ name, seen, coming }) => make("button", { type: "button", class: "small", "aria-pressed": String(seen), "data-focus": "camera", onclick: () => this.#see(name) },
         coming ? `${title(name)}…` : title(name)));

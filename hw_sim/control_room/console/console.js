@@ -79,8 +79,9 @@ function current() {
 /** Somebody who calls goes before a street that is only watched. */
 function pick() {
   const ringing = ringingOnes()[0];
-  if (!current()) chosen = (ringing ?? openOnes()[0])?.incident_id ?? null;
-  else if (current().watch && ringing) chosen = ringing.incident_id;
+  const coming = chosen?.startsWith("watch-") && performance.now() < pick.patient_until_ms; // its state is on the way
+  if (!current() && (ringing || !coming)) chosen = (ringing ?? openOnes()[0])?.incident_id ?? null;
+  else if (current()?.watch && ringing) chosen = ringing.incident_id;
 }
 
 function show() {
@@ -198,11 +199,12 @@ function follow(call) {
   if (line && (!call || line.incident_id !== call.incident_id)) {
     line.close();
     line = null;
+    picture.forget();
   }
   if (call && !line) {
     const elements = { picture: $("picture"), corner: $("corner"), voice: $("caller") };
     line = new Line(call.unit, elements, context, {
-      change: () => show(), text: (letters, by) => conversation.take(letters, by), still: (still) => picture.still(still),
+      change: () => show(), text: (letters, by) => conversation.take(letters, by), still: (still) => picture.still(still), ending: () => picture.keepLast(),
     });
     line.incident_id = call.incident_id;
   }
@@ -216,6 +218,7 @@ function cameraWorks() {
 
 function choose(incident_id) {
   chosen = incident_id;
+  pick.patient_until_ms = performance.now() + 5000;
   show();
   $("call").focus();
 }

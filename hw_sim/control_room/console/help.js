@@ -7,7 +7,7 @@ import { make } from "./lists.js";
 const OFF = "keys-off";
 const $ = (id) => document.getElementById(id);
 const OF_THE_DOME = [["← ↑ ↓ →", "Turn the dome while held"], ["+ −", "Zoom while held"], ["1 … 9", "Send the dome to a preset"],
-  ["Drag, click, wheel", "On the picture: turn, bring to the middle, zoom"]];
+  ["Mouse", "On the picture: drag turns, a click brings to the middle, the wheel zooms"]];
 
 export class Keys {
   /** `keys`: [{ key, shown, words, run() }], `run` returning false when the key means nothing now; `usable()`. */

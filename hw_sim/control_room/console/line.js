@@ -31,7 +31,7 @@ export class Line {
   hello = {};
 
   /** `elements`: {picture, corner, voice}; `context`: the page's AudioContext; `heard`: { change(), text(letters, by),
-   * still({ camera, at_utc_us, jpeg }) }. */
+   * still({ camera, at_utc_us, jpeg }), ending() } (the last before a session goes, and its picture with it). */
   constructor(unit, elements, context, heard) {
     this.unit = unit;
     this.elements = elements;
@@ -47,6 +47,11 @@ export class Line {
 
   get microphone() {
     return this.#mic;
+  }
+
+  /** The id of the picture's track, to tell its figures from those of the picture in its corner. */
+  get pictureTrack() {
+    return this.#session?.streams.picture?.getVideoTracks()[0]?.id ?? null;
   }
 
   /** What the unit said of the link in the last seconds, or null. */
@@ -237,6 +242,7 @@ export class Line {
   }
 
   #drop() {
+    if (this.#session) this.heard.ending();
     this.#session?.close();
     this.#session = null;
   }

@@ -14,15 +14,19 @@ export class Picture {
   #quality = new Quality();
   #frame_at_ms = 0;
   #corner_at_ms = 0;
+  #kept_at_ms = 0;
   #still = null;
-  #line = null;
 
   /** `line()` is the present Line or null; `cameraWorks()` what the unit says of its camera. */
   constructor(line, cameraWorks) {
     this.line = line;
     this.cameraWorks = cameraWorks;
-    everyFrame($("picture"), () => (this.#frame_at_ms = performance.now()));
-    everyFrame($("corner"), () => (this.#corner_at_ms = performance.now()));
+    everyFrame($("picture"), () => {
+      if (!this.line()?.connection) return; // the black one that a browser shows for a stream that has ended
+      this.#frame_at_ms = performance.now();
+      if (!$("frozen").hidden) this.#layers();
+    });
+    everyFrame($("corner"), () => this.line()?.connection && (this.#corner_at_ms = performance.now()));
     setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
@@ -36,11 +40,22 @@ export class Picture {
     this.#layers();
   }
 
+  /** Keep the last picture of a session that ends: until the next one's is there, an old picture is better than none. */
+  keepLast() {
+    const video = $("picture");
+    if (!video.videoWidth || !this.#frame_at_ms) return;
+    const canvas = $("frozen");
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    this.#kept_at_ms = this.#frame_at_ms;
+  }
+
   /** Nothing of another call may stay on the screen. */
   forget() {
     if (this.#still) URL.revokeObjectURL(this.#still.url);
     this.#still = null;
-    this.#frame_at_ms = this.#corner_at_ms = 0;
+    this.#frame_at_ms = this.#corner_at_ms = this.#kept_at_ms = 0;
     $("still-live").removeAttribute("src");
     this.#layers();
   }
@@ -58,16 +73,15 @@ export class Picture {
   #layers() {
     const still = this.#still !== null && this.#still.at_ms > this.#moved_at_ms;
     $("still-live").hidden = !still;
+    const kept = !still && this.#kept_at_ms > 0 && this.#kept_at_ms >= this.#frame_at_ms;
+    $("frozen").hidden = !kept;
+    if (this.#frame_at_ms > this.#kept_at_ms) this.#kept_at_ms = 0;
     $("corner").hidden = performance.now() - this.#corner_at_ms > CORNER_WITHIN_MS;
     return still;
   }
 
   async #look() {
     const line = this.line();
-    if (line !== this.#line) {
-      this.#line = line;
-      this.forget();
-    }
     if (!line) return;
     const age_s = this.age_s;
     const { bars, words, figures } = await this.#quality.look(line, age_s, this.cameraWorks());
@@ -76,7 +90,7 @@ export class Picture {
     say($("link-words"), words);
     say($("link-figures"), figures);
     const still = this.#layers();
-    const picture = still || $("picture").videoWidth > 0;
+    const picture = still || !$("frozen").hidden || $("picture").videoWidth > 0;
     const live = line.phase === "connected" && !still && picture && age_s < LIVE_WITHIN_S;
     $("picture-live").hidden = !live;
     $("picture-age").hidden = live || !picture;

@@ -39,7 +39,7 @@ export class Quality {
       this.#last = null;
       this.#picture_at_ms = performance.now();
     }
-    const now = readings(await connection.getStats());
+    const now = readings(await connection.getStats(), line.pictureTrack);
     const last = this.#last;
     this.#last = now;
     if (last && now.frames > last.frames) this.#picture_at_ms = now.at_ms;
@@ -101,16 +101,14 @@ function between(last, now) {
 }
 
 /** Freezes as webrtc-stats counts them (`freezeCount`): of the first picture only, not of the one in its corner. */
-function readings(stats) {
+function readings(stats, picture_track) {
   const sum = { at_ms: performance.now(), frames: 0, packets: 0, lost: 0, bytes: 0, round_trip_s: 0, freezes: 0, frozen_s: 0 };
-  let first = true;
   for (const each of stats.values()) {
     if (each.type === "inbound-rtp") {
       sum.packets += each.packetsReceived ?? 0;
       sum.lost += each.packetsLost ?? 0;
       sum.bytes += each.bytesReceived ?? 0;
-      if (each.kind === "video" && first) {
-        first = false;
+      if (each.kind === "video" && each.trackIdentifier === picture_track) {
         sum.frames = each.framesDecoded ?? 0;
         sum.freezes = each.freezeCount ?? 0;
         sum.frozen_s = each.totalFreezesDuration ?? 0;

@@ -1,7 +1,7 @@
 // What is known of the chosen call: where, what, how long it waited, who has it, what is wrong, its stills.
 
 import { faultList, keep, say, stillThumb } from "./lists.js";
-import { askedWords, clockTime, CLOCKS, dayAndTime, duration, kindWords, position, recentWords, STAGES, stillTime, timeOfDay } from "./words.js";
+import { askedWords, clockTime, CLOCKS, dayAndTime, kindWords, position, recentWords, STAGES, stillTime, timeOfDay } from "./words.js";
 
 export const RINGING = ["raised", "sent", "received"];
 const LATE_AFTER_S = 30;
@@ -69,7 +69,6 @@ export function showTimes(call) {
   const since_s = (performance.now() - call.since_ms) / 1000;
   const waits = call.stage !== "answered";
   say($("timer"), clockTime(since_s));
-  say($("timer-words"), waits ? "since the press" : `answered after ${duration(call.answer_s ?? call.waiting_s)}`);
   $("timer-box").classList.toggle("late", waits && since_s > LATE_AFTER_S);
   const rows = [["latency-accept", "Accepted", call.accept_s], ["latency-answer", "Answered", call.answer_s]];
   for (const [id, words, final_s] of rows) {

@@ -60,7 +60,8 @@ export class Talk {
     const problem = await opening;
     if (problem) this.page.notice(call.watch ? `You cannot speak: ${problem}.` : `You hear the caller but cannot speak: ${problem}.`);
     this.page.show();
-    if (!document.activeElement?.checkVisibility()) $(this.push ? "hold" : "call").focus();
+    const at = document.activeElement; // the button that was pressed is gone
+    if (!at || at === document.body || !at.checkVisibility()) $(this.push ? "hold" : "call").focus();
   }
 
   mute() {
