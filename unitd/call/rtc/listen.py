@@ -27,15 +27,15 @@ class ListenSession(PeerSession):
         super().__init__(peer, events, hear, executor, data=False, servers=servers)
 
     def _attach(self, pipeline: Any, rtc: Any) -> None:
-        pipeline.set_state(Gst.State.READY)  # a transceiver can be asked for from here on
-        rtc.emit(
+        """Nothing is sent."""
+
+    def _prime(self) -> None:
+        # Asked for when the handlers are there: it is what makes webrtcbin negotiate.
+        self._rtc.emit(
             "add-transceiver",
             GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY,
             Gst.Caps.from_string(LISTEN_CAPS),
         )
-
-    def _prime(self) -> None:
-        """Nothing is sent, so nothing has to announce itself."""
 
     def _open(self) -> None:
         """Nothing is sent."""
