@@ -374,5 +374,9 @@ def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -
             session = reference()
             if session is not None:
                 session._resender = element
+        case "rtpjitterbuffer":
+            session = reference()
+            if session is not None:
+                session._voice_in.take_buffer(element)
         case "dtlssrtpdec":
             element.set_property("pem", pem)  # once more when its bin moves: the same one

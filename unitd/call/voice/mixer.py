@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from unitd.call.voice.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE, PcmRing
+from unitd.call.voice.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE
+from unitd.call.voice.playout import Playout
 
 I16 = npt.NDArray[np.int16]
 F32 = npt.NDArray[np.float32]
@@ -33,7 +34,7 @@ class Mixer:
         self._clip = clip
         self._on_warning_played = on_warning_played
         self._lock = threading.Lock()
-        self._voices: dict[str, PcmRing] = {}
+        self._voices: dict[str, Playout] = {}
         self._voices_open = False
         self._prompt_name: str | None = None
         self._prompt: I16 | None = None
@@ -66,21 +67,14 @@ class Mixer:
         """Let the operators' voices reach the horn, or not: while shut, what arrives is thrown away."""
         with self._lock:
             self._voices_open = is_open
-            if not is_open:
-                for ring in self._voices.values():
-                    ring.clear()
+            for playout in self._voices.values():
+                playout.gate(is_open)
 
-    def voice_of(self, peer: str) -> Callable[[bytes], None]:
+    def voice_of(self, peer: str) -> Playout:
         """Where a peer's sound goes; thread-safe. Ended by `forget`."""
-        ring = PcmRing()
         with self._lock:
-            self._voices[peer] = ring
-
-        def hear(pcm: bytes) -> None:
-            if self._voices_open:
-                ring.put(pcm)
-
-        return hear
+            playout = self._voices[peer] = Playout(is_open=self._voices_open)
+        return playout
 
     def forget(self, peer: str) -> None:
         with self._lock:
@@ -115,8 +109,8 @@ class Mixer:
     def _voice_frame(self) -> F32 | None:
         self._voice_hold = max(0, self._voice_hold - 1)
         total: F32 | None = None
-        for ring in self._voices.values():
-            pcm = ring.take()
+        for playout in self._voices.values():
+            pcm = playout.take()
             if pcm is None or not self._voices_open:
                 continue
             samples = np.frombuffer(pcm, "<i2").astype(np.float32)
