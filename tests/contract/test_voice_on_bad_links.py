@@ -1,8 +1,8 @@
 """The operator's voice over links that lose, shake and share: the real Opus, jitter buffer and playout, in real time.
 
 Encoder and GStreamer's own network simulator (`netsim`) on one side, jitter buffer and decoder on the other, a datagram
-socket between them; a thread takes frames at the sound card's pace. All links at once with UNITD_TEST_LONG=1; else one, and a busy machine is forgiven
-much.
+socket between them; a thread takes frames at the sound card's pace. All links at once with UNITD_TEST_LONG=1; else one,
+and a busy machine is forgiven much.
 """
 
 from __future__ import annotations
