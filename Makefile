@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: simulate help setup setup-test sim run test check format generate bench fuzz prove install clean
+.PHONY: simulate help setup setup-test sim run test check format generate sounds bench fuzz prove install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ format: setup-test ## put the Python files in order
 
 generate: setup ## write the JSON Schemas and the AsyncAPI file in docs/ again from the message structs
 	@$(BIN)/unitd schema --write
+
+sounds: setup ## make the prompts and warnings of every language again from unitd/call/words/*.toml (English too)
+	@$(BIN)/python3 tools/make_sounds.py --all
 
 bench: setup-test ## one table of figures, also in build/bench.json
 	@exec $(BIN)/python3 -m tests.bench

@@ -36,8 +36,9 @@ WORDS = {
     "police_called": "The police have been called.",
     "stay_back": "Stay back. You are being watched and recorded.",
     "leave_area": "Leave this area now.",
+    "attention": "(two falling tones)",
 }
-"""As in tools/clips.toml, which the recordings are made from."""
+"""As in unitd/call/words/en.toml, which the recordings are made from."""
 
 
 class Horn:

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}
 list=tools/apt-packages.txt
 log=build/setup.log
-steps=4
+steps=5
 
 say() { printf '[%s/%s] %s\n' "$1" "$steps" "$2"; }
 stop() { printf 'setup: %s\n' "$1" >&2; exit 2; }
@@ -76,7 +76,8 @@ fi
 
 # One stamp for everything that decides the outcome: nothing changed, nothing to do.
 fingerprint() {
-    cat pyproject.toml constraints.txt "$list" tools/setup.sh tools/check_versions.py | sha256sum | cut -c1-64
+    cat pyproject.toml constraints.txt "$list" tools/setup.sh tools/check_versions.py tools/make_sounds.py \
+        unitd/call/voice/speech.py unitd/call/words/*.toml | sha256sum | cut -c1-64
     "$python" -c 'import sys; print(sys.version_info[:3])' 2>/dev/null || true
 }
 
@@ -171,5 +172,8 @@ say 4 "Checking versions …"
 for script in unitd hw-sim; do
     [ -x ".venv/bin/$script" ] || stop ".venv/bin/$script is missing: see [project.scripts] in pyproject.toml"
 done
+
+say 5 "Prompts and warnings of every language …"
+.venv/bin/python3 tools/make_sounds.py >"$log" 2>&1 || failed "tools/make_sounds.py"
 fingerprint >.venv/.setup-stamp
 printf 'setup: ready (%s)\n' "$(.venv/bin/python3 -V)"

@@ -11,18 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unitd.call.conversation import Conversation
-from unitd.call.peer import Name
 from unitd.call.link.standing import StandingLinks
+from unitd.call.peer import Name
 from unitd.call.rtc.gst import warm_up
-from unitd.call.voice.clips import clip_loader
 from unitd.call.voice.microphone import Microphone
 from unitd.call.voice.mixer import Mixer
 from unitd.call.voice.voice_record import VoiceRecord
+from unitd.call.voice.words import Words
 from unitd.config import Config, EndpointTable
 from unitd.drivers.sound import SoundCard, SoundState
 from unitd.drivers.tls import client_context
 from unitd.messages.workers import CallWanted, Desired, Fault
-from unitd.prompts import prompt_names, warning_names
 from unitd.runtime.supervise import Service
 from unitd.runtime.worker import Frame, run_worker
 
@@ -58,11 +57,8 @@ class CallWorker:
         self._config = frame.config
         self._log = frame.log
         self._loop = asyncio.get_running_loop()
-        language = frame.config.sound.language if frame.config.sound is not None else "en"
-        self._prompts = clip_loader("prompts", language)
-        self._warnings = clip_loader("warnings", language)
-        self._mixer = Mixer(self._prompts, self._warning_played)
-        self._warning_number: int | None = None
+        self._words = Words(frame.config.sound, frame.log, lambda *said: self._mixer.play_warning(*said), self._tell)
+        self._mixer = Mixer(self._words.prompt, self._warning_played)
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
         sound = frame.config.sound
@@ -87,6 +83,7 @@ class CallWorker:
                 seen = await self._frame.core.wait_change(seen)
         finally:
             await self._hang_up("the unit stops")
+            await self._words.close()
 
     async def keep_sound(self) -> None:
         """Hold the card until the process ends."""
@@ -115,10 +112,7 @@ class CallWorker:
     def _prepare(self) -> None:
         """What the first call would otherwise wait for; on a thread."""
         warm_up()
-        for name in prompt_names():
-            self._prompts(name)
-        for name in warning_names():
-            self._warnings(name)
+        self._words.prepare()
 
     async def _reconcile(self, desired: Desired | None) -> None:
         call = desired.call if desired is not None else None
@@ -127,29 +121,20 @@ class CallWorker:
         self.microphone.gate(is_open)
         if not is_open:
             self._voices.shut()
-        self._voices.follow(call.incident_id if call is not None and self._keeps_voices else None)
+        in_incident = call is not None and not call.watch
+        self._voices.follow(call.incident_id if call is not None and in_incident and self._keeps_voices else None)
         if self._card is not None:
             self._card.want(microphone=is_open, horn=True)
         self._mixer.open_voices(call is not None and call.voices)
         self._mixer.set_prompt(desired.sound.prompt if desired is not None else None)
-        self._order_warning(desired)
+        self._words.order(desired.sound.warning if desired is not None else None)
         if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
             await self._hang_up("the call is no longer wanted")
         if call is not None and self._conversation is None and desired is not None:
-            self._call(call, desired.incident.kind if desired.incident is not None else "panic")
+            kind = "watch" if call.watch else desired.incident.kind if desired.incident is not None else "panic"
+            self._call(call, kind)
         if call is not None and self._conversation is not None and call.endpoints:
             self._conversation.link.prefer(call.endpoints)
-
-    def _order_warning(self, desired: Desired | None) -> None:
-        warning = desired.sound.warning if desired is not None else None
-        if warning is None or warning.number == self._warning_number:
-            return
-        self._warning_number = warning.number
-        samples = self._warnings(warning.name)
-        if samples is None:
-            self._log.warning("no such warning", name=warning.name)
-            return
-        self._mixer.play_warning(warning.number, warning.name, samples)
 
     def _call(self, call: CallWanted, kind: str) -> None:
         if not self._config.endpoints:
@@ -218,10 +203,13 @@ class CallWorker:
     def _warning_played(self, number: int, name: str) -> None:
         """On the card's thread."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._tell_warning, number, name)
+            self._loop.call_soon_threadsafe(self._words.played, number, name)
 
-    def _tell_warning(self, number: int, name: str) -> None:
-        self._frame.core.event("warning_played", number=number, name=name)
+    def _tell(self, name: str, /, **data: str | int) -> None:
+        desired = self._frame.core.desired
+        incident = desired.incident if desired is not None else None
+        incident_id = incident.incident_id if incident is not None else None
+        self._frame.core.event(name, incident_id=incident_id, mono_ns=None, **data)
 
     # --- health -----------------------------------------------------------------------------------------------------
 
@@ -234,6 +222,7 @@ class CallWorker:
             for state in self._sound_states()
             if state.state == "lost"
         ]
+        faults += self._words.faults()
         call = self._conversation
         if call is not None and call.link.up is None and not any(peer.connected for peer in call.peers):
             waited_s = time.monotonic() - call.wanted_since_s
@@ -248,6 +237,8 @@ class CallWorker:
             "sound.output": states[1].state if states else None,
         }
         call = self._conversation
+        facts["incident"] = call.incident_id if call is not None else None
+        facts["peers"] = sum(peer.connected for peer in call.peers) if call is not None else 0
         facts["endpoint"] = call.link.up if call is not None else None
         facts["link"] = _link_words(call) if call is not None else None
         return facts

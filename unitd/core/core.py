@@ -15,7 +15,7 @@ from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.duty import DutyDesk
 from unitd.core.evidence_desk import EvidenceDesk
-from unitd.core.health import HealthDesk
+from unitd.core.health import HealthDesk, configured_warnings
 from unitd.core.incident_events import tell_asked, tell_stage
 from unitd.core.latch import Latch, Latched
 from unitd.core.line_desk import LineDesk
@@ -36,7 +36,6 @@ from unitd.messages import control_room as wire
 from unitd.model import events as ev
 from unitd.model.incident import Origin
 from unitd.model.outputs import Outputs
-from unitd.prompts import warning_names
 from unitd.runtime import logs
 from unitd.runtime.logs import Logger
 from unitd.runtime.supervise import Service, supervise
@@ -194,7 +193,7 @@ class Core:
         )  # fmt: skip
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
-            lambda name: name in warning_names(), self._mint_test, has_dome=c.dome is not None,
+            lambda name: name in configured_warnings(c), self._mint_test, has_dome=c.dome is not None,
             judged=self._evidence.judged, lock_objection=self._evidence.releases.objection, fitted=fitted(c),
             new_id=self._machine.new_id, mono_ns=self._clock.mono_ns,
         )  # fmt: skip

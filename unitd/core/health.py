@@ -61,6 +61,7 @@ class HealthDesk:
         self._quarantined = quarantined
         self._facts = facts
         self._evidence_faults = evidence_faults
+        self._warnings = configured_warnings(config)
 
     def faults(self, clock: wire.ClockQuality) -> tuple[wire.FaultReport, ...]:
         """Everything wrong now, core's own first; `clock` is what the wall clock is good for now."""
@@ -116,7 +117,7 @@ class HealthDesk:
             faults=self.faults(stamp.clock),
             facts={"core": self._facts(), **self._workers.facts()},
             presets=self._config.dome.presets if self._config.dome else (),
-            warnings=tuple(warning_names()),
+            warnings=self._warnings,
             isolation=_isolation(self._unit.state),
             watch=_watching(self._unit.state),
         )
@@ -153,6 +154,12 @@ class HealthDesk:
             faults=tuple(worker_wire.Fault(code=f.code, subject=f.subject, text=f.text) for f in faults),
             facts={"core": self._facts(), **self._workers.facts()},
         )
+
+
+def configured_warnings(config: Config) -> tuple[str, ...]:
+    """The warnings an operator may order of this unit. Blocks on disk the first time in a process."""
+    sound = config.sound
+    return warning_names() if sound is None else warning_names(sound.site_dir, (sound.language, *sound.more_languages))
 
 
 def _isolation(state: State) -> wire.Isolation | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, load
 from unitd.config_files import layers
 from unitd.model.sms import normal_number
+from unitd.prompts import site_problems
 from unitd.tools.check_signing import signing_warnings
 from unitd.tools.plain import fitted
 
@@ -50,6 +51,8 @@ def warnings(c: Config) -> Iterator[str]:
         yield "upload.hosts: empty; the control room cannot get clips; name the hosts that may receive them"
     if c.sound is None:
         yield "sound: not fitted; the caller hears nobody and is not heard; add [sound]"
+    else:
+        yield from (f"sound.site_dir: {problem}" for problem in site_problems(c.sound.site_dir))
     yield from _rooms(c)
     yield from _button(c)
     yield from _files(c)
