@@ -18,7 +18,8 @@ user). The signalling takes the same link. Glass to glass is by the time code in
 picture is shown; the clocks of page and machine are compared before. The voices are known sentences both ways: into the
 unit's microphone and into Chromium's, recorded behind Chromium's jitter buffer and at the unit's horn.
 
-Two cores are enough when nothing else runs: figures of a busy machine are figures of the machine.
+Two cores are enough when nothing else runs. On a busy machine, as root, put real-time priority before it, or its
+figures are the machine's: `chrt -r 5 python -m tests.live`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(plan: list[tuple[str, Case]], arguments: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then everything that was started here ends too
     described = machine.describe()
     done = results.read(arguments.out) if arguments.resume else {}
     for number, (key, case) in enumerate(plan, 1):
