@@ -19,11 +19,15 @@ Taker = Callable[[Picture], None]
 
 
 class DecodedFeed:
-    """Holds its stream and a decoder while somebody takes pictures from it. Takers are called on a GStreamer thread and
-    must be quick. A decoder that fails is made again, with a pause that grows; `failed` says why there is none now."""
+    """Holds its stream (of `feeds` the first that is not lost) and a decoder while somebody takes pictures from it.
 
-    def __init__(self, feed: Feed, executor: Executor, log: Logger) -> None:
-        self.feed = feed
+    Takers are called on a GStreamer thread and must be quick. A decoder that fails is made again, with a pause that
+    grows; `failed` says why there is none now.
+    """
+
+    def __init__(self, feeds: tuple[Feed, ...], executor: Executor, log: Logger) -> None:
+        self._feeds = feeds
+        self.feed = feeds[0]
         self._executor = executor
         self._log = log
         self._takers: tuple[Taker, ...] = ()
@@ -95,14 +99,22 @@ class DecodedFeed:
         try:
             await loop.run_in_executor(self._executor, decoder.start)
             self._decoder = decoder
+            self.feed = self._best()
             self.feed.watch(self)
-            while (error := decoder.error()) is None:  # noqa: ASYNC110 - GStreamer's bus has no event of ours
+            while (error := decoder.error()) is None:
                 await asyncio.sleep(CHECK_S)
+                if self.feed.lost and (best := self._best()) is not self.feed:
+                    self.feed.leave(self)
+                    self.feed = best
+                    self.feed.watch(self)
             raise DeviceError(error)
         finally:
             self.feed.leave(self)
             self._decoder = None
             await asyncio.shield(loop.run_in_executor(self._executor, decoder.stop))
+
+    def _best(self) -> Feed:
+        return next((feed for feed in self._feeds if not feed.lost), self._feeds[0])
 
     def _show(self, picture: Picture) -> None:
         self.failed = None

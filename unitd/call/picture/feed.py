@@ -1,16 +1,16 @@
 """One camera's stream, held while somebody watches it, from the first source that has it.
 
-Order: `record`'s stream, then our own RTSP session; for `main` then the same with `sub`. While the picture comes from
-our own session, `record` is asked every RECORD_AGAIN_S, because a dome may allow only one or two sessions.
+Order: `record`'s stream, then our own RTSP session; for `main` then the same with `sub`. While the picture is not the
+first of these, `record` is asked every RECORD_AGAIN_S: a dome may allow only one or two sessions.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from unitd.call.congestion.pacer import BitRate
 from unitd.call.picture.record_feed import open_record, record_units
@@ -23,6 +23,7 @@ STALLED_AFTER_S = 3.0
 FIRST_PICTURE_S = 8.0
 LOST_AFTER_S = 4.0
 """Without a picture for so long a camera is dead for those who watch: another may stand in for it."""
+LOST_FOR_S = 30.0
 RECORD_AGAIN_S = 3.0
 PAUSE_S = 0.3
 LONGEST_PAUSE_S = 2.0
@@ -61,14 +62,24 @@ class Feed:
         self._work: asyncio.Task[None] | None = None
         self._seen_s = 0.0
         self._begun = False
+        self._lost_s: float | None = None
         self.group = GroupOfPictures()
         self.rate = BitRate(UNTIL_KNOWN_BIT_S[profile])
         self.source: str | None = None
 
     @property
     def lost(self) -> bool:
-        """Watched, and without a picture for LOST_AFTER_S."""
-        return self._work is not None and time.monotonic() - self._seen_s > LOST_AFTER_S
+        """Watched, and without a picture for LOST_AFTER_S; or it was so when the last watcher left, less than
+        LOST_FOR_S ago."""
+        now_s = time.monotonic()
+        if self._work is None:
+            return self._lost_s is not None and now_s - self._lost_s < LOST_FOR_S
+        return self._lost_s is not None or now_s - self._seen_s > LOST_AFTER_S
+
+    @property
+    def is_watched(self) -> bool:
+        """Somebody holds the stream open."""
+        return self._work is not None
 
     def watch(self, watcher: Watcher) -> None:
         """Give `watcher` the group in hand, if there is one, and every picture from the next on."""
@@ -85,6 +96,7 @@ class Feed:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
         if not self._watchers and self._work is not None:
+            self._lost_s = time.monotonic() if self.lost else None
             self._work.cancel()
             self._work = None
 
@@ -119,14 +131,19 @@ class Feed:
 
     async def _from_record(self, profile: Profile) -> bool:
         name = self._camera.name
-        return await self._pass_on(record_units(self._run_dir, name, profile), f"record {name} {profile}")
+        passing = self._pass_on(record_units(self._run_dir, name, profile), f"record {name} {profile}")
+        return await (passing if profile == self._profile else self._until_better(passing))
 
     async def _from_camera(self, profile: Profile) -> bool:
-        back = asyncio.create_task(self._record_is_back(profile))
-        passing = asyncio.create_task(
-            self._pass_on(self._rtsp(self._camera, profile), f"camera {self._camera.name} {profile}"),
-            name="feed of our own",
+        name = self._camera.name
+        return await self._until_better(
+            self._pass_on(self._rtsp(self._camera, profile), f"camera {name} {profile}"),
         )
+
+    async def _until_better(self, source: Coroutine[Any, Any, bool]) -> bool:
+        """A source that is not the best one, until it fails or `record` has what we really want."""
+        back = asyncio.create_task(self._record_is_back())
+        passing = asyncio.create_task(source, name=f"feed in place of {self._camera.name} {self._profile}")
         try:
             await asyncio.wait({back, passing}, return_when=asyncio.FIRST_COMPLETED)
             return passing.result() if passing.done() else True
@@ -135,11 +152,11 @@ class Feed:
                 task.cancel()
             await asyncio.gather(back, passing, return_exceptions=True)
 
-    async def _record_is_back(self, profile: Profile) -> None:
+    async def _record_is_back(self) -> None:
         while True:
             await asyncio.sleep(RECORD_AGAIN_S)
             with contextlib.suppress(DeviceError):
-                _, writer = await open_record(self._run_dir, self._camera.name, profile)
+                _, writer = await open_record(self._run_dir, self._camera.name, self._profile)
                 writer.close()
                 return
 
@@ -160,7 +177,7 @@ class Feed:
                         gave = True
                         self.source = name
                         self._log.info("picture", source=name)
-                    self._seen_s = time.monotonic()
+                    self._seen_s, self._lost_s = time.monotonic(), None
                     self.group.add(unit)
                     self.rate.add(unit.source_ns, len(unit.data))
                     if in_hand is not None:

@@ -48,25 +48,26 @@ class _Camera:
         log = log.bind(camera=table.name)
         self.main = Feed(table, "main", run_dir, rtsp, log)
         self.sub = Feed(table, "sub", run_dir, rtsp, log) if table.sub_url is not None else None
-        self.decoded = DecodedFeed(self.sub or self.main, executor, log)
+        self.feeds = (self.main,) if self.sub is None else (self.sub, self.main)
+        self.decoded = DecodedFeed(self.feeds, executor, log)
         self.low = LowFeed(self.decoded, executor, log)
         self.stills = StillFeed(self.decoded, executor)
 
     @property
     def lost(self) -> bool:
-        return any(feed.lost for feed in (self.main, self.sub) if feed is not None)
+        watched = [feed for feed in self.feeds if feed.is_watched]
+        return bool(watched) and all(feed.lost for feed in watched)
 
     @property
     def sources(self) -> list[str]:
-        return [feed.source for feed in (self.main, self.sub) if feed is not None and feed.source is not None]
+        return [feed.source for feed in reversed(self.feeds) if feed.source is not None]
 
     async def close(self) -> None:
         await self.low.close()
         await self.decoded.close()
         await self.stills.close()
-        for feed in (self.main, self.sub):
-            if feed is not None:
-                await feed.close()
+        for feed in self.feeds:
+            await feed.close()
 
 
 class Feeds:
@@ -89,9 +90,11 @@ class Feeds:
         return next((source for camera in self._cameras.values() for source in camera.sources), None)
 
     def hold_first(self) -> None:
-        """Open the first camera before anybody is there: its current pictures are in hand when a peer connects."""
+        """Open the first camera's streams before anybody is there: whatever a link carries, its current pictures are in
+        hand when a peer connects."""
         if self.first is not None:
-            self._cameras[self.first].main.watch(_Nobody())
+            for feed in reversed(self._cameras[self.first].feeds):
+                feed.watch(_Nobody())
 
     def steps(self, camera: str | None) -> tuple[Step, ...]:
         """What can be had of this camera now, best first; always ends with `voice`."""
@@ -99,7 +102,7 @@ class Feeds:
         if held is None:
             return ("voice",)
         steps: list[Step] = ["main"]
-        if held.sub is not None:
+        if held.sub is not None and (not held.sub.lost or held.main.lost):
             steps.append("sub")
         if held.low.broken is None:
             steps.append("low")
