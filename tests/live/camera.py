@@ -85,17 +85,18 @@ class StreetRecord(RecordEnd):
 
     SIZES: ClassVar = {name: (each.width, each.height) for name, each in STREAMS.items()}
 
-    async def _film(self, profile: str) -> None:
-        stream = STREAMS[profile]
+    async def _film(self, camera: str, profile: str) -> None:
+        stream, key = STREAMS[profile], f"{camera} {profile}"
+        self._groups[key] = []
         encoder = StreetEncoder(stream)
         start_s, count = time.monotonic(), 0
         while True:
             taken_ns = time.monotonic_ns()
             data, keyframe = await asyncio.to_thread(encoder.next)
             message = HEADER.pack(len(data), int(keyframe), count * 90_000 // stream.fps, taken_ns) + data
-            self._groups[profile] = [message] if keyframe else [*self._groups[profile], message]
+            self._groups[key] = [message] if keyframe else [*self._groups[key], message]
             for writer, wanted in list(self._writers.items()):
-                if wanted == profile:
+                if wanted == key:
                     writer.write(message)
             count += 1
             await asyncio.sleep(max(0.0, start_s + count / stream.fps - time.monotonic()))
