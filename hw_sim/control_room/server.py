@@ -8,6 +8,7 @@ Server to client, after connecting and after every change (levels, never deltas;
      "units": [{"unit", "online", "armed", "session", "clock", "line": true when its call is connected to the relay,
                 "silent_s": seconds since it was last heard, "site", "faults": [{"code","subject","text"}], "facts",
                 "presets": [1, ...], "warnings": ["name", ...], "isolation": null or {"by", "reason", "ends_in_s"},
+                "control_rooms": ["name", ...], "languages": ["en", ...],
                 "watch": null or {"by", "reason", "announce", "ends_in_s"}}],
      "incidents": [{"incident_id", "unit", "kind", "stage", "open", "code", "clock", "presses", "site",
                     "origin", "isolated", "asked", "recent_incidents", "recent_hoaxes", "closes_in_s",
@@ -245,6 +246,7 @@ class ControlRoom:
     def _unit(self, unit: Unit) -> dict[str, Any]:
         state: dict[str, Any] = msgspec.to_builtins(unit.state)
         keep = ("online", "armed", "session", "clock", "site", "faults", "facts", "presets", "warnings")
+        keep += ("control_rooms", "languages")
         return {
             "unit": unit.name,
             **{key: state[key] for key in keep},

@@ -120,6 +120,8 @@ class HealthDesk:
             warnings=self._warnings,
             isolation=_isolation(self._unit.state),
             watch=_watching(self._unit.state),
+            control_rooms=tuple(each.name for each in self._config.control_rooms),
+            languages=_languages(self._config),
         )
 
     def status(self) -> worker_wire.Status:
@@ -160,6 +162,10 @@ def configured_warnings(config: Config) -> tuple[str, ...]:
     """The warnings an operator may order of this unit. Blocks on disk the first time in a process."""
     sound = config.sound
     return warning_names() if sound is None else warning_names(sound.site_dir, (sound.language, *sound.more_languages))
+
+
+def _languages(config: Config) -> tuple[str, ...]:
+    return () if config.sound is None else (config.sound.language, *config.sound.more_languages)
 
 
 def _isolation(state: State) -> wire.Isolation | None:

@@ -146,6 +146,8 @@ class State(Wire, frozen=True, kw_only=True):
     warnings: Annotated[tuple[str, ...], _says("warnings that `play_warning` may name")] = ()
     isolation: Annotated[Isolation | None, _says("maintenance under way")] = None
     watch: Annotated[Watching | None, _says("who is watching outside an incident")] = None
+    control_rooms: Annotated[tuple[str, ...], _says("control rooms that `hand_over` may name")] = ()
+    languages: Annotated[tuple[str, ...], _says("languages that `speak` may name, the unit's first one first")] = ()
 
 
 class Event(Wire, frozen=True, kw_only=True):
