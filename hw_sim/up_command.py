@@ -17,6 +17,7 @@ from hw_sim.bench import Bench, BenchOptions
 from hw_sim.devices.camera import DEFAULT_PROFILES, TEST_PROFILES
 from hw_sim.devices.disk import can_mount, enter_namespace
 from hw_sim.devices.gpio_loop import RECOMMENDED_STRETCH_S
+from hw_sim.pole.panel import SOCKET_NAME
 from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
 from hw_sim.processes import program
@@ -59,7 +60,7 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
         },
     )
     async with Bench(options, say) as bench, contextlib.AsyncExitStack() as exits:
-        page = PolePage(PoleView(bench), audio=bench.sound, port=arguments.port_pole)
+        page = PolePage(PoleView(bench), audio=bench.sound, port=arguments.port_pole, panel=bench.run_dir / SOCKET_NAME)
         await page.start()
         exits.push_async_callback(page.stop)
         ready = asyncio.create_task(bench.wait_ready())

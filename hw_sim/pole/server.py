@@ -6,6 +6,9 @@ whenever it differs (levels), `{"type":"log","lines":[...]}` with what is new. P
 `{"type":"release"}`, `{"type":"fault","name","value"}` (answered by `{"type":"fault_set","name","ok","reason"}`).
 A page that goes away while it presses lets go of the button.
 
+The panel's display and keys: `{"type":"panel","connected":..,"shown":...}` to the page (`shown` is the daemon's last
+`show` of docs/design/seams.md, "The panel"); from it `{"type":"typed",...}` and `{"type":"quick",...}`, handed on.
+
 `/picture.jpg?width=N` is what the dome sees now. `/api/sound` is a WebSocket of 48 kHz mono s16le: binary frames of
 20 ms, the horn to the page and the page's microphone into the street.
 """
@@ -22,12 +25,14 @@ from aiohttp import WSMsgType, web
 
 from hw_sim.control_room.web_guard import guard
 from hw_sim.pole.bench_port import PoleBench, StreetSound
+from hw_sim.pole.panel import PanelLine
 
 PAGES = Path(__file__).parent / "page"
 SHARED = Path(__file__).parent.parent / "control_room" / "console"
 LOOK_EVERY_S = 0.02
 STATE_EVERY_LOOKS = 10
 WIDTHS = (320, 640, 960)
+TO_PANEL = ("typed", "quick")
 MAX_SOUND_BYTES = 16 * 1920
 SOUND_QUEUE_FRAMES = 25
 """Half a second: a page that is slower loses the oldest, so that what it plays is live."""
@@ -37,9 +42,16 @@ class PolePage:
     """One page server over a bench. `start` returns when it listens."""
 
     def __init__(
-        self, bench: PoleBench, audio: StreetSound | None = None, host: str = "127.0.0.1", port: int = 0
+        self,
+        bench: PoleBench,
+        audio: StreetSound | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        panel: Path | None = None,
     ) -> None:
+        """`panel`: the daemon's `panel.sock`; without it there is no display."""
         self._bench, self._audio, self._host, self._port = bench, audio, host, port
+        self._panel = None if panel is None else PanelLine(panel)
         self._runner: web.AppRunner | None = None
         self._sockets: set[web.WebSocketResponse] = set()
         self.dropped_frames = 0
@@ -61,8 +73,12 @@ class PolePage:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         self._port = self._runner.addresses[0][1]
+        if self._panel is not None:
+            self._panel.start()
 
     async def stop(self) -> None:
+        if self._panel is not None:
+            await self._panel.stop()
         for socket in list(self._sockets):
             await socket.close(message=b"the simulator stops")
         if self._runner is not None:
@@ -97,6 +113,8 @@ class PolePage:
         if kind == "release":
             self._bench.release()
             return False
+        if kind in TO_PANEL and self._panel is not None:
+            self._panel.send(order)
         if kind == "fault":
             name, value = str(order.get("name")), str(order.get("value"))
             reason = ""
@@ -119,6 +137,8 @@ class PolePage:
 
         while True:
             await send_if_new("outputs", {**self._bench.outputs(), "pressed": self._bench.pressed()})
+            if self._panel is not None:
+                await send_if_new("panel", {"connected": self._panel.connected, "shown": self._panel.shown})
             if looks % STATE_EVERY_LOOKS == 0:
                 await send_if_new("state", self._state())
                 lines = self._bench.log_after(line)

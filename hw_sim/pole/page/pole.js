@@ -2,6 +2,7 @@
 
 import { keep, make, say } from "/console/lists.js";
 import { socketUrl } from "/console/hub.js";
+import { Panel } from "./panel.js";
 import { StreetSound } from "./sound.js";
 
 const PICTURE_EVERY_MS = 200;
@@ -37,6 +38,7 @@ function connect() {
     if (message.type === "outputs") showOutputs(message);
     else if (message.type === "state") showState(message);
     else if (message.type === "log") showLog(message.lines);
+    else if (message.type === "panel") panel.show(message);
     else if (message.type === "fault_set") showFaultSet(message);
   };
 }
@@ -73,7 +75,8 @@ $("button").addEventListener("contextmenu", (event) => event.preventDefault());
 $("button").addEventListener("keydown", (event) => [" ", "Enter"].includes(event.key) && !event.repeat && hold(event.key, true));
 $("button").addEventListener("keyup", (event) => [" ", "Enter"].includes(event.key) && hold(event.key, false));
 $("button").addEventListener("blur", () => ["pointer", " ", "Enter"].forEach((each) => hold(each, false)));
-addEventListener("keydown", (event) => event.key.toLowerCase() === "b" && !event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey && hold("b", true));
+const typing = (target) => target instanceof Element && target.closest("input:not([type=checkbox]), textarea") !== null;
+addEventListener("keydown", (event) => event.key.toLowerCase() === "b" && !typing(event.target) && !event.repeat && !event.ctrlKey && !event.metaKey && !event.altKey && hold("b", true));
 addEventListener("keyup", (event) => event.key.toLowerCase() === "b" && hold("b", false));
 addEventListener("blur", () => hold("b", false));
 $("lean").addEventListener("click", () => hold("lean", !held.has("lean")));
@@ -179,6 +182,7 @@ async function picture() {
 
 // --- sound ------------------------------------------------------------------------------------------------------------
 
+const panel = new Panel(send);
 const sound = new StreetSound((words) => say($("sound-words"), words), (level) => { $("horn-level").value = level; });
 for (const which of ["listen", "speak"]) {
   $(which).addEventListener("click", async () => {
