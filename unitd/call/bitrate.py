@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from unitd.call.congestion.capacity import Capacity
 from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
 from unitd.call.congestion.losses import LossWatch
+from unitd.call.congestion.pacer import pace_bit_s
 from unitd.call.congestion.packet_log import Kind
-from unitd.call.congestion.reports import collapsed, control_for, decide
+from unitd.call.congestion.reports import GOOD_LOSS, GOOD_ROUND_TRIP_S, collapsed, control_for, decide
 from unitd.call.congestion.voice_plan import VoicePlan
 from unitd.call.congestion.words import words_for
 from unitd.call.rtc.linkstats import LinkStats
@@ -45,6 +46,8 @@ LONG_SILENCE_S = 5.0
 STANDING_QUEUE_S = 0.2
 STANDING_FOR_S = 2.0
 STANDING_AGAIN_S = 10.0
+CLEAN_REPORTS = 2
+"""So many good reports in a row, and the pace of a far end without feedback is eased."""
 PIP_HEADROOM = 1.4
 PIP_CLEAN_S = 8.0
 UNTIL_KNOWN_BIT_S: dict[Step, float] = {"main": 2_000_000.0, "sub": 400_000.0}
@@ -116,6 +119,8 @@ class Controller:
         self._unseen_s = now_s
         self._flushes = 0
         self._loss = 0.0
+        self._clean_reports = 0
+        self._seen_received = 0
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -151,8 +156,16 @@ class Controller:
         if not self._by_feedback(now_s):
             before = self._reports.step
             self._reports = decide(self._reports, stats, now_s)
+            self._note_clean(stats)
             self._loss = max(stats.picture_loss or 0.0, stats.voice_loss or 0.0)
             self._follow_reports(before)
+
+    def _note_clean(self, stats: LinkStats) -> None:
+        if stats.picture_loss is None or (stats.round_trip_s or 0.0) > GOOD_ROUND_TRIP_S:
+            self._clean_reports = 0
+        elif stats.picture_received != self._seen_received:
+            self._clean_reports = self._clean_reports + 1 if stats.picture_loss <= GOOD_LOSS else 0
+        self._seen_received = stats.picture_received
 
     def asked_again(self, asked: int, sent: int, now_s: float) -> None:
         """The far end asked for `asked` of the last moments' `sent` packets of the picture again."""
@@ -184,7 +197,7 @@ class Controller:
             voice_bit_s=self._voice.bit_s,
             voice_loss_percent=self._voice.loss_percent,
             resend_bit_s=self._resend(target_bit_s, holds, now_s),
-            pip=self._pip and step == "main",
+            pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),
             holds=holds,
             flushes=self._flushes,
@@ -251,8 +264,10 @@ class Controller:
             self._ladder = Ladder(self._steps, first, now_s, trains=self._ladder.trains)
 
     def _follow_reports(self, before: Step) -> None:
-        if self._reports.step != before and self._steps.index(self._reports.step) > self._steps.index(before):
-            self._flushes += 1
+        if self._reports.step != before:
+            self._clean_reports = 0
+            if self._steps.index(self._reports.step) > self._steps.index(before):
+                self._flushes += 1
 
     def _tick(self, now_s: float) -> None:
         fit = self._fit(now_s)
@@ -336,16 +351,16 @@ class Controller:
     def _pace(self, step: Step, left_bit_s: float | None, now_s: float) -> float:
         if left_bit_s is None:
             if not self._by_feedback(now_s):
-                return 1.8 * self._needs.get(step, START_PACE_BIT_S)
+                return pace_bit_s(self._needs.get(step, START_PACE_BIT_S), self._clean_reports >= CLEAN_REPORTS, 0)
             outstanding_bytes = self.capacity.sent_bytes - self.capacity.acked_bytes
             return START_PACE_BIT_S if outstanding_bytes < START_BYTES else WAITING_PACE_BIT_S
-        pace_bit_s = 0.97 * left_bit_s if self.capacity.is_limit else 1.6 * left_bit_s
+        pace = 0.97 * left_bit_s if self.capacity.is_limit else 1.6 * left_bit_s
         if self.capacity.delay.queue_s > DRAIN_QUEUE_S + 2 * self.capacity.delay.noise_s:
-            pace_bit_s = DRAIN_SHARE * left_bit_s
+            pace = DRAIN_SHARE * left_bit_s
         elif now_s - self._congested_s > RESEND_NOT_AFTER_S:
             # A stream that is sent at all must get through; the ladder ends one that does not fit.
-            pace_bit_s = max(pace_bit_s, 1.1 * self._needs.get(step, 0.0))
-        return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace_bit_s))
+            pace = max(pace, 1.1 * self._needs.get(step, 0.0))
+        return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace))
 
     def _resend(self, target_bit_s: float, holds: bool, now_s: float) -> float:
         is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s

@@ -8,14 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
-from unitd.call.congestion.reports import (
-    GOOD_LOSS,
-    GOOD_ROUND_TRIP_S,
-    PictureControl,
-    collapsed,
-    control_for,
-    decide,
-)
+from unitd.call.bitrate import Controller, Decision
 from unitd.call.link.ice_servers import UsableServers
 from unitd.call.picture.corner import Corner
 from unitd.call.picture.feeds import Feeds
@@ -35,16 +28,18 @@ SILENT_AFTER_S = 15.0
 """Without a packet from the far end the session is given up; a link that comes back sooner goes on as it was."""
 OUTAGE_S = 2.5
 OUTAGE_REPORTS_S = 3.0
-TICK_S = 0.2
-STATS_EVERY_TICKS = 3
-LAST_MOMENTS_TICKS = 4
-TELL_EVERY_TICKS = 5
-CLEAN_REPORTS = 2
-"""So many good reports in a row, and the pace is eased."""
+TICK_S = 0.1
+STATS_EVERY_TICKS = 7
+LAST_MOMENTS_TICKS = 8
+TELL_EVERY_TICKS = 10
 KEYFRAME_REPLAY_S = 1.0
-FIRST_LOW_BIT_S = 200_000.0
+RATE_CHANGE = 0.04
+"""A smaller one is not worth an encoder's attention."""
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
+
+make_controller = Controller
+"""Who decides. A proof puts `bitrate.Uncontrolled` in its place to show the same call without."""
 
 Name = Literal["call_offered", "call_connected", "call_lost"]
 
@@ -83,13 +78,13 @@ class Peer:
         self._bad_since_s: float | None = None
         self.view = PeerView(port.feeds, self, self._log)
         self.corner = Corner(port.feeds, self._log)
-        self._control: PictureControl = control_for(self.view.steps, 0.0)
+        self._controller = make_controller(self.view.steps, time.monotonic(), has_feedback=False)
+        self._decision: Decision = self._controller.decide(time.monotonic())
+        self._followed_bit_s = 0.0
         self._replayed_s = 0.0
         self._heard_s = 0.0
         self._outage_until_s = 0.0
         self._resends: deque[tuple[int, int]] = deque(maxlen=LAST_MOMENTS_TICKS)
-        self._clean_reports = 0
-        self._seen_received = 0
         self.stats = LinkStats()
         self.sessions = 0
         self.refused_answers = 0
@@ -149,7 +144,6 @@ class Peer:
         self.sessions += 1
         was_connected = False
         self._resends.clear()
-        self._clean_reports = 0
         ticks = 0
         is_duplex = self._port.is_duplex(self.peer)
         session = self._session = PeerSession(
@@ -169,7 +163,7 @@ class Peer:
             while not self._over.is_set():
                 if not await set_within(self._over, TICK_S):
                     ticks += 1
-                    self._watch_resends(session)
+                    self._tick(session)
                     if ticks % STATS_EVERY_TICKS == 0:
                         session.poll(self._judge)
                     if ticks % TELL_EVERY_TICKS == 0 and session.connected:
@@ -208,10 +202,8 @@ class Peer:
                 self._bad_since_s = None
                 self._heard_s = time.monotonic()
                 if not self.view.is_open:
-                    self._control = control_for(self.view.steps, time.monotonic())
+                    self._begin(session)
                     self._port.report("call_connected", self.peer)
-                    session.picture.pace(self.view.stream_bit_s, is_clean=False)
-                    self.view.follow(self._control.step, FIRST_LOW_BIT_S)
                     self._replayed_s = time.monotonic()
                     self.view.open(session.picture)
                     if session.pip is not None and session.has_pip:
@@ -243,50 +235,81 @@ class Peer:
         self.stats = stats
         if silent_s > OUTAGE_S or now_s < self._outage_until_s:
             return  # what an outage lost says nothing about what the link can carry
-        self._note_clean(stats)
-        self._follow(decide(self._control, stats, now_s))
+        self._controller.report(stats, now_s)
 
-    def _note_clean(self, stats: LinkStats) -> None:
-        if stats.picture_loss is None or (stats.round_trip_s or 0.0) > GOOD_ROUND_TRIP_S:
-            self._clean_reports = 0
-        elif stats.picture_received != self._seen_received:
-            self._clean_reports = self._clean_reports + 1 if stats.picture_loss <= GOOD_LOSS else 0
-        self._seen_received = stats.picture_received
+    # --- the controller ---------------------------------------------------------------------------------------------
 
-    def _watch_resends(self, session: PeerSession) -> None:
-        """What the far end asks for again tells of a collapse long before its report does."""
+    def _begin(self, session: PeerSession) -> None:
+        """Connected: from now on the controller decides."""
+        now_s = time.monotonic()
+        self._controller = make_controller(self.view.steps, now_s, has_feedback=session.has_feedback)
+        self._controller.needs(self._needs())
+        self._decision = decision = self._controller.decide(now_s)
+        session.picture.set_pace(decision.pace_bit_s)
+        self.view.follow(decision.step, _picture_bit_s(decision))
+
+    def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
+        self._controller.sent(session.feedback.sent())
+        self._controller.feedback(fci, at_s)
+        self._heard_s = at_s
+        self._obey(session)
+
+    def _tick(self, session: PeerSession) -> None:
         if not session.connected:
             return
-        now_s = time.monotonic()
         self.view.tick()
         self.corner.tick()
-        if session.pip is not None and session.has_pip:
-            self.corner.follow(self._control.step == "main" and self._clean_reports >= CLEAN_REPORTS)
-            session.pip.pace(self.corner.stream_bit_s, self._clean_reports >= CLEAN_REPORTS)
-        session.picture.pace(self.view.stream_bit_s, self._clean_reports >= CLEAN_REPORTS)
+        now_s = time.monotonic()
+        self._controller.needs(self._needs(), self.corner.need_bit_s)
+        self._controller.sent(session.feedback.sent())
         self._resends.append(session.resends())
         asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
         if now_s - self._heard_s < OUTAGE_S and now_s > self._outage_until_s:
-            self._follow(collapsed(self._control, asked_again, sent, now_s), asked_again=asked_again, sent=sent)
+            self._controller.asked_again(asked_again, sent, now_s)
+        self._obey(session)
 
-    def _follow(self, control: PictureControl, **why: int) -> None:
-        """Make the picture agree with the control."""
-        before, self._control = self._control.step, control
-        if control.step == before:
-            return
-        stats = self.stats
-        self._log.info(
-            "picture step",
-            step=control.step,
-            picture_loss=stats.picture_loss,
-            voice_loss=stats.voice_loss,
-            round_trip_s=stats.round_trip_s,
-            **why,
-        )
-        self._clean_reports = 0
-        self._resends.clear()
-        self._replayed_s = time.monotonic()
-        self.view.follow(control.step, FIRST_LOW_BIT_S)
+    def _needs(self) -> dict[Step, float]:
+        """What the camera's streams take by themselves."""
+        needs: dict[Step, float] = {}
+        for step in ("main", "sub"):
+            stream = self._port.feeds.get(self.view.camera, step)
+            if stream is not None:
+                needs[step] = stream.rate.bit_s
+        return needs
+
+    def _obey(self, session: PeerSession) -> None:
+        """Make what is sent agree with the decision."""
+        before, decision = self._decision, self._controller.decide(time.monotonic())
+        self._decision = decision
+        for track in (session.picture, session.pip):
+            if track is not None:
+                track.set_pace(decision.pace_bit_s)
+                track.hold(decision.holds)
+        session.voice.set_rate(decision.voice_bit_s, decision.voice_loss_percent)
+        session.feedback.budget.rate_bit_s = decision.resend_bit_s
+        if decision.flushes != before.flushes:
+            session.picture.flush()
+        if decision.step != before.step:
+            self._log.info(
+                "picture step",
+                step=decision.step,
+                capacity_kbit_s=round((decision.capacity_bit_s or 0.0) / 1000),
+                queue_ms=round(1000 * decision.queue_s),
+                loss=round(decision.loss, 3),
+                round_trip_s=decision.round_trip_s,
+            )
+            self._resends.clear()
+            self._replayed_s = time.monotonic()
+        bit_s = _picture_bit_s(decision)
+        if decision.step != before.step or abs(bit_s - self._followed_bit_s) > RATE_CHANGE * self._followed_bit_s:
+            self._followed_bit_s = bit_s
+            self.view.follow(decision.step, bit_s)
+        elif (before.holds and not decision.holds) or decision.flushes != before.flushes:
+            self.view.renew()
+        if session.pip is not None and session.has_pip:
+            self.corner.follow(decision.pip)
+        if decision.trains != before.trains:
+            session.feedback.send_train()
 
     def _tell(self) -> None:
         """Say to the console what it is sent: a picture never goes, or stands, without a word."""
@@ -298,8 +321,10 @@ class Peer:
                 camera=self.view.camera or "",
                 pip=self.corner.camera,
                 kbit_s=round((self.view.sending_bit_s + self.corner.sending_bit_s) / 1000),
-                loss_percent=round(100 * max(stats.picture_loss or 0.0, stats.voice_loss or 0.0), 1),
+                capacity_kbit_s=round((self._decision.capacity_bit_s or 0.0) / 1000),
+                loss_percent=round(100 * self._decision.loss, 1),
                 round_trip_ms=round(1000 * (stats.round_trip_s or 0.0)),
+                words=self._decision.words,
             )
         )
 
@@ -321,3 +346,8 @@ class Peer:
             duplex.StillPart(peer=self.peer, camera=caption.camera, at_utc_us=caption.at_utc_us, jpeg=still.jpeg)
         )
         return True
+
+
+def _picture_bit_s(decision: Decision) -> float:
+    """What a step whose rate is ours may take."""
+    return decision.low_bit_s if decision.step == "low" else decision.target_bit_s

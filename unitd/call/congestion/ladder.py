@@ -11,9 +11,9 @@ from unitd.messages.duplex import Step
 ORDER: tuple[Step, ...] = ("main", "sub", "low", "stills", "voice")
 LEAST_BIT_S: dict[Step, float] = {"low": 80_000.0, "stills": 30_000.0, "voice": 0.0}
 """What a step whose rate is ours needs at least."""
-USABLE = 0.93
+USABLE = 0.95
 """Of the capacity: a queue that has built must have room to drain."""
-HEADROOM_UP = 1.18
+HEADROOM_UP = 1.12
 """A step up must fit with this much to spare."""
 HOLD_AFTER_DOWN_S = 4.0
 HOLD_AFTER_UP_S = 1.5

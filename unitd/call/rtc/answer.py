@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from unitd.call.congestion.twcc import EXTENSION_ID, URI
 from unitd.errors import WireError
 from unitd.messages.duplex import MAX_CANDIDATE_BYTES, MAX_SDP_BYTES
 
@@ -65,6 +66,8 @@ class ReadAnswer:
     candidates: tuple[tuple[int, str], ...]
     has_pip: bool = False
     """The second picture track was offered, and accepted."""
+    has_feedback: bool = False
+    """The picture's packets will be reported one by one (transport-wide feedback)."""
 
 
 def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = True, pip: bool = False) -> ReadAnswer:
@@ -110,7 +113,7 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = Tru
         out += _written(session, taken, pip_mid, hears, PIP_PAYLOAD if has_pip else None)
     if data_mid is not None:
         out += _written_data(session, data if has_data and data is not None else medias[0], data_mid)
-    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]), has_pip)
+    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]), has_pip, _has_feedback(medias[0]))
 
 
 def read_voice_answer(sdp: str, mids: tuple[str, ...]) -> ReadAnswer:
@@ -261,6 +264,8 @@ def _written(session: _Media, media: _Media, mid: str, hears: bool, payload: int
             break
     for number in resent:
         yield from (f"a=rtpmap:{number} rtx/90000", f"a=fmtp:{number} apt={payload}")
+    if _has_feedback(media, payload):
+        yield f"a=extmap:{EXTENSION_ID} {URI}"
     asked = media.values("rtcp-fb")
     yield from (f"a=rtcp-fb:{payload} {kind}" for kind in FEEDBACK if {f"{payload} {kind}", f"* {kind}"} & set(asked))
 
@@ -283,6 +288,15 @@ def _resends(media: _Media, number: int, payload: int) -> bool:
     return f"{number} rtx/90000" in maps and any(
         value.replace(" ", "").startswith(f"{number}apt={payload}") for value in media.values("fmtp")
     )
+
+
+def _has_feedback(media: _Media, payload: int = PICTURE_PAYLOAD) -> bool:
+    """Whether the far end takes the packets' numbers as they were offered, and will report them."""
+    numbers = [value.split() for value in media.values("extmap")]
+    is_numbered = any(
+        each[0].split("/")[0] == str(EXTENSION_ID) and each[1] == URI for each in numbers if len(each) > 1
+    )
+    return is_numbered and bool({f"{payload} transport-cc", "* transport-cc"} & set(media.values("rtcp-fb")))
 
 
 def _raw_candidates(media: _Media) -> list[str]:

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from unitd.call.congestion.pacer import Pacer, pace_bit_s
+from unitd.call.congestion.pacer import LONGEST_WAIT_S, Pacer
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.gst import Gst, buffer_of
 from unitd.call.rtc.timeline import Timeline
@@ -14,6 +14,7 @@ MAX_WAITING_PICTURE_BYTES = 3_000_000
 LEAST_SLEEP_S = 0.002
 LONGEST_SLEEP_S = 0.05
 """Of the picture's own thread between two packets; the end of a session waits for it."""
+LONGEST_BACKLOG_S = 0.7
 UNTIL_KNOWN_BIT_S = 2_000_000.0
 
 
@@ -36,8 +37,7 @@ class PictureOut:
         self._is_open = False
         self._await_keyframe = True
         self._stale_before_ns = 0
-        self._stream_bit_s = UNTIL_KNOWN_BIT_S
-        self._is_clean = False
+        self._holds = False
         self.pacer = Pacer(UNTIL_KNOWN_BIT_S)
 
     def attach(self, pipeline: Any) -> None:
@@ -75,41 +75,49 @@ class PictureOut:
     def push(self, unit: AccessUnit) -> None:
         """Send one live picture. Before `open`, and from a congested queue on until the next keyframe, pictures are
         dropped (the latter counted)."""
-        if not self._is_open:
+        if not self._is_open or self._holds:
             return
-        if self.waiting_bytes > MAX_WAITING_PICTURE_BYTES:
-            self._await_keyframe = True
+        if self.waiting_bytes > min(MAX_WAITING_PICTURE_BYTES, LONGEST_WAIT_S * self.pacer.rate_bit_s / 8):
+            self.await_keyframe()
         if self._await_keyframe and not unit.keyframe:
             self.dropped_pictures += 1
             return
         self._await_keyframe = False
         self._source.emit("push-buffer", buffer_of(unit.data, self._timeline.live(unit.source_ns, self._running_ns())))
-        self._set_pace()
 
     def push_backlog(self, units: list[AccessUnit]) -> None:
         """Send a group of pictures from its keyframe to now, as fast as the pace allows: for a peer that has just come,
-        or lost one. What still waits of before is let go."""
-        if not self._is_open or not units or not units[0].keyframe:
+        or lost one. What still waits of before is let go. A group that would take longer than LONGEST_BACKLOG_S is
+        not sent but for its keyframe: it would be out when the next one comes."""
+        if not self._is_open or self._holds or not units or not units[0].keyframe:
             return
-        self._await_keyframe = False
         self._stale_before_ns = self._timeline.next_ns
+        takes_s = sum(len(unit.data) for unit in units) * 8 / self.pacer.rate_bit_s
+        self._await_keyframe = takes_s > LONGEST_BACKLOG_S
+        if self._await_keyframe:
+            units = units[:1]
         for unit, pts_ns in zip(units, self._timeline.backlog(len(units), self._running_ns()), strict=True):
             self._source.emit("push-buffer", buffer_of(unit.data, pts_ns))
-        self._set_pace()
 
     def await_keyframe(self) -> None:
         """Send nothing of the picture until its next keyframe (its source changes); what waits is let go."""
         self._await_keyframe = True
         self._stale_before_ns = self._timeline.next_ns
 
-    def pace(self, stream_bit_s: float, is_clean: bool) -> None:
-        """What the stream takes by itself, and whether the link has shown itself clean."""
-        self._stream_bit_s, self._is_clean = stream_bit_s, is_clean
-        self._set_pace()
+    def set_pace(self, bit_s: float) -> None:
+        """How fast packets may leave at most. What would wait longer than LONGEST_WAIT_S at it is let go, up to the
+        next keyframe."""
+        self.pacer.rate_bit_s = bit_s
 
-    def _set_pace(self) -> None:
-        if self._source is not None:
-            self.pacer.rate_bit_s = pace_bit_s(self._stream_bit_s, self._is_clean, self.waiting_bytes)
+    def flush(self) -> None:
+        """Throw away what waits, the rest of the picture that is leaving too: the link does not carry it."""
+        self.await_keyframe()
+
+    def hold(self, holds: bool) -> None:
+        """While held nothing is taken; what waits is thrown away."""
+        if holds and not self._holds:
+            self.await_keyframe()
+        self._holds = holds
 
 
 def _on_upstream(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
@@ -131,9 +139,21 @@ def _on_picture(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
 
 def _on_packet(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
     track = reference()
-    if track is not None and track._is_open:
-        wait_s = track.pacer.wait_s(info.get_buffer().get_size(), time.monotonic())
+    if track is None or not track._is_open:
+        return Gst.PadProbeReturn.OK
+    packet = info.get_buffer()
+    pts_ns = packet.pts
+    if pts_ns < track._stale_before_ns:
+        return Gst.PadProbeReturn.DROP
+    now_s = time.monotonic()
+    due_s = now_s + track.pacer.wait_s(packet.get_size(), now_s)
+    while due_s - now_s > LEAST_SLEEP_S:
         del track  # not held while asleep: the last reference must not go on this thread
-        if wait_s > LEAST_SLEEP_S:
-            time.sleep(min(wait_s, LONGEST_SLEEP_S))
+        time.sleep(min(due_s - now_s, LONGEST_SLEEP_S))
+        now_s = time.monotonic()
+        track = reference()
+        if track is None or not track._is_open:
+            break
+        if pts_ns < track._stale_before_ns:
+            return Gst.PadProbeReturn.DROP
     return Gst.PadProbeReturn.OK

@@ -2,6 +2,8 @@
 
 import re
 
+from unitd.call.congestion.twcc import EXTENSION_ID, URI
+
 VOICE_RATE_HZ = 48_000
 FRAME_NS = 20_000_000
 FRAME_SAMPLES = VOICE_RATE_HZ // 50
@@ -20,12 +22,16 @@ PRIMER = bytes.fromhex(
 """A black 64x64 keyframe (x264, baseline): it lets the payloader announce itself before the camera is there. It never
 leaves the process: the gate after the payloader passes announcements and drops buffers until the peer is connected."""
 
+NUMBERED = f"extmap-{EXTENSION_ID}=(string){URI}"
+"""Every packet carries a number of its own, by which the far end reports it (transport-wide feedback)."""
+
 PIPELINE = f"""
 webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS}
 appsrc name=picture is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
   ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! application/x-rtp,media=(string)video,encoding-name=(string)H264,payload=96,{NUMBERED}
   ! identity name=picture_pace silent=true
   ! valve name=picture_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_0
@@ -34,16 +40,17 @@ appsrc name=voice is-live=true format=time block=false max-bytes=0
   ! opusenc name=voice_encoder audio-type=voice dtx=false complexity=4 frame-size=20 inband-fec=true
       bitrate=32000 bandwidth=superwideband packet-loss-percentage=15
   ! rtpopuspay pt=97
-  ! application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,useinbandfec=(string)1
+  ! application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,useinbandfec=(string)1,{NUMBERED}
   ! valve name=voice_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_1
 """
 
-PIP_PIPELINE = """
+PIP_PIPELINE = f"""
 appsrc name=pip is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
   ! rtph264pay pt=98 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! application/x-rtp,media=(string)video,encoding-name=(string)H264,payload=98,{NUMBERED}
   ! identity name=pip_pace silent=true
   ! valve name=pip_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_2

@@ -15,6 +15,7 @@ from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.answer import MAX_CANDIDATES, ReadAnswer, read_answer, read_candidate
 from unitd.call.rtc.data import DataChannels
+from unitd.call.rtc.feedback import TransportFeedback
 from unitd.call.rtc.gst import Gst, GstSdp, GstWebRTC
 from unitd.call.rtc.ice import give_servers
 from unitd.call.rtc.identity import throw_away_identity
@@ -36,6 +37,9 @@ class SessionEvents(Protocol):
     def session_state(self, session: "PeerSession", state: str, detail: str) -> None: ...
 
     def session_wants_keyframe(self, session: "PeerSession") -> None: ...
+
+    def session_feedback(self, session: "PeerSession", fci: bytes, at_s: float) -> None:
+        """Transport-wide feedback as it came."""
 
 
 class PeerSession:
@@ -78,6 +82,8 @@ class PeerSession:
         self._resender: Any = None
         self._answered = False
         self.has_pip = False
+        self.has_feedback = False
+        """The far end agreed to report every packet."""
         self.on_pip_keyframe: Callable[[], None] = lambda: None
         self._mids: tuple[str, ...] = ()
         self._candidates = 0
@@ -87,6 +93,7 @@ class PeerSession:
         self.picture = PictureOut("picture", running_ns, lambda: _call(me, PeerSession._ask_keyframe))
         self.pip = PictureOut("pip", running_ns, lambda: _call(me, PeerSession._ask_pip_keyframe)) if pip else None
         self.voice = VoiceOut(running_ns)
+        self.feedback = TransportFeedback(lambda *of: _call(me, PeerSession._on_feedback, *of))
         self._voice_in = VoiceIn(hear, lambda *of: _call(me, PeerSession._connect, *of))
         self.data = DataChannels(
             lambda *of: _call(me, PeerSession._post_plain, *of),
@@ -199,6 +206,7 @@ class PeerSession:
             self.pip.detach()
         self.voice.detach()
         self.data.detach()
+        self.feedback.detach()
         self._pipeline = self._rtc = self._resender = None
         self._promised.clear()
 
@@ -283,6 +291,7 @@ class PeerSession:
             raise WireError("answer cannot be read by GStreamer")
         self._answered = True
         self.has_pip = read.has_pip
+        self.has_feedback = read.has_feedback
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = Gst.Promise.new()
         self._promised += [answer, promise]
@@ -340,6 +349,10 @@ class PeerSession:
         if stats is not None:
             self._post(lambda _session, value: on_stats(value), stats)
 
+    def _on_feedback(self, fci: bytes, at_s: float) -> None:
+        if self.connected:
+            self._post(lambda session: session._events.session_feedback(session, fci, at_s))
+
     def _ask_pip_keyframe(self) -> None:
         self._post(lambda session: session.on_pip_keyframe())
 
@@ -374,6 +387,11 @@ def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -
             session = reference()
             if session is not None:
                 session._resender = element
+                session.feedback.take_resender(element)
+        case "rtpsession":
+            session = reference()
+            if session is not None:
+                session.feedback.take_session(element, session._connect)
         case "rtpjitterbuffer":
             session = reference()
             if session is not None:

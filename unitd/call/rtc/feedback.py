@@ -1,0 +1,135 @@
+"""Transport-wide feedback off the wire: what each packet was called when it left, and what the far end says of it.
+
+The RTP session numbers every packet of a bundle in the header extension (docs/adr/0012-our-own-congestion-control.md);
+one probe behind it reads the first bytes of each, and takes note. Resends pass a budget, and trains are asked of the
+element that resends.
+"""
+
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from unitd.call.congestion.packet_log import Kind
+from unitd.call.congestion.resend import ResendBudget
+from unitd.call.congestion.twcc import MAX_FCI_BYTES, sequence_of
+from unitd.call.rtc.gst import Gst
+
+HEADER_BYTES = 20
+MAX_NOTED = 4096
+"""Packets between two looks of the loop: 10 s of a stream of 4 Mbit/s."""
+RECENT_PACKETS = 12
+RECENT_BYTES = 700
+"""A train is made of packets larger than this, of the last RECENT_S."""
+RECENT_S = 0.25
+UNTIL_KNOWN_BIT_S = 300_000.0
+KINDS: dict[int, Kind] = {96: "picture", 98: "picture", 97: "voice"}
+RESEND_REQUEST = "GstRTPRetransmissionRequest"
+OURS = "train"
+
+Noted = tuple[int, int, float, Kind]
+
+
+class TransportFeedback:
+    """`take_session` and `take_resender` belong to the thread that builds the pipeline, the probes to GStreamer's, all
+    else to the loop. `on_feedback(fci, at_s)` is called on a GStreamer thread. Holds nothing of the pipeline after
+    `detach`."""
+
+    def __init__(self, on_feedback: Callable[[bytes, float], None]) -> None:
+        self.budget = ResendBudget(UNTIL_KNOWN_BIT_S)
+        self._on_feedback = on_feedback
+        self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
+        self._recent: deque[tuple[int, int, float]] = deque(maxlen=RECENT_PACKETS)
+        self._resender: Any = None
+        self.resent_for_trains = 0
+
+    def take_session(self, element: Any, connect: Callable[..., None]) -> None:
+        """The pipeline's `rtpsession`: its numbers and its feedback."""
+        me = weakref.ref(self)
+        connect(element, "pad-added", lambda _element, pad: _on_pad(me, pad))
+        session = element.get_property("internal-session")
+        connect(session, "on-feedback-rtcp", lambda _s, kind, form, _from, _of, fci: _on_rtcp(me, kind, form, fci))
+
+    def take_resender(self, element: Any) -> None:
+        """The pipeline's `rtprtxsend`."""
+        me = weakref.ref(self)
+        self._resender = element
+        source = element.get_static_pad("src")
+        source.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_resend(me, info))
+
+    def detach(self) -> None:
+        self._resender = None
+        self._noted.clear()
+
+    def sent(self) -> list[Noted]:
+        """The packets that have left since the last call: (number, bytes, when, kind)."""
+        noted: list[Noted] = []
+        while self._noted:
+            noted.append(self._noted.popleft())
+        return noted
+
+    def send_train(self) -> int:
+        """Send the last large packets of the picture again at once, to learn what the link carries; how many."""
+        resender = self._resender
+        if resender is None:
+            return 0
+        since_s = time.monotonic() - RECENT_S
+        recent = [(source, number) for source, number, at_s in list(self._recent) if at_s >= since_s]
+        pad = resender.get_static_pad("src")
+        for source, number in recent:
+            request = Gst.Structure.new_empty(RESEND_REQUEST)
+            request.set_value("seqnum", _uint(number))
+            request.set_value("ssrc", _uint(source))
+            request.set_value(OURS, True)
+            pad.send_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, request))
+        self.resent_for_trains += len(recent)
+        return len(recent)
+
+    def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
+        """One packet that leaves, by its first bytes."""
+        number = sequence_of(header)
+        if number is None:
+            return
+        kind = KINDS.get(header[1] & 0x7F, "resend")
+        self._noted.append((number, size_bytes, at_s, kind))
+        if kind == "picture" and size_bytes > RECENT_BYTES:
+            self._recent.append((int.from_bytes(header[8:12], "big"), (header[2] << 8) | header[3], at_s))
+
+
+def _uint(value: int) -> Any:
+    from gi.repository import GObject
+
+    held = GObject.Value()
+    held.init(GObject.TYPE_UINT)
+    held.set_uint(value)
+    return held
+
+
+def _on_pad(reference: "weakref.ref[TransportFeedback]", pad: Any) -> None:
+    if pad.get_name() == "send_rtp_src":
+        pad.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_packet(reference, info))
+
+
+def _on_packet(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
+    feedback = reference()
+    if feedback is not None:
+        packet = info.get_buffer()
+        feedback.note(packet.extract_dup(0, HEADER_BYTES), packet.get_size(), time.monotonic())
+    return Gst.PadProbeReturn.OK
+
+
+def _on_rtcp(reference: "weakref.ref[TransportFeedback]", kind: Any, form: Any, fci: Any) -> None:
+    feedback = reference()
+    if feedback is not None and fci is not None and int(kind) == 205 and int(form) == 15:
+        feedback._on_feedback(fci.extract_dup(0, min(fci.get_size(), MAX_FCI_BYTES + 1)), time.monotonic())
+
+
+def _on_resend(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
+    structure = info.get_event().get_structure()
+    if structure is None or structure.get_name() != RESEND_REQUEST or structure.has_field(OURS):
+        return Gst.PadProbeReturn.OK
+    feedback = reference()
+    if feedback is None or not feedback.budget.may(1200, time.monotonic()):
+        return Gst.PadProbeReturn.DROP
+    return Gst.PadProbeReturn.OK
