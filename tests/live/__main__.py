@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -107,6 +108,7 @@ def _one(case: Case, key: str, arguments: argparse.Namespace, bar: _Bar) -> dict
     directory = Path(tempfile.mkdtemp(prefix="live-"))
     try:
         raw = asyncio.run(_bounded(case, key, arguments, directory, bar))
+        (directory / "raw.json").write_text(json.dumps(raw))
         bar.tell("judging the voices")
         return figures.as_json(figures.figures(case, raw, *voices(raw, directory)))
     except Exception as error:

@@ -261,7 +261,8 @@ _SUMMED = {
     "video": ("freezeCount", "totalFreezesDuration", "framesDecoded", "framesDropped", "nackCount", "pliCount",
               "retransmittedPacketsReceived", "packetsLost", "packetsReceived"),
     "audio": ("concealedSamples", "silentConcealedSamples", "concealmentEvents", "totalSamplesReceived", "packetsLost",
-              "jitterBufferDelay", "jitterBufferEmittedCount"),
+              "jitterBufferDelay", "jitterBufferEmittedCount", "insertedSamplesForDeceleration",
+              "removedSamplesForAcceleration"),
 }  # fmt: skip
 
 

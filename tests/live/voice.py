@@ -10,9 +10,10 @@ from scipy.signal import correlate, resample_poly
 
 from tests.live.stoi import RATE_HZ, stoi
 
-PIECE_S = 1.0
+PIECE_S = 0.4
 SEARCH_S = 0.6
 """How far the delay may have moved from one piece to the next."""
+CLEARLY, SCARCELY = 0.2, 0.05
 LEAST_LIKENESS = 0.25
 """Below it a piece says nothing of the delay: it is not there, or too broken."""
 FRAME_S = 0.02
@@ -62,34 +63,43 @@ def judge(loop: I16, recorded: I16) -> Heard:
 
 
 def _aligned(loop: F64, heard: F64) -> F64:
-    """What should have been heard at each moment."""
-    piece = int(PIECE_S * RATE_HZ)
-    tiled = np.concatenate([loop, loop[: piece + 2]])
-    at = _first_place(tiled, len(loop), heard, piece)
+    """What should have been heard at each moment. A piece is placed by itself and its surroundings, near where the one
+    before was, or wherever it is clearly more like."""
+    piece, reach = int(PIECE_S * RATE_HZ), int(SEARCH_S * RATE_HZ)
+    tiled = np.concatenate([loop, loop[: 2 * piece]])
+    at: int | None = None
     clean = np.zeros(len(heard))
+    unplaced: list[int] = []
     for begin in range(0, len(heard), piece):
-        got = heard[begin : begin + piece]
-        place = (at + begin) % len(loop)
-        reach = int(SEARCH_S * RATE_HZ)
-        around = np.take(loop, np.arange(place - reach, place + len(got) + reach), mode="wrap")
-        likeness = _likeness(around, got)
+        first = max(0, begin - piece // 2)
+        around = heard[first : begin + piece + piece // 2]
+        likeness = _likeness(tiled, around)[: len(loop)]
         best = int(np.argmax(likeness))
+        if at is not None:
+            near = (np.arange(-reach, reach) + at + first) % len(loop)
+            near_best = int(near[np.argmax(likeness[near])])
+            if likeness[best] < likeness[near_best] + CLEARLY:
+                best = near_best
+            stay = (at + first) % len(loop)
+            if likeness[stay] > likeness[best] - SCARCELY:
+                best = stay
         if likeness[best] > LEAST_LIKENESS:
-            at += best - reach
-        place = (at + begin) % len(loop)
-        clean[begin : begin + len(got)] = np.take(loop, np.arange(place, place + len(got)), mode="wrap")
+            at = (best - first) % len(loop)
+        if at is None:
+            unplaced.append(begin)
+        else:
+            _copy(clean, loop, begin, piece, at)
+            for earlier in unplaced:  # nothing came yet: what would have been heard then
+                _copy(clean, loop, earlier, piece, at)
+            unplaced.clear()
+    for begin in unplaced:  # nothing ever came
+        _copy(clean, loop, begin, piece, 0)
     return clean
 
 
-def _first_place(tiled: F64, loop_length: int, heard: F64, piece: int) -> int:
-    """Where in the loop the recording begins: the piece that is most like a place of it decides."""
-    best, place = 0.0, 0
-    for begin in range(0, len(heard) - piece, piece):
-        likeness = _likeness(tiled, heard[begin : begin + piece])
-        found = int(np.argmax(likeness))
-        if likeness[found] > best:
-            best, place = float(likeness[found]), (found - begin) % loop_length
-    return place
+def _copy(clean: F64, loop: F64, begin: int, length: int, at: int) -> None:
+    length = min(length, len(clean) - begin)
+    clean[begin : begin + length] = np.take(loop, np.arange(begin + at, begin + at + length), mode="wrap")
 
 
 def _likeness(where: F64, what: F64) -> F64:
