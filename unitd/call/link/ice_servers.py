@@ -23,11 +23,23 @@ _PORTS = {"stun": 3478, "turn": 3478, "turns": 5349}
 
 
 @dataclass(frozen=True)
+class TlsServer:
+    """A TURN server behind TLS. libnice 0.1.21 takes `turns:` and then speaks in clear: it is reached by a tunnel of
+    our own (turn_tunnel.py)."""
+
+    host: str
+    port: int
+    user: str
+    """`user:password`, escaped for a URL."""
+
+
+@dataclass(frozen=True)
 class UsableServers:
     """`stun` for webrtcbin's `stun-server` (one at most), `turn` for `add-turn-server`; `refused` could not be used."""
 
     stun: str | None = None
     turn: tuple[str, ...] = ()
+    turn_tls: tuple[TlsServer, ...] = ()
     refused: tuple[str, ...] = ()
 
 
@@ -40,29 +52,32 @@ def usable(servers: Iterable[IceServer]) -> UsableServers:
     `stuns:` is left out (libnice has no TLS for STUN), as is TURN without a user. Refused ones are named without their
     credentials.
     """
-    stun: list[str] = []
-    turn: list[str] = []
+    taken: list[str | TlsServer] = []
     refused: list[str] = []
     for server in servers:
         for url in server.urls:
-            read = _written(url, server.username, server.credential)
-            if read is None:
-                refused.append(url[:80])
-            elif read in stun or read in turn:
+            read = _read(url, server.username, server.credential)
+            if read is not None and read in taken:
                 continue
-            elif len(stun) + len(turn) >= MOST_SERVERS:
+            if read is None or len(taken) >= MOST_SERVERS:
                 refused.append(url[:80])
             else:
-                (stun if read.startswith("stun:") else turn).append(read)
-    return UsableServers(stun[0] if stun else None, tuple(turn), tuple(refused[:8]))
+                taken.append(read)
+    plain = [each for each in taken if isinstance(each, str)]
+    return UsableServers(
+        stun=next((each for each in plain if each.startswith("stun:")), None),
+        turn=tuple(each for each in plain if each.startswith("turn:")),
+        turn_tls=tuple(each for each in taken if isinstance(each, TlsServer)),
+        refused=tuple(refused[:8]),
+    )
 
 
 def is_ice_url(url: str) -> bool:
     """Whether this is a STUN or TURN URL (RFC 7064, 7065) that can be used."""
-    return _written(url, "user", "secret") is not None
+    return _read(url, "user", "secret") is not None
 
 
-def _written(url: str, username: str, credential: str) -> str | None:
+def _read(url: str, username: str, credential: str) -> str | TlsServer | None:
     """As webrtcbin wants it (`turn://user:password@host:port?transport=udp`); None when it cannot be used."""
     match = _URL.fullmatch(url) if url.isascii() else None
     if match is None:
@@ -74,11 +89,13 @@ def _written(url: str, username: str, credential: str) -> str | None:
     if scheme == "stun":
         return f"stun://{host}:{port}" if transport in (None, "udp") else None
     if not username or not credential or (scheme == "turns" and transport == "udp"):
-        return None  # libnice has no DTLS to a TURN server
+        return None  # DTLS to a TURN server: nobody here speaks it
     if "\0" in username + credential:
         return None
-    way = "" if scheme == "turns" else f"?transport={transport or 'udp'}"
-    return f"{scheme}://{quote(username, safe='')}:{quote(credential, safe='')}@{host}:{port}{way}"
+    user = f"{quote(username, safe='')}:{quote(credential, safe='')}"
+    if scheme == "turns":
+        return TlsServer(host.strip("[]"), port, user)
+    return f"turn://{user}@{host}:{port}?transport={transport or 'udp'}"
 
 
 def _sensible(host: str) -> bool:

@@ -48,6 +48,16 @@ class Reach:
     async def _context(self, table: EndpointTable) -> ssl.SSLContext | None:
         return await self._trust(table)
 
+    async def public_context(self) -> ssl.SSLContext | None:
+        """For a server that is not the site's own: its certificate may be of the site's authority or of a public one.
+        Raises OSError."""
+        if not self._config.endpoints:
+            return None
+        context = await self._trust(self._config.endpoints[0])
+        if context is not None:
+            await asyncio.to_thread(context.load_default_certs)
+        return context
+
     def _hosts(self, target: Target) -> frozenset[str]:
         """Where requests of this target may go: where it is, and where the site lets a control room lead a call."""
         return frozenset(self._config.call.hosts) | own_hosts(target.table)
