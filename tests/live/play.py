@@ -17,7 +17,6 @@ from tests.live.world import World, world
 
 FIRST_PICTURE_S = 20.0
 LOOK_S = 0.5
-CONTROLLER_OFF: dict[str, Any] = {}
 Tell = Callable[[str], None]
 
 
@@ -27,7 +26,7 @@ async def play(
     """All that there is to say of the case; times are CLOCK_MONOTONIC in seconds (`*_ms`: milliseconds). The recorded
     voices are in `heard.wav` (at the operator's) and `horn.wav`."""
     tell("starting")
-    async with world(directory, case.moments[0], seed, {} if controller else CONTROLLER_OFF) as made:
+    async with world(directory, case.moments[0], seed, controller=controller) as made:
         witness = _Witness(made)
         horn = asyncio.create_task(witness.record_horn())
         try:

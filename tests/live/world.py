@@ -58,7 +58,6 @@ class World:
         self.caller = speech.sentences(speech.CALLER)
         self.operator = speech.sentences(speech.OPERATOR)
         self.call_log = directory / "call.log"
-        self.config: dict[str, Any] = {}
         self.unit: asyncio.subprocess.Process
         self.page: Page
         self._link: asyncio.subprocess.Process
@@ -132,9 +131,9 @@ class World:
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def write_config(self, extra: dict[str, Any]) -> Path:
+    def write_config(self) -> Path:
         files = self.pki.unit(UNIT)
-        self.config = {
+        config: dict[str, Any] = {
             "schema": 1,
             "unit": {"id": UNIT},
             "paths": {
@@ -153,9 +152,9 @@ class World:
                     "key_file": str(files.key_file),
                 }
             ],
-        } | extra
+        }
         path = self.directory / "unit.toml"
-        path.write_text(tomli_w.dumps(self.config))
+        path.write_text(tomli_w.dumps(config))
         return path
 
     async def _set_clock(self) -> None:
@@ -171,8 +170,9 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(directory: Path, first: Moment, seed: int, extra: dict[str, Any] | None = None) -> AsyncIterator[World]:
-    """One case's world, the link as `first` says, the console waiting, the call not yet wanted."""
+async def world(directory: Path, first: Moment, seed: int, *, controller: bool = True) -> AsyncIterator[World]:
+    """One case's world, the link as `first` says, the console waiting, the call not yet wanted. Without `controller`
+    the unit's congestion control is off."""
     made = World(directory)
     async with contextlib.AsyncExitStack() as stack:
         await made.core.start()
@@ -195,10 +195,9 @@ async def world(directory: Path, first: Moment, seed: int, extra: dict[str, Any]
         await made.obey(first)
         made.page = await stack.enter_async_context(_console(directory, room.pid))
         await made._set_clock()
-        config = made.write_config(extra or {})
-        made.unit = await stack.enter_async_context(
-            program(module("unitd", "call", "--config", str(config)), made.call_log, made.sound.env(), says_ready=False)
-        )
+        command = module("unitd" if controller else "tests.live.uncontrolled", "call", "--config")
+        command.append(str(made.write_config()))
+        made.unit = await stack.enter_async_context(program(command, made.call_log, made.sound.env(), says_ready=False))
         await until(lambda: made.core.connections > 0, 15, "the call process connects to core")
         yield made
 
