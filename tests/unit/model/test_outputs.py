@@ -79,10 +79,11 @@ def test_no_call_and_no_microphone_outside_an_incident(name: str, state: State) 
     levels = outputs(state, NOW, SETTINGS)
     if not any(each.open for each in state.incidents):
         assert not levels.microphone
-        assert levels.call is None
+        assert (levels.call is None) == (state.watch is None)
         assert not levels.in_incident
-    if levels.call is not None:
-        assert levels.call.voices == (levels.served is not None and levels.served.stage == "answered")
+    if levels.call is not None and levels.served is not None:
+        answered = levels.served.stage == "answered"
+        assert levels.call.voices == (answered and not levels.served.orders.mute_horn)
 
 
 def test_an_ordered_warning_is_not_wanted_for_ever() -> None:

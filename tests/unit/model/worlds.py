@@ -26,6 +26,17 @@ def raised(kind: Kind, press_id: str = PRESS, incident_id: str = INCIDENT, at_ns
     return ev.Raised(press_id, incident_id, kind, at_ns, 1_790_000_000_000_000, "synced")
 
 
+WATCH = ev.WatchOrdered("w1", "Ann", "a fight", 300 * S)
+ANNOUNCE = ev.WatchOrdered("w2", "Ann", "market closes", 60 * S, announce=True)
+ORDERS: tuple[ev.Event, ...] = (
+    ev.DialledBack(INCIDENT, "https://media/whip", "https://media/whep", "token"),
+    ev.HandedOver(INCIDENT, "Ann", "police", "knife"),
+    ev.SoundSet(INCIDENT, "Ann", True, True, True),
+    ev.SoundSet(INCIDENT, "Ann"),
+    ev.TextSent(INCIDENT, "Ann", "I can see you."),
+    ev.SnapshotOrdered(INCIDENT),
+)
+
 WAY: dict[Stage, ev.Event] = {
     "sent": ev.BrokerAcked(PRESS),
     "received": ev.AlarmReceived((PRESS,)),
@@ -62,6 +73,15 @@ def every_state() -> Iterator[tuple[str, State]]:
     yield "isolated", step(idle(), ev.Isolated("Max", "lamp", 100 * S), 0, SETTINGS)
     yield "night", step(idle(), ev.DutyKnown(("police",)), 0, SETTINGS)
     yield "escalated", step(at("sent"), ev.Tick(), 60 * S, SETTINGS)
+    yield "watched", step(idle(), WATCH, 0, SETTINGS)
+    yield "announcing", step(idle(), ANNOUNCE, 0, SETTINGS)
+    yield (
+        "muted",
+        step(at("answered"), ev.SoundSet(INCIDENT, "Ann", mute_microphone=True, mute_horn=True), 6 * S, SETTINGS),
+    )
+    yield "quiet", step(at("received"), ev.SoundSet(INCIDENT, "Ann", quiet=True), 6 * S, SETTINGS)
+    yield "handed over", step(at("answered"), ev.HandedOver(INCIDENT, "Ann", "police"), 6 * S, SETTINGS)
+    yield "on the line", step(at("answered"), ev.OnLine(INCIDENT, True), 6 * S, SETTINGS)
     yield "panic during test", step(at("answered", "test"), pressed(SECOND, OTHER, 6 * S), 6 * S, SETTINGS)
 
 
@@ -73,4 +93,6 @@ def every_event() -> Iterator[ev.Event]:
     yield from (ev.UploadOrdered("u", INCIDENT, "https://x/", "t", None), ev.UploadEnded("u"))
     yield from (ev.Extended(INCIDENT, "Ann", 10**12), ev.Isolated("Max", "", 10**12), ev.IsolationEnded("Max"))
     yield from (ev.DutyKnown(()), ev.DutyKnown(None), ev.ClockKnown(10**15), ev.SmsSent("nobody"))
+    yield from (*ORDERS, WATCH, ANNOUNCE, ev.WatchEnded("Ann"), ev.SpeechOrdered("Stay back.", "pl"))
+    yield from (ev.OnLine(INCIDENT, True), ev.OnLine(INCIDENT, False))
     yield from (ev.LockWritten(INCIDENT), ev.BrokerAcked("nobody"), ev.AlarmReceived(("nobody",)))
