@@ -235,6 +235,7 @@ class SoundTable(_Table, frozen=True, kw_only=True):
     site_dir: str = "/etc/unitd/sounds"
     canceller: bool = True
     horn_full_dba: Annotated[float, Meta(ge=60, le=130)] = 100.0
+    mic_full_dba: Annotated[float, Meta(ge=80, le=150)] = 115.0
     ceiling_dba: Annotated[float, Meta(ge=50, le=130)] = 90.0
     talk_dba: Annotated[float, Meta(ge=50, le=130)] = 80.0
     quiet_dba: Annotated[float, Meta(ge=30, le=130)] = 55.0
