@@ -34,6 +34,7 @@ class Screen:
         self.units: list[AccessUnit] = []
         self.calls: list[str] = []
         self.channel: int | None = 0
+        self.awaits_keyframe = False
         self.reader = StillReader()
         self.stills: list[tuple[float, Still]] = []
         self.parts = 0
@@ -238,6 +239,12 @@ def test_a_view_steps_down_at_once_and_up_at_a_keyframe(tmp_path: Path) -> None:
             assert screen.calls[-1] == "await", "the link does not carry main any more"
             await until(lambda: screen.calls[-1] == "push", 3, "low")
             assert view.step == "low"
+            seen, screen.awaits_keyframe = len(screen.units), True
+            view.tick()
+            await until(
+                lambda: any(unit.keyframe for unit in screen.units[seen:]), 2, "the keyframe that is waited for"
+            )
+            screen.awaits_keyframe = False
             view.follow("main", 0)
             assert screen.calls[-1] == "push", "the old picture goes on until the new one begins"
             await until(lambda: view.step == "main", 2, "main again")

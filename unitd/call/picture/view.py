@@ -19,6 +19,9 @@ STREAMS: tuple[Step, ...] = ("main", "sub", "low")
 class Track(Protocol):
     """The way out of a picture, on the loop (rtc/picture_out.py)."""
 
+    @property
+    def awaits_keyframe(self) -> bool: ...
+
     def push(self, unit: AccessUnit) -> None: ...
 
     def push_backlog(self, units: list[AccessUnit]) -> None: ...
@@ -170,6 +173,8 @@ class PeerView:
             if others:
                 self._stand_in(others[0])
         self._agree()
+        if self._shown is not None and isinstance(self._shown.stream, LowFeed) and self._track.awaits_keyframe:
+            self.renew()  # its own next one may be seconds away
         if self._camera == self._wanted and self._missed is not None and self._coming is None:
             self._await_no_camera()
 

@@ -68,6 +68,11 @@ class PictureOut:
         self._source = self._gate = None
 
     @property
+    def awaits_keyframe(self) -> bool:
+        """Nothing is sent until the next keyframe is pushed."""
+        return self._await_keyframe and not self._holds
+
+    @property
     def waiting_bytes(self) -> int:
         """What has been pushed and has not been taken by the track's thread."""
         return 0 if self._source is None else int(self._source.get_property("current-level-bytes"))
