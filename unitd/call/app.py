@@ -241,6 +241,7 @@ class CallWorker:
         facts["peers"] = sum(peer.connected for peer in call.peers) if call is not None else 0
         facts["endpoint"] = call.link.up if call is not None else None
         facts["link"] = _link_words(call) if call is not None else None
+        facts["low_step"] = "; ".join(sorted(call.feeds.faults.values())) or None if call is not None else None
         return facts
 
 
