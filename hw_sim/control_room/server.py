@@ -245,11 +245,9 @@ class ControlRoom:
 
     def _unit(self, unit: Unit) -> dict[str, Any]:
         state: dict[str, Any] = msgspec.to_builtins(unit.state)
-        keep = ("online", "armed", "session", "clock", "site", "faults", "facts", "presets", "warnings")
-        keep += ("control_rooms", "languages")
         return {
             "unit": unit.name,
-            **{key: state[key] for key in keep},
+            **{key: state[key] for key in _SHOWN_OF_UNIT},
             "isolation": _isolation(unit),
             "watch": _watch(unit),
             "line": self.relay.unit_is_here(unit.name),
@@ -258,6 +256,12 @@ class ControlRoom:
 
 
 _ENVELOPE = ("type", "id", "unit", "by", "cmd", "session", "seq", "not_after_uptime_ms")
+
+
+_SHOWN_OF_UNIT = (
+    *("online", "armed", "session", "clock", "site", "faults", "facts", "presets", "warnings"),
+    *("control_rooms", "languages"),
+)
 
 
 def _isolation(unit: Unit) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """The panel's display and keys, as a kiosk on the pole would have them: a client of `unitd call`'s `panel.sock`.
 
-JSON lines (docs/design/seams.md, "The panel"). It only carries: what the display shows is the page's business.
+JSON lines (docs/design/seams.md, "The panel"). It carries them, and adds to what is to be shown the stage in `words`.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from hw_sim.pole.display_words import stage_words
 
 SOCKET_NAME = "panel.sock"
 AGAIN_AFTER_S = 0.5
@@ -67,5 +69,5 @@ class PanelLine:
         except ValueError:
             return
         if isinstance(message, dict) and message.get("type") == "show":
-            self.shown = message
+            self.shown = message | {"words": stage_words(str(message.get("stage")), str(message.get("language")))}
             self.on_change()

@@ -31,22 +31,25 @@ export class Panel {
     if (t140) this.send({ type: "typed", t140 });
   }
 
-  /** `shown`: the daemon's last `show`, null while it is not there. */
+  /** `shown`: the daemon's last `show` and its stage in `words`; null while the daemon is not there. */
   show({ connected, shown }) {
+    const open = Boolean(shown?.incident);
     $("panel-card").hidden = false;
-    const open = Boolean(shown?.open);
-    say($("panel-state"), !connected ? "Dark: the daemon's call process is not there." : open ? "What is typed here is seen in the control room letter by letter." : "At rest: it wakes with a press.");
+    say($("panel-state"), !connected ? "Dark: the daemon's call process is not there."
+      : open ? "What is typed here is seen in the control room letter by letter." : "At rest: it wakes with a press.");
     $("panel").classList.toggle("dark", !open);
+    $("panel").lang = shown?.language ?? "en";
     $("panel-line").disabled = $("panel-enter").disabled = !open;
     if (!open) $("panel-line").value = this.#sent = "";
-    say($("panel-words"), shown?.words ?? "");
+    say($("panel-words"), open ? shown.words : "");
     const lines = (shown?.lines ?? []).map((each, n) => ({ ...each, n }));
-    keep($("panel-log"), lines, (each) => `${each.n}`, ({ from, text }) =>
-      make("li", { class: `line ${from === "caller" ? "caller" : "operator"}` }, make("b", {}, from === "caller" ? "You" : "Operator"), " ", text));
-    say($("panel-operator"), shown?.typing ?? "");
-    $("panel-operator-box").hidden = !shown?.typing;
-    const quick = open ? shown.quick_answers ?? [] : [];
-    keep($("panel-quick"), quick.map((text, n) => ({ text, n })), (each) => `${each.n} ${each.text}`, ({ text, n }) =>
+    keep($("panel-log"), lines.filter((each) => each.done), (each) => `${each.n} ${each.who}`, ({ who, by, text }) =>
+      make("li", { class: `line ${who}`, dir: "auto" }, make("b", {}, who === "caller" ? "You" : by || "Operator"), " ", text));
+    const typing = lines.filter((each) => !each.done && each.who === "operator").map((each) => each.text).join(" / ");
+    say($("panel-operator"), typing);
+    $("panel-operator-box").hidden = !typing;
+    const quick = (open ? shown.quick_answers : []).map((text, n) => ({ text, n }));
+    keep($("panel-quick"), quick, (each) => `${each.n} ${each.text}`, ({ text, n }) =>
       make("button", { type: "button", "data-focus": "quick", onclick: () => this.send({ type: "quick", n }) }, text));
     $("panel-scroll").scrollTop = $("panel-scroll").scrollHeight;
   }
