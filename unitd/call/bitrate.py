@@ -6,7 +6,7 @@ docs/adr/0012-our-own-congestion-control.md why it is ours. Times are seconds of
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unitd.call.congestion.capacity import Capacity
 from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
@@ -283,7 +283,7 @@ class Controller:
         fit = self._fit(now_s)
         if self._ladder.step == "low" and not self._low_is_full(fit):
             return
-        self._ladder.up(fit, now_s)
+        self._ladder.up(replace(fit, capacity_bit_s=self.capacity.tried_bit_s(now_s)), now_s)
         if self._pip_bit_s > 0 and self._ladder.step == "main" and now_s - self._unclean_s > PIP_CLEAN_S:
             room_bit_s = PIP_HEADROOM * (self._needs["main"] + self._pip_bit_s) + self._voice.cost_bit_s
             self._pip = self._pip or (fit.capacity_bit_s or 0.0) > room_bit_s

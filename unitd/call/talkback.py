@@ -145,5 +145,8 @@ class Talkback:
             case "failed" | "closed" | "error":
                 self._over.set()
 
+    def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
+        """Nothing is sent that could be reported."""
+
     def session_wants_keyframe(self, session: PeerSession) -> None:
         """No picture is sent here."""

@@ -4,9 +4,11 @@ A passthrough sender does not fill the link, so most of the time only "at least 
 shows its rate when its queue grows, when it drops most of what comes, and when it spreads a train.
 """
 
+from collections import deque
+
 from unitd.call.congestion.delay import DelayWatch
 from unitd.call.congestion.packet_log import Kind, PacketLog
-from unitd.call.congestion.train import Trains
+from unitd.call.congestion.train import Train, Trains
 from unitd.call.congestion.twcc import read_feedback
 
 LEAST_BIT_S = 20_000.0
@@ -18,6 +20,8 @@ EASE_ALWAYS_TO_BIT_S = 100_000.0
 NEAR = 0.2
 NEAR_WEIGHT = 0.25
 """One train is a rough measure: several that nearly agree are averaged."""
+TRIED_TRAINS = 3
+TRIED_S = 25.0
 UNSEEN_SHARE = 0.75
 MOST_FEEDBACK_PER_S = 60.0
 
@@ -40,6 +44,7 @@ class Capacity:
         self.delay = DelayWatch()
         self.log = PacketLog()
         self._trains = Trains()
+        self._tried: deque[tuple[float, float]] = deque(maxlen=TRIED_TRAINS)
         self._ignore_before_s = -1e18
         self._tokens = MOST_FEEDBACK_PER_S
         self._tokens_s: float | None = None
@@ -70,7 +75,6 @@ class Capacity:
             self._ignore_before_s = now_s
             self.delay.forget()
             self._trains.forget()
-        noise_s = self.delay.noise_s
         for packet, arrived_s in results:
             if packet.sent_s < self._ignore_before_s:
                 continue
@@ -79,31 +83,38 @@ class Capacity:
                 continue
             self.acked_bytes += packet.size_bytes
             self.delay.arrived(packet, arrived_s)
-            train = self._trains.arrived(packet, arrived_s, noise_s)
+            train = self._trains.arrived(packet, arrived_s)
             if train is not None:
-                self._learn(*train)
-        unfinished_bit_s = self._trains.so_far(noise_s)
+                self._learn(train, now_s)
+        unfinished_bit_s = self._trains.so_far()
         if unfinished_bit_s is not None and self.bit_s is None:
             self.bit_s, self.is_limit, self.is_exceeded = max(LEAST_BIT_S, unfinished_bit_s), True, True
         bottleneck_bit_s = self.delay.bottleneck_bit_s()
         if bottleneck_bit_s is not None:
             self.bit_s = max(LEAST_BIT_S, bottleneck_bit_s + UNSEEN_SHARE * self.unseen_bit_s)
             self.is_limit = self.is_exceeded = True
+            self._tried.clear()
         return True
 
-    def _learn(self, bit_s: float, is_limit: bool) -> None:
+    def tried_bit_s(self, now_s: float) -> float | None:
+        """What the link is taken to carry when a step up is thought of: the best of the last few trains. Jitter spreads
+        a train as well as a bottleneck does, but not every one; a step up that was too much is soon known."""
+        tried = [bit_s for bit_s, at_s in self._tried if now_s - at_s < TRIED_S]
+        return self.bit_s if self.bit_s is None or not tried else max(self.bit_s, *tried)
+
+    def _learn(self, train: Train, now_s: float) -> None:
         """One train. It cannot be slower than what comes through."""
-        bit_s = max(bit_s, self.delay.acked_bit_s())
+        is_limit, bit_s = train.is_limit, max(train.bit_s, self.delay.acked_bit_s())
+        if train.is_ordered:
+            self._tried.append((bit_s, now_s))
+            self.train_answered = True
         before_bit_s = self.bit_s
         is_near = before_bit_s is not None and self.is_limit and abs(bit_s / before_bit_s - 1) < NEAR
         if is_near and before_bit_s is not None:
-            self.train_answered = True
             self.bit_s = before_bit_s + NEAR_WEIGHT * (bit_s - before_bit_s)
         elif is_limit:
-            self.train_answered = True
             self.bit_s, self.is_limit = max(LEAST_BIT_S, bit_s), True
         elif before_bit_s is None or bit_s > before_bit_s:
-            self.train_answered = True
             self.bit_s, self.is_limit = bit_s, False
 
     def ease(self, elapsed_s: float, *, is_ours: bool) -> None:
@@ -129,3 +140,4 @@ class Capacity:
     def forget(self) -> None:
         """The link may be another one."""
         self.bit_s, self.is_limit = None, False
+        self._tried.clear()
