@@ -14,12 +14,17 @@ from unitd.call.conversation import Conversation
 from unitd.call.link.standing import StandingLinks
 from unitd.call.peer import Name
 from unitd.call.rtc.gst import warm_up
+from unitd.call.text.texts import Texts
+from unitd.call.voice.canceller import Canceller
+from unitd.call.voice.gain import Loudness
 from unitd.call.voice.microphone import Microphone
 from unitd.call.voice.mixer import Mixer
+from unitd.call.voice.near_end import NearEnd
 from unitd.call.voice.voice_record import VoiceRecord
 from unitd.call.voice.words import Words
-from unitd.config import Config, EndpointTable
+from unitd.config import Config, EndpointTable, SoundTable
 from unitd.drivers.sound import SoundCard, SoundState
+from unitd.drivers.sound_echo import WebRtcModule
 from unitd.drivers.tls import client_context
 from unitd.messages.workers import CallWanted, Desired, Fault
 from unitd.runtime.supervise import Service
@@ -45,6 +50,7 @@ def build(frame: Frame) -> list[Service]:
         Service("sound", worker.keep_sound),
         Service("voice record", worker.keep_voices),
         Service("standing links", worker.standing.run),
+        Service("panel display", worker.texts.run),
     ]
 
 
@@ -63,11 +69,21 @@ class CallWorker:
         self._task: asyncio.Task[None] | None = None
         sound = frame.config.sound
         self.standing = StandingLinks(self._config.endpoints, self._config.unit.id, self._trust, self._log)
+        self.texts = Texts(frame.config, frame.log, self._tell_text)
         self._voices = VoiceRecord(Path(frame.config.paths.run_dir) / "audio.sock")
         self._keeps_voices = sound is not None and frame.config.evidence.audio
         self.microphone = Microphone(self._push_voice, self._voices.microphone)
         self._card = (
-            None if sound is None else SoundCard(sound.input, sound.output, self.microphone.deliver, self._next_output)
+            None if sound is None else SoundCard(sound.input, sound.output, self._heard, self._next_output)
+        )
+        table = sound if sound is not None else SoundTable()
+        self._near_end = NearEnd(
+            self._mixer.frame,
+            self.microphone.deliver,
+            (lambda: Canceller(lambda: WebRtcModule(echo=False))) if table.canceller else None,
+            Loudness(table.horn_full_dba, table.ceiling_dba, table.talk_dba, table.quiet_dba),
+            table.mic_full_dba,
+            lambda: self._mixer.warns,
         )
 
     # --- services ---------------------------------------------------------------------------------------------------
@@ -90,6 +106,7 @@ class CallWorker:
         if self._card is None:
             await asyncio.Event().wait()
             return
+        self._near_end.start()
         self._card.start()
         self._frame.last_resort.watch("sound card", self._card.stuck_s)
         self._card.want(microphone=False, horn=True)
@@ -97,6 +114,7 @@ class CallWorker:
             await asyncio.Event().wait()
         finally:
             await asyncio.shield(asyncio.to_thread(self._card.close))
+            self._near_end.close()
 
     async def keep_voices(self) -> None:
         """Send the two voices to `record` while there is an incident."""
@@ -119,6 +137,8 @@ class CallWorker:
         # The gates first: they must not wait for a call to be put down.
         is_open = call is not None and call.microphone
         self.microphone.gate(is_open)
+        self._near_end.gate(is_open)
+        self._near_end.aim(talk=call is not None and call.voices, quiet=call is not None and call.quiet)
         if not is_open:
             self._voices.shut()
         in_incident = call is not None and not call.watch
@@ -128,6 +148,7 @@ class CallWorker:
         self._mixer.open_voices(call is not None and call.voices)
         self._mixer.set_prompt(desired.sound.prompt if desired is not None else None)
         self._words.order(desired.sound.warning if desired is not None else None)
+        self.texts.follow(desired)
         if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
             await self._hang_up("the call is no longer wanted")
         if call is not None and self._conversation is None and desired is not None:
@@ -146,7 +167,15 @@ class CallWorker:
 
         def make() -> Conversation:
             return Conversation(
-                self._config, incident_id, kind, self._mixer, self._trust, report, self._log, self.standing
+                self._config,
+                incident_id,
+                kind,
+                self._mixer,
+                self._trust,
+                report,
+                self._log,
+                self.standing,
+                self.texts.desk,
             )
 
         self._conversation = make()
@@ -196,9 +225,14 @@ class CallWorker:
 
     def _next_output(self) -> bytes:
         """On the card's thread."""
-        pcm = self._mixer.frame()
+        pcm = self._near_end.next_output()
         self._voices.horn(pcm)
         return pcm
+
+    def _heard(self, pcm: bytes) -> None:
+        """On the card's thread."""
+        self.microphone.keep(pcm)
+        self._near_end.heard(pcm)
 
     def _warning_played(self, number: int, name: str) -> None:
         """On the card's thread."""
@@ -211,6 +245,9 @@ class CallWorker:
         incident_id = incident.incident_id if incident is not None else None
         self._frame.core.event(name, incident_id=incident_id, mono_ns=None, **data)
 
+    def _tell_text(self, incident_id: str | None, data: dict[str, str]) -> None:
+        self._frame.core.event("text", incident_id=incident_id, mono_ns=None, **data)
+
     # --- health -----------------------------------------------------------------------------------------------------
 
     def _sound_states(self) -> tuple[SoundState, ...]:
@@ -222,6 +259,8 @@ class CallWorker:
             for state in self._sound_states()
             if state.state == "lost"
         ]
+        if self._near_end.trouble:
+            faults.append(Fault(code="canceller_failed", text=self._near_end.trouble))
         faults += self._words.faults()
         call = self._conversation
         if call is not None and call.link.up is None and not any(peer.connected for peer in call.peers):
@@ -236,6 +275,8 @@ class CallWorker:
             "sound.input": states[0].state if states else None,
             "sound.output": states[1].state if states else None,
         }
+        if states:
+            facts |= self._near_end.facts()
         call = self._conversation
         facts["incident"] = call.incident_id if call is not None else None
         facts["peers"] = sum(peer.connected for peer in call.peers) if call is not None else 0

@@ -10,11 +10,13 @@ from unitd.call.link.endpoint import Trust
 from unitd.call.link.ice_servers import UsableServers, usable
 from unitd.call.link.reach import Reach, configured_servers, targets_of
 from unitd.call.link.standing import StandingLinks
+from unitd.call.link.turn_tunnel import Tunnels
 from unitd.call.link.ways import Ways
 from unitd.call.peer import Name, Peer
 from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.rtsp_feed import rtsp_units
 from unitd.call.talkback import Talkback
+from unitd.call.text.desk import TextDesk
 from unitd.call.voice.mixer import Mixer
 from unitd.config import Config
 from unitd.messages import duplex
@@ -42,11 +44,13 @@ class Conversation:
         report: Report,
         log: Logger,
         standing: StandingLinks | None = None,
+        texts: TextDesk | None = None,
     ) -> None:
         self.incident_id = incident_id
         self._log = log.bind(incident=incident_id)
         self._mixer = mixer
         self._report = report
+        self._texts = texts
         self._peers: dict[str, tuple[Peer | Talkback, asyncio.Task[None]]] = {}
         self._ice_tables = config.ice_servers
         self._ice_servers: tuple[duplex.IceServer, ...] = ()
@@ -65,10 +69,14 @@ class Conversation:
             incident_id=incident_id,
             kind=kind,
             cameras=tuple(camera.name for camera in config.cameras),
+            quick_answers=config.call.quick_answers,
         )
         self.reach = Reach(config, hello, trust, standing, self._log)
         self.link = Ways(targets_of(config), self.reach.make, self, self._log)
+        self._tunnels = Tunnels(self.reach.public_context, self._log)
         self.wanted_since_s = time.monotonic()
+        if texts is not None:
+            texts.connect(self)
 
     @property
     def peers(self) -> list[Peer]:
@@ -99,6 +107,7 @@ class Conversation:
             self._drop(peer)
         if self._ending:
             await asyncio.wait(self._ending, timeout=3.0)
+        await self._tunnels.close()
         await self.feeds.close()
         assert isinstance(self.executor, ThreadPoolExecutor)  # noqa: S101 - for the type checker
         self.executor.shutdown(wait=False, cancel_futures=True)
@@ -119,6 +128,8 @@ class Conversation:
                 self._drop(peer)
             case duplex.View(peer=peer, camera=camera, pip=pip) if peer in self._peers:
                 self._peers[peer][0].look(camera, pip)
+            case duplex.Text(peer=peer, t140=letters, by=by) if peer in self._peers:
+                self.hear_letters(peer, letters, by)
             case duplex.Restart(peer=peer) if peer in self._peers:
                 self._peers[peer][0].restart()
             case duplex.Answer(peer=peer, sdp=sdp) if peer in self._peers:
@@ -138,6 +149,8 @@ class Conversation:
         listens = self.link.needs(name).listens
         peer = Talkback(name, self, self._log) if listens else Peer(name, self, self._log)
         self._peers[name] = (peer, asyncio.create_task(self._keep(peer), name=f"peer {name}"))
+        if self._texts is not None and not listens:
+            self._texts.greet(name)
 
     async def _keep(self, peer: Peer | Talkback) -> None:
         try:
@@ -152,6 +165,22 @@ class Conversation:
             task.cancel()
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
+
+    # --- letters ----------------------------------------------------------------------------------------------------
+
+    def consoles(self) -> list[str]:
+        """Everybody who reads along: each console that is there, its media connected or not."""
+        return [name for name in self._peers if self.is_duplex(name)]
+
+    def send_letters(self, console: str, letters: str, by: str) -> None:
+        """The caller's own by the data channel where there is one; else, and another operator's always, by the link."""
+        peer = self._peers[console][0] if console in self._peers else None
+        if by or not isinstance(peer, Peer) or not peer.send_letters(letters):
+            self.link.send(duplex.Text(peer=console, t140=letters, by=by))
+
+    def hear_letters(self, peer: str, letters: str, by: str = "") -> None:
+        if self._texts is not None:
+            self._texts.heard(peer, letters, by)
 
     # --- the peers' port --------------------------------------------------------------------------------------------
 
@@ -178,7 +207,7 @@ class Conversation:
         servers = usable((*self._ice_servers, *self.link.needs(peer).servers))
         if servers.refused:
             self._log.warning("ICE servers that cannot be used", refused=list(servers.refused))
-        return servers
+        return self._tunnels.through(servers)
 
     def media(self, peer: str, connected: bool) -> None:
         self.link.media(peer, connected)

@@ -61,6 +61,8 @@ class PeerPort(Protocol):
 
     def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
 
+    def hear_letters(self, peer: str, letters: str) -> None: ...
+
     def forget_voice(self, peer: str) -> None: ...
 
     def report(self, name: Name, peer: str) -> None: ...
@@ -122,6 +124,10 @@ class Peer:
         """Give up the session and offer another."""
         self._over.set()
 
+    def send_letters(self, letters: str) -> bool:
+        """By the data channel; False when there is none (now)."""
+        return self._session is not None and self._session.data.send_text(letters)
+
     def push_voice(self, pcm: bytes) -> None:
         if self._session is not None:
             self._session.push_voice(pcm)
@@ -151,6 +157,7 @@ class Peer:
             self,
             self._port.voice_of(self.peer),
             self._port.executor,
+            lambda letters: self._port.hear_letters(self.peer, letters),
             data=is_duplex,
             hears=is_duplex,
             servers=self._port.session_servers(self.peer),
