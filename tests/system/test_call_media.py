@@ -51,7 +51,8 @@ def test_the_operator_sees_and_hears_the_caller_at_once_and_is_heard_after_answe
             made.core.want(made.call(microphone=True, voices=True))
             await until(lambda: True, 1, "")
             levels = [await sound.horn_tone_db(700, 0.4) for _ in range(4)]
-            assert max(levels) > -12, levels
+            # 74 dB(A) of the horn's 100: `talk_dba` less what syllables stand above the mean.
+            assert -30 < max(levels) < -18, levels
             # The gate: shut means silence at the operator's, and a closed input.
             made.core.want(made.call(microphone=False, voices=True))
             await until(lambda: made.core.health.facts.get("sound.input") == "closed", 5, "the input is closed")

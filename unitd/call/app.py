@@ -23,6 +23,7 @@ from unitd.call.voice.near_end import NearEnd
 from unitd.call.voice.voice_record import VoiceRecord
 from unitd.call.voice.words import Words
 from unitd.config import Config, EndpointTable, SoundTable
+from unitd.drivers.code_pages import let_go
 from unitd.drivers.sound import SoundCard, SoundState
 from unitd.drivers.sound_echo import WebRtcModule
 from unitd.drivers.tls import client_context
@@ -131,6 +132,7 @@ class CallWorker:
         """What the first call would otherwise wait for; on a thread."""
         warm_up()
         self._words.prepare()
+        let_go("_rust.abi3")  # cryptography's: one certificate is all that it makes here
 
     async def _reconcile(self, desired: Desired | None) -> None:
         call = desired.call if desired is not None else None

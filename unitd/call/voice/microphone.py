@@ -23,10 +23,12 @@ class Microphone:
     def __init__(
         self, send: Callable[[bytes], None], record: Callable[[bytes, int], None] = lambda _pcm, _at_ns: None
     ) -> None:
-        """`record` gets the card's frames that pass the gate, and when (monotonic ns) each had ended."""
+        """`send` gets what is delivered; `record` what is kept, the card's own frames, and when (monotonic ns) each had
+        ended. Both only while the gate is open."""
         self._send, self._record = send, record
         self._loop = asyncio.get_running_loop()
-        self._frames: deque[tuple[bytes, int]] = deque(maxlen=WAITING_FRAMES)
+        self._frames: deque[bytes] = deque(maxlen=WAITING_FRAMES)
+        self._kept: deque[tuple[bytes, int]] = deque(maxlen=WAITING_FRAMES)
         self._scheduled = False
         self._open = False
         self._listened_to = asyncio.Event()
@@ -39,6 +41,7 @@ class Microphone:
         self._open = is_open
         if not is_open:
             self._frames.clear()
+            self._kept.clear()
 
     def listen(self, is_listened_to: bool) -> None:
         """Whether there is a call: without one there is no need of silence either; on the loop."""
@@ -48,13 +51,24 @@ class Microphone:
             self._listened_to.clear()
 
     def deliver(self, pcm: bytes) -> None:
-        """Take a frame from the card; on any thread, never blocks. The oldest of WAITING_FRAMES goes when the loop is
+        """Take a frame for the peers; on any thread, never blocks. The oldest of WAITING_FRAMES goes when the loop is
         late."""
         if not self._open or len(pcm) != FRAME_BYTES:
             return
         if len(self._frames) == WAITING_FRAMES:
             self.dropped_frames += 1
-        self._frames.append((pcm, time.monotonic_ns()))
+        self._frames.append(pcm)
+        self._schedule()
+
+    def keep(self, pcm: bytes) -> None:
+        """Take a frame as the card gave it, for the record: evidence is what the microphone heard, not what a canceller
+        made of it. On any thread, as `deliver`."""
+        if not self._open or len(pcm) != FRAME_BYTES:
+            return
+        self._kept.append((pcm, time.monotonic_ns()))
+        self._schedule()
+
+    def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
             try:
@@ -65,11 +79,14 @@ class Microphone:
     def _drain(self) -> None:
         self._scheduled = False
         while self._frames:
-            pcm, at_ns = self._frames.popleft()
+            pcm = self._frames.popleft()
             if self._open:
                 self._last_s = time.monotonic()
                 self._send(pcm)
-                self._record(pcm, at_ns)
+        while self._kept:
+            kept, at_ns = self._kept.popleft()
+            if self._open:
+                self._record(kept, at_ns)
 
     async def run(self) -> None:
         """Fill in with silence, for ever."""

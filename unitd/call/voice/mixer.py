@@ -63,6 +63,11 @@ class Mixer:
             self._warning = (number, name, samples)
             self._warning_at = 0
 
+    @property
+    def warns(self) -> bool:
+        """Whether a warning is playing."""
+        return self._warning is not None
+
     def open_voices(self, is_open: bool) -> None:
         """Let the operators' voices reach the horn, or not: while shut, what arrives is thrown away."""
         with self._lock:

@@ -1,0 +1,154 @@
+"""The caller's voice out of what the microphone hears: frames of both directions in, frames for the far end out. Pure.
+
+    horn's frames -> a line -> at the microphone's pace -+
+                                                         v
+    microphone -----------------------------> EchoFilter -> ResidualSuppressor -> module -> at the network's pace
+
+Time is injected with each frame. `module` may be missing or fail: then its part is left out, and `trouble` says why.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from unitd.call.voice.card_clock import CardClock
+from unitd.call.voice.drift import DriftWatch
+from unitd.call.voice.echo_filter import BLOCK, EchoFilter
+from unitd.call.voice.pcm import FRAME_BYTES
+from unitd.call.voice.resample import F32, Line, Pace
+from unitd.call.voice.residual import HOP, ResidualSuppressor
+
+BEHIND = BLOCK
+"""The reference is read so far behind the newest frame of the horn: callbacks tremble by some milliseconds. What is
+handed to a card is heard 40 ms later at the earliest (a frame each way), so the echo is never ahead of it."""
+FURTHEST_BEHIND = 5 * BLOCK
+"""A server that calls in bursts has long buffers, so that there is room to be further behind; the filter has 400 ms."""
+SLACK = 4 * BLOCK
+AHEAD_FRAMES = 3
+"""So many frames in a row without a reference are no tremble."""
+MODULE_AGAIN_FRAMES = 500
+HORN_HEARD = 0.005
+"""-46 dB of full scale"""
+FULL = np.float32(32767)
+
+
+class VoiceModule(Protocol):
+    """What drivers offer (WebRTC's audio processing): 10 ms at a time; raises DeviceError."""
+
+    def process(self, pcm: bytes) -> bytes: ...
+
+
+class Canceller:
+    """See the module. Not thread-safe. `make_module` is called at the first frame, and again 10 s after a failure."""
+
+    def __init__(self, make_module: Callable[[], VoiceModule] | None) -> None:
+        self._make_module = make_module
+        self._module: VoiceModule | None = None
+        self._module_in = 0
+        self.trouble = ""
+        self.horn_clock = CardClock()
+        self.mic_clock = CardClock()
+        self._horn = Line()
+        self._read_at: float | None = None
+        self._filter = EchoFilter()
+        self._drift = DriftWatch()
+        self._residual = ResidualSuppressor()
+        self._pace = Pace(BLOCK)
+        self._behind = BEHIND
+        self._ahead = 0
+        self.slips = 0
+        self._powers = np.zeros(2)
+
+    @property
+    def drift_ppm(self) -> float:
+        """How much faster the horn's card runs than the microphone's."""
+        return self._drift.ppm
+
+    @property
+    def echo_taken_db(self) -> float | None:
+        """By how much what the microphone hears while the horn plays is louder than what is left of it (caller and
+        street included, so it is no measure in double talk); None before the horn was heard."""
+        heard, left = self._powers
+        return float(10 * np.log10(heard / left)) if heard > 0 and left > 0 else None
+
+    def far(self, pcm: bytes, at_ns: int) -> None:
+        """A frame that the horn's card took at `at_ns`."""
+        self.horn_clock.callback(len(pcm) // 2, at_ns)
+        self._horn.write(_samples(pcm))
+
+    def near(self, pcm: bytes, at_ns: int) -> list[bytes]:
+        """A frame that the microphone's card gave at `at_ns`; returns what is ready for the far end, of 20 ms each."""
+        self.mic_clock.callback(len(pcm) // 2, at_ns)
+        far = self._reference()
+        rest, echo, expected = self._filter.block(far, _samples(pcm))
+        is_heard = bool(np.abs(far).max() > HORN_HEARD)
+        self._drift.look(self._filter.way, is_heard)
+        self._residual.expect(expected)
+        clean = np.concatenate([self._residual.hop(rest[at : at + HOP], echo[at : at + HOP]) for at in (0, HOP)])
+        if is_heard:
+            self._powers = 0.98 * self._powers + 0.02 * np.array((np.mean(_samples(pcm) ** 2), np.mean(clean**2)))
+        clean = self._through_module(clean)
+        return [_pcm(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
+
+    def opened_anew(self, *, microphone: bool) -> None:
+        """A card was opened again: its delay is another one, and no sound of before is given out."""
+        (self.mic_clock if microphone else self.horn_clock).restart()
+        self._read_at = None
+        self._filter.doubt()
+        self._drift.forget()
+        if microphone:
+            self._residual = ResidualSuppressor()
+            self._pace = Pace(BLOCK)
+
+    def _reference(self) -> F32:
+        """The horn's sound for this frame of the microphone."""
+        if self._drift.callbacks_say(self.horn_clock.ppm - self.mic_clock.ppm):
+            self._filter.doubt()
+        step = 1 + self._drift.ppm * 1e-6
+        wanted = float(self._horn.written - BLOCK - self._behind)
+        if self._read_at is None:
+            self._read_at = wanted
+        self._ahead = self._ahead + 1 if self._read_at > wanted + self._behind else 0
+        if self._ahead >= AHEAD_FRAMES or self._read_at < wanted - SLACK:
+            # Frames were lost on one side, or come in bursts: the echo is elsewhere now.
+            if self._ahead:
+                self._behind = min(self._behind + BLOCK, FURTHEST_BEHIND)
+            self.slips += 1
+            self._ahead = 0
+            self._read_at = float(self._horn.written - BLOCK - self._behind)
+            self._filter.doubt()
+            self._drift.forget()
+        first, self._read_at = self._read_at, self._read_at + step * BLOCK
+        return self._horn.read(first, step, BLOCK)
+
+    def _through_module(self, clean: F32) -> F32:
+        if self._make_module is None:
+            return clean
+        if self._module is None and self._module_in <= 0:
+            try:
+                self._module = self._make_module()
+                self.trouble = ""
+            except Exception as error:  # noqa: BLE001 - a canceller without it is still one
+                self._failed(error)
+        self._module_in -= 1
+        if self._module is None:
+            return clean
+        pcm = _pcm(clean)
+        try:
+            half = FRAME_BYTES // 2
+            return _samples(self._module.process(pcm[:half]) + self._module.process(pcm[half:]))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(error)
+            return clean
+
+    def _failed(self, error: Exception) -> None:
+        self._module, self._module_in, self.trouble = None, MODULE_AGAIN_FRAMES, str(error) or repr(error)
+
+
+def _samples(pcm: bytes) -> F32:
+    return np.frombuffer(pcm, "<i2").astype(np.float32) / FULL
+
+
+def _pcm(samples: F32) -> bytes:
+    return (np.clip(samples, -1.0, 1.0) * FULL).astype("<i2").tobytes()
