@@ -4,12 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
+import structlog
 
 from hw_sim.pole.bench_port import FaultSwitch, LogLine, TextMessage
 from hw_sim.world.street import Street
+from unitd.call.text.desk import TextDesk
+from unitd.call.text.panel import PanelPort, Show, ShownLine
 
 KILL = tuple((name, name) for name in ("core", "field", "record", "call", "sense"))
 
@@ -85,6 +89,30 @@ class FakeBench:
 
     def log_after(self, number: int) -> Sequence[LogLine]:
         return self.lines[number:]
+
+
+class FakePanel:
+    """The daemon's end of the panel's display, with its own conversation and nothing behind it."""
+
+    def __init__(self, path: Path) -> None:
+        self.answers = ("Yes", "No", "I cannot speak", "Come quickly")
+        self.told: list[str] = []
+        self.desk = TextDesk(lambda _who, _by, words: self.told.append(words), lambda: self.port.show())
+        self.port = PanelPort(path, structlog.get_logger(), self.desk.typed, self._quick, self._shown)
+
+    def _quick(self, n: int) -> None:
+        self.desk.answered(self.answers[n])
+
+    def _shown(self) -> Show:
+        lines = tuple(ShownLine(who=each.who, text=each.text, done=each.done, by=each.by) for each in self.desk.lines)
+        open_answers = self.answers if self.desk.incident_id else ()
+        return Show(
+            incident=self.desk.incident_id,
+            stage=self.desk.stage,
+            lines=lines,
+            quick_answers=open_answers,
+            language="en",
+        )
 
 
 class FakeSound:

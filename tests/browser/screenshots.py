@@ -24,7 +24,7 @@ from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
 from hw_sim.world.timecode import age_ms
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
-from tests.browser.fake_bench import FakeBench, FakeSound
+from tests.browser.fake_bench import FakeBench, FakePanel, FakeSound
 from tests.browser.fake_unit import PRESETS, SITE, FakeUnit
 from tests.browser.operator_view import grab
 from tests.unit.control_room.fake_transport import FakeTransport
@@ -223,14 +223,12 @@ def make_clip(path: Path) -> None:
 
 async def pole_pictures(browser: Browser) -> None:
     bench = FakeBench()
-    server = PolePage(bench, audio=FakeSound())
+    place = Path(tempfile.mkdtemp())
+    panel = FakePanel(place / "panel.sock")
+    serving = asyncio.create_task(panel.port.run())
+    server = PolePage(bench, audio=FakeSound(), panel=place / "panel.sock")
     await server.start()
-    pages = {}
-    for name, size, scheme in (("desktop", DESKTOP, "light"), ("phone", PHONE, "light"), ("dark", DESKTOP, "dark")):
-        context = await browser.new_context(viewport=size, color_scheme=scheme)
-        pages[name] = await context.new_page()
-        pages[name].errors = collect_errors(pages[name])
-        await pages[name].goto(server.url)
+    pages = await open_pages(browser, server.url)
     await asyncio.sleep(1.5)
     await shoot(pages, "pole-1-idle")
     await pages["desktop"].click("#lean")
@@ -238,11 +236,19 @@ async def pole_pictures(browser: Browser) -> None:
     bench.words = "We are calling for help. Please stay here if it is safe."
     await bench.set_fault("link", "slow")
     await pages["desktop"].click("#listen")
+    panel.desk.follow("incident-1", "answered", True)
+    await until(pages["desktop"], "!document.getElementById('panel-line').disabled")
+    await pages["desktop"].fill("#panel-line", "someone is following me")
+    await pages["desktop"].press("#panel-line", "Enter")
+    await asyncio.sleep(0.5)
+    panel.desk.heard("peer-1", "I can see you. Stay under the lamp\u2028A car is on its", "Ana")
     await asyncio.sleep(1.5)
     await shoot(pages, "pole-2-pressed")
     for name, page in pages.items():
         print(name, "errors:", page.errors)
     await server.stop()
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
 
 
 async def real_pictures(browser: Browser) -> None:

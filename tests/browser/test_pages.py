@@ -17,7 +17,7 @@ from hw_sim.pki import Pki
 from hw_sim.pole.bench_port import TextMessage
 from hw_sim.pole.server import PolePage
 from tests.browser.chromium import DESKTOP, PHONE, chromium, collect_errors, until
-from tests.browser.fake_bench import FakeBench, FakeSound
+from tests.browser.fake_bench import FakeBench, FakePanel, FakeSound
 from tests.browser.fake_unit import FakeUnit
 from tests.unit.control_room.fake_transport import FakeTransport
 from unitd.messages.control_room import FaultReport
@@ -73,10 +73,10 @@ def with_room(play: Callable[[Room], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-def with_pole(play: Callable[[FakeBench, FakeSound, str, Browser], Awaitable[None]]) -> None:
+def with_pole(play: Callable[[FakeBench, FakeSound, str, Browser], Awaitable[None]], panel: Path | None = None) -> None:
     async def run() -> None:
         bench, sound = FakeBench(), FakeSound()
-        server = PolePage(bench, audio=sound)
+        server = PolePage(bench, audio=sound, panel=panel)
         await server.start()
         try:
             async with chromium() as browser:
@@ -338,3 +338,37 @@ def test_sound_both_ways_between_page_and_street() -> None:
         await until(page, "document.getElementById('speak').getAttribute('aria-pressed') === 'false'")
 
     with_pole(play)
+
+
+def test_the_panels_display_by_keys_and_quick_answers(tmp_path: Path) -> None:
+    panel = FakePanel(tmp_path / "panel.sock")
+
+    async def play(bench: FakeBench, _sound: FakeSound, url: str, browser: Browser) -> None:
+        serving = asyncio.create_task(panel.port.run())
+        page = await browser.new_page(viewport=PHONE)
+        errors = collect_errors(page)
+        await page.goto(url)
+        await until(page, "document.getElementById('panel-state').textContent.startsWith('At rest')")
+        assert await page.is_disabled("#panel-line")
+        panel.desk.follow("incident-1", "received", True)
+        await until(page, "document.getElementById('panel-words').textContent.includes('has your call')")
+        await page.focus("#panel-line")
+        await page.keyboard.type("baby")  # also where a letter is the button's key
+        await until(page, "document.getElementById('panel-line').value === 'baby'")
+        await true(lambda: [each.text for each in panel.desk.lines] == ["baby"])
+        await page.keyboard.press("Backspace")
+        await page.keyboard.press("Enter")
+        await until(page, "document.getElementById('panel-log').textContent.includes('You bab')")
+        assert bench.done == []
+        await page.click("#panel-quick button:has-text('I cannot speak')")
+        panel.desk.heard("peer-1", "We see yo", "Ana")
+        await until(page, "document.getElementById('panel-operator').textContent === 'We see yo'")
+        assert panel.told == ["bab", "I cannot speak"]
+        assert await page.evaluate(TOO_WIDE) <= 0
+        assert await page.evaluate(NAMELESS) == []
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await until(page, "document.getElementById('panel-state').textContent.startsWith('Dark')")
+        assert errors == []
+
+    with_pole(play, tmp_path / "panel.sock")

@@ -64,6 +64,7 @@ const FAULTS = {
   button_disagrees: () => "One of the button's two lines does not work; a press is still noticed",
   button_lost: () => "The button cannot be read: a press would not be noticed",
   sms_refused: (s) => `Text messages to ${s || "a duty number"} are refused`,
+  canceller_failed: () => "Echo on the street is not taken out: use push to talk",
   sound_file_bad: () => "One of the site's own recordings is not used",
   speech_failed: () => "Typed words cannot be spoken on the street; recorded warnings work",
   test_unanswered: () => "Nobody answered its last test call",

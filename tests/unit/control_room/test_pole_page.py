@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import structlog
 
 from hw_sim.pole.bench_port import TextMessage
 from hw_sim.pole.server import PolePage
-from tests.browser.fake_bench import FakeBench, FakeSound
+from tests.browser.fake_bench import FakeBench, FakePanel, FakeSound
 from tests.unit.control_room.hub_with_unit import true
 from tests.unit.control_room.room import Talk
-from unitd.call.text.desk import TextDesk
-from unitd.call.text.panel import PanelPort, Show, ShownLine
 
 Play = Callable[[FakeBench, FakeSound, str, aiohttp.ClientSession], Awaitable[None]]
 
@@ -133,35 +130,25 @@ def test_strangers_are_refused() -> None:
 
 def test_the_panel_shows_what_the_daemon_says_and_hands_on_what_is_typed(tmp_path: Path) -> None:
     async def run() -> None:
-        told: list[tuple[str, str]] = []
-        answers = ("Yes", "I cannot speak")
-        desk = TextDesk(lambda who, _by, words: told.append((who, words)), lambda: port.show())
-
-        def shown() -> Show:
-            lines = tuple(ShownLine(who=each.who, text=each.text, done=each.done, by=each.by) for each in desk.lines)
-            return Show(incident=desk.incident_id, stage=desk.stage, lines=lines, quick_answers=answers, language="de")
-
-        port = PanelPort(
-            tmp_path / "panel.sock", structlog.get_logger(), desk.typed, lambda n: desk.answered(answers[n]), shown
-        )
+        panel = FakePanel(tmp_path / "panel.sock")
         page = PolePage(FakeBench(), panel=tmp_path / "panel.sock")
         await page.start()
-        serving = asyncio.create_task(port.run())
+        serving = asyncio.create_task(panel.port.run())
         try:
             async with aiohttp.ClientSession() as session:
                 talk = Talk(await session.ws_connect(f"{page.url}api/ws"))
                 while (first := await hear(talk, "panel"))["shown"] is None:
                     pass
                 assert first["shown"]["incident"] is None
-                desk.follow("incident-1", "received", True)
+                panel.desk.follow("incident-1", "received", True)
                 now = (await hear(talk, "panel"))["shown"]
-                assert now["words"].startswith("Die ")
-                assert now["quick_answers"] == list(answers)
+                assert now["words"] == "The control room has your call. Please stay."
+                assert now["quick_answers"] == list(panel.answers)
                 await talk.say(type="typed", t140="helq\bp\u2028")
-                await true(lambda: told == [("caller", "help")])
-                await talk.say(type="quick", n=1)
-                await true(lambda: told[-1] == ("caller", "I cannot speak"))
-                desk.heard("peer-1", "we see", "Ana")
+                await true(lambda: panel.told == ["help"])
+                await talk.say(type="quick", n=2)
+                await true(lambda: panel.told[-1] == "I cannot speak")
+                panel.desk.heard("peer-1", "we see", "Ana")
                 while not any(each["text"] == "we see" for each in now["lines"]):
                     now = (await hear(talk, "panel"))["shown"]
                 assert now["lines"][-1] == {"who": "operator", "text": "we see", "done": False, "by": "Ana"}
