@@ -341,9 +341,8 @@ def test_sound_both_ways_between_page_and_street() -> None:
 
 
 def test_the_panels_display_by_keys_and_quick_answers(tmp_path: Path) -> None:
-    panel = FakePanel(tmp_path / "panel.sock")
-
     async def play(bench: FakeBench, _sound: FakeSound, url: str, browser: Browser) -> None:
+        panel = FakePanel(tmp_path / "panel.sock")
         serving = asyncio.create_task(panel.port.run())
         page = await browser.new_page(viewport=PHONE)
         errors = collect_errors(page)
