@@ -75,7 +75,9 @@ class CallWorker:
         self._keeps_voices = sound is not None and frame.config.evidence.audio
         self.microphone = Microphone(self._push_voice, self._voices.microphone)
         self._card = (
-            None if sound is None else SoundCard(sound.input, sound.output, self._heard, self._next_output)
+            None
+            if sound is None
+            else SoundCard(sound.input, sound.output, self._heard, self._next_output, self._opened_anew)
         )
         table = sound if sound is not None else SoundTable()
         self._near_end = NearEnd(
@@ -132,7 +134,6 @@ class CallWorker:
         """What the first call would otherwise wait for; on a thread."""
         warm_up()
         self._words.prepare()
-        let_go("_rust.abi3")  # cryptography's: one certificate is all that it makes here
 
     async def _reconcile(self, desired: Desired | None) -> None:
         call = desired.call if desired is not None else None
@@ -166,6 +167,8 @@ class CallWorker:
 
         def report(name: Name, peer: str, endpoint: str | None) -> None:
             self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
+            if name == "call_connected":
+                let_go("_rust.abi3")  # cryptography's: it has made the session's certificate, that is all it does here
 
         def make() -> Conversation:
             return Conversation(
@@ -230,6 +233,10 @@ class CallWorker:
         pcm = self._near_end.next_output()
         self._voices.horn(pcm)
         return pcm
+
+    def _opened_anew(self, is_input: bool) -> None:
+        """On the card's thread."""
+        self._near_end.opened_anew(microphone=is_input)
 
     def _heard(self, pcm: bytes) -> None:
         """On the card's thread."""

@@ -72,11 +72,14 @@ class SoundCard:
         output_name: str,
         on_input: Callable[[bytes], None],
         next_output: Callable[[], bytes],
+        on_open: Callable[[bool], None] = lambda _is_input: None,
     ) -> None:
+        """`on_open(is_input)` tells, on the card's thread, that a stream was opened: its delay is another one."""
         self._input = _Direction(input_name, True)
         self._output = _Direction(output_name, False)
         self._on_input = on_input
         self._next_output = next_output
+        self._on_open = on_open
         self._wake = threading.Event()
         self._ending = False
         self._turn_s = 0.0
@@ -139,6 +142,7 @@ class SoundCard:
         if time.monotonic() < direction.retry_at_s:
             return
         try:
+            self._on_open(direction.is_input)
             direction.stream = self._open(direction)
             direction.last_ns = time.monotonic_ns()
             direction.state = SoundState(direction.name, "open")

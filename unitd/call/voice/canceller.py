@@ -27,6 +27,7 @@ FURTHEST_BEHIND = 5 * BLOCK
 SLACK = 4 * BLOCK
 AHEAD_FRAMES = 3
 """So many frames in a row without a reference are no tremble."""
+KEPT = 20 * BLOCK
 MODULE_AGAIN_FRAMES = 500
 HORN_HEARD = 0.005
 """-46 dB of full scale"""
@@ -49,7 +50,7 @@ class Canceller:
         self.trouble = ""
         self.horn_clock = CardClock()
         self.mic_clock = CardClock()
-        self._horn = Line()
+        self._horn = Line(KEPT)
         self._read_at: float | None = None
         self._filter = EchoFilter()
         self._drift = DriftWatch()

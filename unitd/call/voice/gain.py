@@ -16,7 +16,8 @@ F32 = npt.NDArray[np.float32]
 OVER_NOISE_DB = 15.0
 """Speech is understood without effort at 15 dB over the noise (IEC 60268-16: STI 0.6 and more)."""
 LEAST_DBA = 70.0
-"""At 1 m, in the stillest street: between a raised and a loud voice (ISO 9921: 66 and 72 dB(A)), for who stands 3 m away."""
+"""At 1 m, in the stillest street: between a raised and a loud voice (ISO 9921: 66 and 72 dB(A)), for
+who stands 3 m away."""
 UNKNOWN_NOISE_DBA = 60.0
 LOUDEST_OVER_MEAN_DB = 6.0
 """Syllables stand so far above the mean of speech: the mean is kept so far under the limit."""

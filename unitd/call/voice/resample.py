@@ -27,7 +27,7 @@ _TABLE = _table()
 class Line:
     """The last `keep` samples that were written, by their number since the start. Not thread-safe."""
 
-    def __init__(self, keep: int = 48_000) -> None:
+    def __init__(self, keep: int) -> None:
         self._keep = keep
         self._samples = np.zeros(2 * keep, np.float32)
         self._at = keep
@@ -75,7 +75,7 @@ class Pace:
 
     def __init__(self, frame: int) -> None:
         self._frame = frame
-        self._line = Line()
+        self._line = Line(8 * frame)
         self._next = 0.0
 
     def put(self, samples: F32, step: float) -> list[F32]:
