@@ -28,6 +28,7 @@ from hw_sim.processes import bound_to_us
 
 RATE_HZ = 48_000
 FRAME_BYTES = 1920
+LATENCY_MS = 40
 START_TIMEOUT_S = 10.0
 END_WITHIN_S = 1.0
 """A recorder whose pipe has ended ends itself; after this it is told to."""
@@ -125,9 +126,9 @@ class VirtualSound:
 
     # --- the caller -------------------------------------------------------------------------------------------------
 
-    def play_caller(self, sound: float | Path = 440.0, level: float = 0.5) -> None:
+    def play_caller(self, sound: float | Path = 440.0, level: float = 0.5, latency_ms: int = LATENCY_MS) -> None:
         """The caller makes a sound until `stop_caller`: a tone in Hz, or a mono 16 bit WAV file at 48 kHz, again and
-        again."""
+        again. A longer latency rides out a busy machine, which would else put pauses into it."""
         if isinstance(sound, Path):
             with wave.open(str(sound)) as file:
                 if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, RATE_HZ):
@@ -145,7 +146,7 @@ class VirtualSound:
             for _ in range(max(1, int(600 * RATE_HZ * 2 / max(1, len(pcm))))):
                 out.write(pcm)
         with file_path.open("rb") as source:
-            self._caller = self._pacat("street", stdin=source)
+            self._caller = self._pacat("street", stdin=source, latency_ms=latency_ms)
 
     def write_caller_pcm(self, pcm: bytes) -> None:
         """Play live sound (48 kHz s16 mono, pieces of any length) into the street. Never blocks; what does not fit is
@@ -169,11 +170,11 @@ class VirtualSound:
         self._caller_live = False
         _end(caller)
 
-    def _pacat(self, sink: str, stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    def _pacat(self, sink: str, stdin: int | IO[bytes], latency_ms: int = LATENCY_MS) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             bound_to_us(
                 ["pacat", "--playback", "--raw", f"--device={sink}", "--format=s16le", "--rate=48000", "--channels=1",
-                 "--latency-msec=40"]
+                 f"--latency-msec={latency_ms}"]
             ),
             process_group=0, env=self._environment(), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip

@@ -16,6 +16,8 @@ SEARCH_S = 0.6
 CLEARLY, SCARCELY = 0.2, 0.05
 LEAST_LIKENESS = 0.25
 """Below it a piece says nothing of the delay: it is not there, or too broken."""
+SILENT = 0.02
+"""Of the usual energy: less cannot be placed."""
 FRAME_S = 0.02
 SPOKEN_DB = -25.0
 """From the loudest frame of the clean voice; quieter frames cannot be missed."""
@@ -103,11 +105,16 @@ def _copy(clean: F64, loop: F64, begin: int, length: int, at: int) -> None:
 
 
 def _likeness(where: F64, what: F64) -> F64:
-    """Normalised correlation of `what` with every place of `where`."""
+    """Normalised correlation of `what` with every place of `where`, -1 to 1; 0 where either is silent."""
     product = correlate(where, what, mode="valid", method="fft")
     squares = np.concatenate([[0.0], np.cumsum(where**2)])
     energy = squares[len(what) :] - squares[: -len(what)]
-    return np.asarray(product / (np.sqrt(np.maximum(energy, 0) * np.sum(what**2)) + 1e-3), np.float64)
+    usual = float(np.mean(where**2)) * len(what)
+    own = float(np.sum(what**2))
+    if own < SILENT * usual:
+        return np.zeros(len(energy))
+    likeness = product / np.sqrt(np.maximum(energy, SILENT * usual) * own)
+    return np.asarray(np.where(energy > SILENT * usual, likeness, 0.0), np.float64)
 
 
 def _gaps(clean: F64, heard: F64) -> list[tuple[float, float]]:

@@ -42,6 +42,7 @@ from tests.system.call_rig import INCIDENT, UNIT, CoreEnd, until
 from unitd.messages.workers import CallWanted
 
 CLOCK_LOOKS = 20
+CALLER_LATENCY_MS = 1000
 UPLOAD_CHUNK = bytes(65_536)
 
 
@@ -181,7 +182,7 @@ async def world(directory: Path, first: Moment, seed: int, *, controller: bool =
         stack.push_async_callback(asyncio.to_thread, made.sound.stop)
         speech.write(directory / "caller.wav", made.caller)
         speech.write(directory / "operator.wav", made.operator)
-        made.sound.play_caller(directory / "caller.wav")
+        made.sound.play_caller(directory / "caller.wav", latency_ms=CALLER_LATENCY_MS)
         log = directory / "helpers.log"
         await stack.enter_async_context(program(module("tests.live.camera", str(made.run_dir)), log))
         room_command = unshare_command(module("tests.live.control_room", str(directory / "pki")))
