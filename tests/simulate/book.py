@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.simulate.judge_evidence import EvidenceJudge
+from tests.simulate.judge_live import LiveJudge
 from tests.simulate.ledger import Incident, Touch
 from unitd.messages import control_room as wire
 from unitd.messages import workers as worker_wire
@@ -44,6 +45,7 @@ class Book:
         self.touches: list[Touch] = []
         self.incidents: dict[str, Incident] = {}
         self.evidence = EvidenceJudge()
+        self.live = LiveJudge(self)
         self._press_touch: dict[str, Touch] = {}
         self._boot = 0
         self._boot_ns = 0

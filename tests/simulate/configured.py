@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass
 
 from tests.simulate import life
+from tests.simulate.live_orders import MEDIA
 from tests.simulate.memory_disk import ROOT, VOLATILE
 from unitd import config as configuration
 
@@ -54,6 +55,10 @@ def drawn(chance: random.Random, unit: str, brokers: list[str]) -> tuple[configu
         paths=configuration.PathsTable(state_dir=ROOT + "/state", run_dir=VOLATILE, evidence_dir=ROOT + "/evidence"),
         clock=configuration.ClockTable(synchronized_file=life.SYNCHRONIZED),
         brokers=tuple(configuration.BrokerTable(name=name, host="broker") for name in brokers),
+        endpoints=(configuration.EndpointTable(name="console", url="wss://console/unit"),),
+        call=configuration.CallTable(hosts=(MEDIA,)),
+        cameras=(configuration.CameraTable(name="dome", main_url="rtsp://camera/main"),),
+        sound=configuration.SoundTable(site_dir=ROOT + "/sounds"),
         control_rooms=tuple(
             configuration.ControlRoomTable(name=name, hours=_lines(each)) for name, each in duty.rooms.items()
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tests.simulate.live_orders import LiveOrders
 from unitd.messages import control_room as wire
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Operators:
         """Every command as it went out, for whoever replays it."""
         self.patience = 1.0
         self._reviewers = random.Random(f"reviewers {day.seed}")
+        self.live = LiveOrders(day)
         self.closing_time = False
 
     def alarm(self, room: ControlRoom, alarm: wire.Alarm) -> None:
@@ -157,6 +159,7 @@ class Operators:
             return  # nobody looks at the screen; the end of the day closes it
         at_s = chance.uniform(1, 25) * self.patience * (6 if what > 0.85 else 1)
         fields = {"incident_id": incident_id}
+        self.live.of_incident(room, incident_id, at_s)
         if chance.random() < 0.6:
             after(at_s, lambda: self.order(room, wire.Accept, fields))
         at_s += chance.uniform(1, 20)

@@ -142,6 +142,7 @@ class Day:
             after(start_s + chance.uniform(0, long_s), self._order_test)
         if chance.random() < 0.2:
             after(start_s + chance.uniform(0, long_s), self._maintain)
+        after(start_s, lambda: self.operators.live.somebody_watches(long_s))
         after(start_s + long_s + 120, lambda: self._set_busy(False))
 
     def _order_test(self) -> None:

@@ -121,6 +121,9 @@ class RoutesJudge(OpenJudge):
         rooms = self.day.duty.rooms
         if len(set(asked)) != len(asked) or not set(asked) <= set(rooms) or (rooms and not asked):
             self.finding("the asked control rooms are not those of the configuration", f"{asked}")
+        if incident.incident_id in self.live.handed:  # by an operator's word, in his order and at his time
+            incident.asked = asked
+            return
         if asked[: len(incident.asked)] != incident.asked and not incident.doubtful:
             self.finding("a control room is no longer asked", f"{incident.asked} {asked} {incident}")
         waited_ns = (len(asked) - 1) * int(self.day.config.escalation.unreceived_ask_next_s * SECOND_NS)

@@ -114,6 +114,7 @@ class SentJudge(UpkeepJudge):
         command = order[0]
         if again:
             return
+        self.live.done(command)
         if isinstance(command, wire.Close):
             self._closed_now(command.incident_id)
         elif isinstance(command, wire.Answer):
@@ -163,6 +164,7 @@ class SentJudge(UpkeepJudge):
     def ordered(self, command: wire.Command, role: str) -> None:
         """An operator has given an order; when it takes effect nobody knows before the reply."""
         self._orders[command.session, command.seq] = (command, role)
+        self.live.ordered(command)
         if isinstance(command, wire.RaiseTest):
             self._tests_allowed += 1
         incident = self.incidents.get(getattr(command, "incident_id", ""))

@@ -57,6 +57,7 @@ class ShownJudge(RoutesJudge, BoundsJudge):
     def desired(self, desired: worker_wire.Desired) -> None:
         """What core wants of its workers: the microphone's gate and the words."""
         self._desired, self._desired_ns = desired, self.now_ns
+        self.live.desired(desired)
         may, making = self._lit_by()
         call, words = desired.call, desired.sound.prompt
         if call is not None and call.microphone:
@@ -122,8 +123,9 @@ class ShownJudge(RoutesJudge, BoundsJudge):
         if (waiting or open_panics) and lamps["yellow"] == "off":
             self.finding("a caller is left in the dark", f"touches {[t.number for t in waiting][:5]} {open_panics[:1]}")
         if not may and not making:
-            if self._desired is not None and self._desired.call is not None and self.day.helpers.call.connected:
-                self.finding("a call is wanted though nobody called", self._desired.call.incident_id)
+            call = self._desired.call if self._desired is not None and self.day.helpers.call.connected else None
+            if call is not None and not call.watch:
+                self.finding("a call is wanted though nobody called", call.incident_id)
             if lamps["yellow"] != "off" or lamps["green"] != "off":
                 self.finding("lamps are lit though nobody called", str(lamps))
             self._idle(lamps["locator"])
@@ -155,6 +157,7 @@ class ShownJudge(RoutesJudge, BoundsJudge):
             and self.day.helpers.call.connected
             and now_ns - self._desired_ns > SETTLED_NS
             and not incident.answer_sent
+            and incident.incident_id not in self.live.quiet
         ):
             waited_ns = now_ns - max(incident.began_ns, self._boot_ns)
             words = self._desired.sound.prompt

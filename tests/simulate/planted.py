@@ -13,7 +13,7 @@ import msgspec
 from tests.simulate.planted_evidence import EVIDENCE_PLANTS
 from unitd.core import alarm, commands, duty, latch, recover, unit, wishes
 from unitd.model import events as ev
-from unitd.model import incident, lamps, outputs, passing, periodic_test, press, routes, step
+from unitd.model import guard, incident, lamps, outputs, periodic_test, press, routes, step, watch
 from unitd.store import outbox
 
 Stack = contextlib.ExitStack
@@ -279,16 +279,32 @@ def a_test_never_ends(stack: Stack) -> None:
 
 
 def the_limit_ignores_an_extension(stack: Stack) -> None:
-    real = passing.limit_ns
+    real = guard.limit_ns
 
     def limit_ns(incident: Any, settings: Any) -> Any:
         return real(msgspec.structs.replace(incident, extended_mono_ns=0), settings)
 
-    _put(stack, passing, "limit_ns", limit_ns)
+    _put(stack, guard, "limit_ns", limit_ns)
 
 
 def the_limit_is_ignored(stack: Stack) -> None:
-    _put(stack, passing, "limit_ns", lambda *_: None)
+    _put(stack, guard, "limit_ns", lambda *_: None)
+
+
+def a_press_unmutes(stack: Stack) -> None:
+    """Any step makes the sound what it was at the beginning."""
+    real = outputs.microphone_open
+    _put(stack, outputs, "microphone_open", lambda state: real(_without_orders(state)))
+
+
+def _without_orders(state: Any) -> Any:
+    fresh = tuple(msgspec.structs.replace(each, orders=incident.CallOrders()) for each in state.incidents)
+    return msgspec.structs.replace(state, incidents=fresh)
+
+
+def a_watch_goes_on(stack: Stack) -> None:
+    """Neither time nor an incident ends it."""
+    _put(stack, watch, "passed", lambda state, _now_ns: state)
 
 
 PLANTS: dict[str, Callable[[Stack], None]] = {
@@ -326,6 +342,8 @@ PLANTS: dict[str, Callable[[Stack], None]] = {
         a_test_never_ends,
         the_limit_ignores_an_extension,
         the_limit_is_ignored,
+        a_press_unmutes,
+        a_watch_goes_on,
         *EVIDENCE_PLANTS,
     )
 }
