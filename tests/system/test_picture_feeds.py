@@ -260,3 +260,29 @@ def test_a_view_steps_down_at_once_and_up_at_a_keyframe(tmp_path: Path) -> None:
             view.close()
 
     asyncio.run(play())
+
+
+def test_a_console_that_asks_for_cameras_without_end_opens_few_streams_and_gets_the_last(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with feeds(tmp_path, ("dome", "panel")) as (made, record):
+            screen = Screen()
+            view = PeerView(made, screen, structlog.get_logger())
+            view.follow("main", 0)
+            view.open(screen)
+            await until(lambda: view.is_showing, 2, "main")
+            asked = len(record.asked)
+            for _ in range(100):
+                view.look("panel")
+                view.look("dome")
+                view.look("panel")
+                await asyncio.sleep(0)
+
+            def shows_panel() -> bool:
+                view.tick()
+                return view.camera == "panel"
+
+            await until(shows_panel, 2, "the last that was asked for")
+            assert len(record.asked) <= asked + 4
+            view.close()
+
+    asyncio.run(play())

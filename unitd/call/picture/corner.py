@@ -1,7 +1,9 @@
 """The picture in the corner of another: a second camera's small stream on the second track, when the link has room."""
 
+import time
+
 from unitd.call.picture.feeds import Feeds
-from unitd.call.picture.view import PeerView, Track
+from unitd.call.picture.view import LOOK_LEAST_S, PeerView, Track
 from unitd.messages.duplex import Step
 from unitd.runtime.logs import Logger
 
@@ -18,6 +20,8 @@ class Corner:
         self._track: Track | None = None
         self._asked: str | None = None
         self._fits = False
+        self._is_new = False
+        self._obeyed_s = 0.0
 
     @property
     def camera(self) -> str | None:
@@ -43,9 +47,10 @@ class Corner:
         return self._view.sending_bit_s
 
     def ask(self, camera: str | None) -> None:
-        """Show this camera in the corner; None: nothing there. A name that is unknown is none."""
+        """Show this camera in the corner; None: nothing there. A name that is unknown is none. Obeyed at the next
+        `tick`."""
         self._asked = camera if camera in self._feeds.cameras else None
-        self._agree()
+        self._is_new = True
 
     def open(self, track: Track) -> None:
         """The far end has taken the second track."""
@@ -68,7 +73,12 @@ class Corner:
         self._view.renew()
 
     def tick(self) -> None:
-        """Look after a camera that died, or came back."""
+        """Obey what was asked, LOOK_LEAST_S after the last time at the earliest; look after a camera that died, or came
+        back."""
+        now_s = time.monotonic()
+        if self._is_new and now_s - self._obeyed_s >= LOOK_LEAST_S:
+            self._is_new, self._obeyed_s = False, now_s
+            self._agree()
         self._view.tick()
 
     @property

@@ -13,6 +13,7 @@ from unitd.runtime.logs import Logger
 
 UNTIL_KNOWN_BIT_S = 2_000_000.0
 RENEW_LEAST_S = 0.5
+LOOK_LEAST_S = 0.4
 STREAMS: tuple[Step, ...] = ("main", "sub", "low")
 
 
@@ -75,6 +76,8 @@ class PeerView:
         self._allowed: Step = "voice"
         self._bit_s = 0.0
         self._renewed_s = 0.0
+        self._asked: str | None = None
+        self._looked_s = 0.0
         self._shown: _Tap | None = None
         self._coming: _Tap | None = None
         self._missed: _Watch | None = None
@@ -139,13 +142,22 @@ class PeerView:
         self._camera = self._wanted
 
     def look(self, camera: str) -> bool:
-        """Show this camera from its next keyframe on; False when there is no such camera."""
+        """Show this camera from its next keyframe on; False when there is no such camera. Of requests that follow each
+        other within LOOK_LEAST_S the last is obeyed, by `tick`: nobody can make streams open and close without end."""
         if camera not in self._feeds.cameras:
             return False
-        self._wanted = self._camera = camera
+        self._asked = camera
+        self._obey_look()
+        return True
+
+    def _obey_look(self) -> None:
+        now_s = time.monotonic()
+        if self._asked is None or now_s - self._looked_s < LOOK_LEAST_S:
+            return
+        self._wanted = self._camera = self._asked
+        self._asked, self._looked_s = None, now_s
         self._await_no_camera()
         self._agree()
-        return True
 
     def follow(self, step: Step, picture_bit_s: float) -> None:
         """The step that the link allows, and what it has left for the picture (for the steps whose rate is ours)."""
@@ -162,6 +174,7 @@ class PeerView:
 
     def tick(self) -> None:
         """Look after cameras and encoders that died, or came back."""
+        self._obey_look()
         if self._track is None or self._wanted is None:
             return
         missed = self._missed
