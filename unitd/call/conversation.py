@@ -58,8 +58,10 @@ class Conversation:
         self.refused_peers = 0
         self._turns = SESSIONS_AT_ONCE
         self._turns_s = time.monotonic()
-        # One thread for each peer's slow state changes, one for the cameras', one for the low step and the stills.
-        self.executor: Executor = ThreadPoolExecutor(duplex.MAX_PEERS + 2, thread_name_prefix="media")
+        # One thread for each peer's slow state changes, one for each of the cameras' streams (a dead camera holds one
+        # for seconds), two for low step and stills: none waits for another.
+        threads = duplex.MAX_PEERS + 2 * len(config.cameras) + 2
+        self.executor: Executor = ThreadPoolExecutor(threads, thread_name_prefix="media")
         run_dir = Path(config.paths.run_dir)
         self.feeds = Feeds(
             config.cameras, run_dir, lambda c, p: rtsp_units(c, p, self.executor), self.executor, self._log
