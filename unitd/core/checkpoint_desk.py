@@ -179,7 +179,11 @@ class CheckpointDesk:
         body = self._body(heads)
         answer = await self._signer.sign(body)
         self.certificate = answer.certificate
-        await self._disk.run(lambda: append_checkpoint(self._state_dir, body, answer.signature))
+        try:
+            await self._disk.run(lambda: append_checkpoint(self._state_dir, body, answer.signature))
+        except OSError:
+            self._read = False  # its line may be there all the same, whole: the next one follows from what is there
+            raise
         return self._kept(body, answer.signature)
 
     def _kept(self, body: bytes, signature: bytes) -> Signed:

@@ -176,6 +176,29 @@ def test_a_refused_log_tells_nobody_and_gives_the_number_again(tmp_path: Path, m
     assert rig.told == rig.kept()
 
 
+def test_a_line_that_is_there_although_the_disk_said_no_is_gone_on_from(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Its sync failed: a second one of that number would contradict it."""
+    rig = Rig(tmp_path)
+    real = checkpoint_desk.append_checkpoint
+
+    def written_and_refused(*what: Any) -> None:
+        real(*what)
+        raise OSError("sync")
+
+    async def story() -> None:
+        await rig.make()
+        refusing = mocker.patch.object(checkpoint_desk, "append_checkpoint", side_effect=written_and_refused)
+        with pytest.raises(OSError, match="sync"):
+            await rig.make()
+        mocker.stop(refusing)
+        await rig.make()
+
+    run(story)
+    kept = rig.kept()
+    assert [each.checkpoint.n for each in kept] == [1, 2, 3]
+    assert [each.checkpoint.prev for each in kept] == ["0" * 64, *(each.hash for each in kept[:-1])]
+
+
 def test_while_nobody_listens_the_newest_waits(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.listening = False
