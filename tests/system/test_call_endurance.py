@@ -8,45 +8,14 @@ import pytest
 
 from hw_sim.operator.peer import OperatorPeer
 from hw_sim.world.network import Link
-from tests.system.call_rig import INCIDENT, Rig, rig, until
+from tests.system.call_rig import Rig, rig, until
 from tests.system.test_call_camera import camera
-from unitd.messages.workers import CallWanted
 
 pytestmark = pytest.mark.system
-
-CALLS = 30
 
 
 def _steps(made: Rig) -> list[str]:
     return [str(line["step"]) for line in made.logged() if line.get("event") == "picture step"]
-
-
-def test_thirty_calls_in_a_row_leave_nothing_behind(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with rig(tmp_path) as made:
-            peer = OperatorPeer(made.relay.peer_url)
-            await peer.start()
-            await made.start_call()
-            marks = []
-            for number in range(CALLS):
-                made.core.events.clear()
-                made.core.want(CallWanted(incident_id=f"{number:08d}{INCIDENT[8:]}", microphone=True))
-                await until(lambda: "call_connected" in made.core.names(), 10, f"call {number}")
-                peer.forget()
-                await until(lambda: peer.frames > 2, 10, f"picture of call {number}")
-                made.core.want(None)
-                await until(lambda: "call_lost" in made.core.names(), 5, f"end of call {number}")
-                await until(lambda: not made.relay.relay.unit_is_here("pole-0001"), 5, "the link is closed")
-                marks.append((made.fds(), made.threads(), round(made.rss_mb(), 1)))
-            print(marks)
-            await peer.close()
-            fds, threads, _ = marks[5]
-            # The last session's teardown may still be under way.
-            await until(lambda: made.fds() <= fds and made.threads() <= threads + 2, 5, f"flat: {marks}")
-            assert made.rss_mb() <= 110, marks
-            assert made.rss_mb() <= marks[9][2] + 8, marks
-
-    asyncio.run(play())
 
 
 def test_a_lost_relay_is_dialled_again_and_the_call_is_made_again(tmp_path: Path) -> None:
