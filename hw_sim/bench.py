@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from hw_sim.camera_process import CameraProcess
+from hw_sim.camera_process import AT_THE_PANEL, PANEL_PROFILES, CameraProcess
 from hw_sim.control_room.broker import Broker
 from hw_sim.control_room.mqtt import BrokerTransport
 from hw_sim.control_room.server import ControlRoom
@@ -58,6 +58,7 @@ class BenchOptions:
     """What to build. All `brokers` serve the one control room. `config` is laid over the pole's unit.toml; `disk_bytes`
     asks for a small disk of that size under the daemon's state and evidence (only inside `enter_namespace`);
     `bad_disk` for one that can go bad under core and record (needs a C compiler);
+    `panel_camera` adds a small fixed camera that looks at the panel;
     `cold_clock` starts the daemon in 1970; `environment` is added to that of every process."""
 
     unit_id: str = "pole-0001"
@@ -66,6 +67,7 @@ class BenchOptions:
     control_room: bool = True
     brokers: int = 1
     camera: bool = True
+    panel_camera: bool = False
     dome: bool = True
     modem: bool = True
     sound: bool = True
@@ -97,6 +99,7 @@ class Bench:
         self.bad_disk: BadDisk | None = None
         self.clock: WrongClock | None = None
         self.camera: CameraProcess | None = None
+        self.panel_camera: CameraProcess | None = None
         self.dome: SimDome | None = None
         self.modem: SimModem | None = None
         self.sound: VirtualSound | None = None
@@ -267,7 +270,16 @@ class Bench:
         await self.camera.start()
         main = self.options.profiles[0]
         self._say(f"camera: {main.width}x{main.height} at {main.frame_rate} pictures a second, by RTSP")
-        return {"camera_urls": self.camera.urls}
+        wiring = {"camera_urls": self.camera.urls}
+        if self.options.panel_camera:
+            panel = CameraProcess(self.run_dir, self.log_dir, PANEL_PROFILES, self.options.seed, "panel")
+            self.panel_camera = panel
+            self._exit.push_async_callback(panel.stop)
+            await panel.start()
+            await panel.look(AT_THE_PANEL)
+            self._say("camera: a small one at the panel, by RTSP")
+            wiring["panel_camera_urls"] = panel.urls
+        return wiring
 
     async def _build_devices(self) -> dict[str, Any]:
         wiring: dict[str, Any] = {}

@@ -15,6 +15,9 @@ from hw_sim.processes import bound_to_us
 from hw_sim.world.pose import Pose
 
 START_TIMEOUT_S = 20.0
+PANEL_PROFILES = (VideoProfile("main", 480, 270, 10, 250_000), VideoProfile("sub", 320, 180, 10, 100_000))
+AT_THE_PANEL = Pose(3.2, -17.0, 2.4)
+"""The small camera at the panel looks at whoever stands there. It never moves."""
 
 
 class CameraProcess:

@@ -36,11 +36,14 @@ class StreetLife:
             return
         if bench.dome is not None and self._new("pose", pose := bench.dome.pose()):
             await camera.look(pose)
+        both = [each for each in (camera, bench.panel_camera) if each is not None]
         for name in ("yellow", "green", "locator"):
             if self._new(name, lit := bench.gpio.level(PINS[name])):
-                await camera.show_lamp(name, lit)
+                for each in both:
+                    await each.show_lamp(name, lit)
         if self._new("caller", here := self._caller_is_here()):
-            await camera.show_caller(here)
+            for each in both:
+                await each.show_caller(here)
 
     def _caller_is_here(self) -> bool:
         gpio, now_s = self._bench.gpio, asyncio.get_running_loop().time()

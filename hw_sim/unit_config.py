@@ -42,6 +42,7 @@ class Wiring:
     broker_ports: tuple[int, ...] = ()
     duplex_port: int | None = None
     camera_urls: Mapping[str, str] | None = None
+    panel_camera_urls: Mapping[str, str] | None = None
     dome_port: Path | None = None
     modem_port: Path | None = None
     sound: tuple[str, str] | None = None
@@ -82,6 +83,9 @@ def unit_config(unit_id: str, places: Places, wiring: Wiring, changes: Mapping[s
         urls = wiring.camera_urls
         config["cameras"] = [{"name": "dome", "main_url": urls["main"], "sub_url": urls["sub"]}]
         config["motion"] = {"camera": "dome"}
+    if wiring.camera_urls is not None and wiring.panel_camera_urls is not None:
+        urls = wiring.panel_camera_urls
+        config["cameras"].append({"name": "panel", "main_url": urls["main"], "sub_url": urls["sub"]})
     if wiring.contact == "no+nc":
         config["button"]["nc_pin"] = PINS["button_nc"]
     if wiring.dome_port is not None:

@@ -51,6 +51,7 @@ async def _up(arguments: argparse.Namespace, say: Callable[[str], None]) -> None
         profiles=TEST_PROFILES if arguments.small else DEFAULT_PROFILES,
         disk_bytes=DISK_BYTES if can_mount() else None,
         bad_disk=shutil.which("gcc") is not None,
+        panel_camera=True,
         contact="no+nc",
         stretch_s=RECOMMENDED_STRETCH_S,
         console_port=arguments.port_console,
