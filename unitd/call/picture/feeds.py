@@ -7,6 +7,7 @@ from typing import Protocol
 from unitd.call.congestion.pacer import BitRate
 from unitd.call.picture.decoded_feed import DecodedFeed
 from unitd.call.picture.feed import Feed, Rtsp, Watcher
+from unitd.call.picture.low_encoder import warm_up_low
 from unitd.call.picture.low_feed import LowFeed
 from unitd.call.picture.stills import StillFeed
 from unitd.call.picture.units import AccessUnit
@@ -78,6 +79,8 @@ class Feeds:
     ) -> None:
         self._cameras = {table.name: _Camera(table, run_dir, rtsp, executor, log) for table in cameras}
         self.cameras = tuple(self._cameras)
+        self._executor = executor
+        self._is_prepared = False
 
     @property
     def first(self) -> str | None:
@@ -95,6 +98,12 @@ class Feeds:
         if self.first is not None:
             for feed in reversed(self._cameras[self.first].feeds):
                 feed.watch(_Nobody())
+
+    def prepare_low(self) -> None:
+        """The link does not carry the main stream: load what the low step needs, before it is needed."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            self._executor.submit(warm_up_low)
 
     def steps(self, camera: str | None) -> tuple[Step, ...]:
         """What can be had of this camera now, best first; always ends with `voice`."""

@@ -161,6 +161,8 @@ class PeerView:
 
     def follow(self, step: Step, picture_bit_s: float) -> None:
         """The step that the link allows, and what it has left for the picture (for the steps whose rate is ours)."""
+        if self._allowed == "main" and step == "sub":
+            self._feeds.prepare_low()
         self._allowed, self._bit_s = step, picture_bit_s
         self._set_rates()
         self._agree()
