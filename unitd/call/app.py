@@ -157,8 +157,8 @@ class CallWorker:
         if call is not None and self._conversation is None and desired is not None:
             kind = "watch" if call.watch else desired.incident.kind if desired.incident is not None else "panic"
             self._call(call, kind)
-        if call is not None and self._conversation is not None and call.endpoints:
-            self._conversation.link.prefer(call.endpoints)
+        if call is not None and self._conversation is not None:
+            self._conversation.follow(call)
 
     def _call(self, call: CallWanted, kind: str) -> None:
         if not self._config.endpoints:
@@ -197,7 +197,8 @@ class CallWorker:
                 self._log.error("call failed", error=repr(error), exc_info=True)
             await asyncio.sleep(CALL_AGAIN_S)
             before, conversation = conversation, make()
-            conversation.link.prefer(before.link.preferred)
+            if before.wanted is not None:
+                conversation.follow(before.wanted)
             self._conversation = conversation
 
     async def _hang_up(self, reason: str) -> None:

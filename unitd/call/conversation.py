@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unitd.call.link.endpoint import Trust
 from unitd.call.link.ice_servers import UsableServers, usable
+from unitd.call.link.path import PathWatch, targets_in
 from unitd.call.link.reach import Reach, configured_servers, targets_of
 from unitd.call.link.standing import StandingLinks
 from unitd.call.link.turn_tunnel import Tunnels
@@ -20,6 +21,7 @@ from unitd.call.text.desk import TextDesk
 from unitd.call.voice.mixer import Mixer
 from unitd.config import Config
 from unitd.messages import duplex
+from unitd.messages.workers import CallWanted
 from unitd.runtime.logs import Logger, chain
 
 SESSIONS_PER_S = 4.0
@@ -53,6 +55,9 @@ class Conversation:
         self._texts = texts
         self._peers: dict[str, tuple[Peer | Talkback, asyncio.Task[None]]] = {}
         self._ice_tables = config.ice_servers
+        self._targets = targets_in(endpoint.url for endpoint in config.endpoints)
+        self._dialled: int | None = None
+        self.wanted: CallWanted | None = None
         self._ice_servers: tuple[duplex.IceServer, ...] = ()
         self._ending: set[asyncio.Task[None]] = set()
         self.refused_peers = 0
@@ -71,6 +76,7 @@ class Conversation:
             incident_id=incident_id,
             kind=kind,
             cameras=tuple(camera.name for camera in config.cameras),
+            watch=kind == "watch",
             quick_answers=config.call.quick_answers,
         )
         self.reach = Reach(config, hello, trust, standing, self._log)
@@ -97,11 +103,15 @@ class Conversation:
     async def run(self) -> None:
         # The stream is opened before anybody is there: its current pictures are in hand when a peer connects.
         self.feeds.hold_first()
+        watch = asyncio.create_task(
+            PathWatch(self._targets, self._path_changed, self._log).run(), name="path to the network"
+        )
         try:
             if self._ice_tables:
                 self._ice_servers = await configured_servers(self._ice_tables, self._log)
             await self.link.run()
         finally:
+            watch.cancel()
             await self._end()
 
     async def _end(self) -> None:
@@ -121,6 +131,26 @@ class Conversation:
 
     def link_down(self, endpoint: str, reason: str) -> None:
         """The peers' sessions live on: media does not go through the relay."""
+
+    def link_again(self, peer: str) -> None:
+        if peer in self._peers:
+            self._peers[peer][0].prove()
+
+    def follow(self, call: CallWanted) -> None:
+        """Dial what core wants dialled; at once, and afresh, when its `dial` has risen: an operator has asked."""
+        self.wanted = call
+        self.link.name(self.reach.named(call.named))
+        self.link.prefer(call.endpoints)
+        before, self._dialled = self._dialled, call.dial
+        if before is not None and call.dial > before:
+            self._log.info("dialled afresh", number=call.dial)
+            self.link.dial_now()
+            for peer, _ in self._peers.values():
+                peer.restart()
+
+    def _path_changed(self) -> None:
+        """Packets leave from another address: what hung on the old one is dead. Sessions follow their signalling."""
+        self.link.dial_now()
 
     def link_message(self, message: duplex.ToUnit) -> None:
         match message:
@@ -199,6 +229,9 @@ class Conversation:
 
     def send(self, message: duplex.FromUnit) -> None:
         self.link.send(message)
+
+    def alive_s(self, peer: str) -> float | None:
+        return self.link.alive_s(peer)
 
     def is_duplex(self, peer: str) -> bool:
         """Whether the far end is a console: data channels, and a voice of its own in the same session."""

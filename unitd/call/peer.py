@@ -24,8 +24,17 @@ from unitd.runtime.waiting import set_within
 
 CONNECT_TIMEOUT_S = 15.0
 DISCONNECTED_FOR_S = 5.0
-SILENT_AFTER_S = 15.0
-"""Without a packet from the far end the session is given up; a link that comes back sooner goes on as it was."""
+DEAD_AFTER_S = 4.0
+"""Without a packet of media while the signalling is heard, the session is made anew."""
+ALIVE_FOR_S = 1.0
+"""After an outage the media gets so long to come back with the signalling."""
+UNTOLD_AFTER_S = 8.0
+"""The same where there is no signalling to be heard (WHIP)."""
+SILENT_AFTER_S = 60.0
+"""And while nothing is heard at all: a link that comes back sooner goes on as it was, without a round trip lost."""
+PROVE_S = 0.8
+PROVE_BY_REPORTS_S = 2.0
+"""On a new link a session that is heard within this goes on; far ends without feedback are heard once a second."""
 OUTAGE_S = 2.5
 OUTAGE_REPORTS_S = 3.0
 TICK_S = 0.1
@@ -57,6 +66,9 @@ class PeerPort(Protocol):
 
     def is_duplex(self, peer: str) -> bool: ...
 
+    def alive_s(self, peer: str) -> float | None:
+        """For how long the signalling of this peer has been heard without a gap; None where that cannot be told."""
+
     def session_servers(self, peer: str) -> UsableServers: ...
 
     def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
@@ -78,6 +90,8 @@ class Peer:
         self._session: PeerSession | None = None
         self._over = asyncio.Event()
         self._bad_since_s: float | None = None
+        self._doubt_s: float | None = None
+        self._prove_s = PROVE_S
         self.view = PeerView(port.feeds, self, self._log)
         self.corner = Corner(port.feeds, self._log)
         self._controller = make_controller(self.view.steps, time.monotonic(), has_feedback=False)
@@ -128,6 +142,14 @@ class Peer:
         """By the data channel; False when there is none (now)."""
         return self._session is not None and self._session.data.send_text(letters)
 
+    def prove(self) -> None:
+        """The far end is there on a new link: a session that is heard goes on, another is offered afresh."""
+        if not self.connected or self._session is None:
+            self._over.set()
+            return
+        self._doubt_s = time.monotonic()
+        self._prove_s = PROVE_S if self._session.has_feedback else PROVE_BY_REPORTS_S
+
     def push_voice(self, pcm: bytes) -> None:
         if self._session is not None:
             self._session.push_voice(pcm)
@@ -145,7 +167,7 @@ class Peer:
     async def _one_session(self) -> bool:
         """Whether it was connected at all."""
         self._over = asyncio.Event()
-        self._bad_since_s = None
+        self._bad_since_s = self._doubt_s = None
         self.stats = LinkStats()
         self.sessions += 1
         was_connected = False
@@ -180,7 +202,7 @@ class Peer:
                 if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
                     self._log.warning("peer did not connect", within_s=CONNECT_TIMEOUT_S)
                     break
-                if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
+                if self._is_lost(now_s):
                     break
         finally:
             self.view.close()
@@ -191,6 +213,22 @@ class Peer:
             self._session = None
             await asyncio.shield(session.close())
         return was_connected
+
+    def _is_lost(self, now_s: float) -> bool:
+        """Whether another session would do better: not in an outage, which takes the offer with it."""
+        if self._doubt_s is not None and self._heard_s > self._doubt_s:
+            self._doubt_s = None
+        if self._doubt_s is not None and now_s - self._doubt_s > self._prove_s:
+            self._log.info("session did not outlive its link")
+            return True
+        alive_s = self._port.alive_s(self.peer)
+        if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
+            return alive_s is None or alive_s > ALIVE_FOR_S
+        limit_s = UNTOLD_AFTER_S if alive_s is None else DEAD_AFTER_S if alive_s > ALIVE_FOR_S else SILENT_AFTER_S
+        if self.connected and now_s - self._heard_s > limit_s:
+            self._log.warning("peer silent", for_s=round(now_s - self._heard_s, 1), signalling_s=alive_s)
+            return True
+        return False
 
     # --- what the session tells -------------------------------------------------------------------------------------
 
@@ -236,9 +274,6 @@ class Peer:
             if silent_s > OUTAGE_S:
                 self._log.info("link back", after_s=round(silent_s, 1))
                 self._outage_until_s = now_s + OUTAGE_REPORTS_S
-        elif silent_s > SILENT_AFTER_S:
-            self._log.warning("peer silent", for_s=round(silent_s, 1))
-            self._over.set()
         self.stats = stats
         if silent_s > OUTAGE_S or now_s < self._outage_until_s:
             return  # what an outage lost says nothing about what the link can carry

@@ -77,6 +77,9 @@ class Talkback:
         """Give up the session and offer another."""
         self._over.set()
 
+    def prove(self) -> None:
+        """Its way is HTTP: there is no link to come back."""
+
     def look(self, camera: str, pip: str | None) -> None:
         """There is no picture here."""
 

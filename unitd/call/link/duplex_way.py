@@ -41,6 +41,12 @@ class DuplexWay:
     def needs(self, peer: str) -> SessionNeeds:
         return self._needs
 
+    def silent_s(self) -> float:
+        return self._link.silent_s
+
+    def alive_s(self) -> float | None:
+        return self._link.alive_s
+
     async def bye(self, reason: str) -> None:
         if self._link.up is not None:
             self._link.send(duplex.Bye(reason=reason))

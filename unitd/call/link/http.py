@@ -18,6 +18,7 @@ from unitd.errors import UnitdError
 
 REQUEST_LIMIT_S = 8.0
 """Name, TCP, TLS and answer together."""
+CONNECT_LIMIT_S = 5.0
 MOST_HEADER_BYTES = 16 * 1024
 MOST_BODY_BYTES = 64 * 1024
 READ_BYTES = 16 * 1024
@@ -92,10 +93,17 @@ class HttpClient:
     `hosts` are all the names it ever connects to, redirects included.
     """
 
-    def __init__(self, hosts: frozenset[str], context: Context, limit_s: float = REQUEST_LIMIT_S) -> None:
+    def __init__(
+        self,
+        hosts: frozenset[str],
+        context: Context,
+        limit_s: float = REQUEST_LIMIT_S,
+        connect_limit_s: float = CONNECT_LIMIT_S,
+    ) -> None:
         self.hosts = hosts
         self._context = context
         self._limit_s = limit_s
+        self._connect_limit_s = connect_limit_s
         self._turn = asyncio.Lock()
         self._kept: _Connection | None = None
 
@@ -152,10 +160,11 @@ class HttpClient:
             return kept
         self.close()
         try:
-            reader, writer = await asyncio.open_connection(
-                address.host, address.port, ssl=await self._context(), limit=READ_BYTES
-            )
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; a name with odd letters a ValueError
+            async with asyncio.timeout(self._connect_limit_s):
+                reader, writer = await asyncio.open_connection(
+                    address.host, address.port, ssl=await self._context(), limit=READ_BYTES
+                )
+        except (OSError, ValueError, TimeoutError) as error:  # ValueError: a name with odd letters
             raise HttpError(f"{address.host}: {_words(error)}") from None
         self._kept = _Connection((address.host, address.port), reader, writer)
         return self._kept

@@ -13,8 +13,11 @@ DIAL_AGAIN_S = 1.0
 """While a dial gets no word, another goes beside it: TCP asks again after 1, 3 and 7 s only, and a link that comes back
 in between must not wait for that."""
 FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5.0
-"""Between dials that were refused."""
+LONGEST_PAUSE_S = 2.0
+"""Between dials that failed at once. A call is wanted for minutes, and a far end that comes back is to have it."""
+SUSPECT_S = 3.0
+"""A way that is up and has been silent for so long gets company: the first that is heard has the call."""
+LOOK_EVERY_S = 0.5
 LASTED_S = 10.0
 """A way that was up for so long starts again with the first pause."""
 
@@ -92,11 +95,13 @@ class Line:
                 await set_within(self._wake, None if due_s is None else due_s - now_s)
 
     def _due_s(self, now_s: float) -> float | None:
-        """When to dial next; None: not while things are as they are."""
+        """When to dial next, or (while up) to look again; None: not while things are as they are."""
         if self._asked:
             return now_s
         if self._up is not None:
-            return None
+            if self._up.silent_s() < SUSPECT_S or len(self._dials) >= self._most_at_once:
+                return now_s + LOOK_EVERY_S
+            return max(now_s, self._last_s + DIAL_AGAIN_S)
         if not self._dials:
             return self._ended_s + self._pause_s
         if len(self._dials) < self._most_at_once:

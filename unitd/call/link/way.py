@@ -51,6 +51,12 @@ class Way(Protocol):
 
     def needs(self, peer: str) -> SessionNeeds: ...
 
+    def silent_s(self) -> float:
+        """For how long nothing has been heard of what should be heard each second; 0 where nothing should."""
+
+    def alive_s(self) -> float | None:
+        """For how long the way has been heard without a gap; None where that cannot be told."""
+
     async def bye(self, reason: str) -> None:
         """End in order; takes a second at most."""
 

@@ -35,6 +35,9 @@ class LinkEvents(Protocol):
 
     def link_message(self, message: duplex.ToUnit) -> None: ...
 
+    def link_again(self, peer: str) -> None:
+        """A peer is there on a new link as it was on the last: its session may go on as it is."""
+
     def link_down(self, endpoint: str, reason: str) -> None: ...
 
 
@@ -45,6 +48,7 @@ class _Route:
     endpoint: str
     wire: str
     joined_s: float
+    link: int
 
 
 class Ways:
@@ -198,6 +202,14 @@ class Ways:
             return SessionNeeds()
         return line.talking.needs(route.wire)
 
+    def alive_s(self, peer: str) -> float | None:
+        """For how long the way to a peer has been heard without a gap; None where that cannot be told."""
+        route = self._routes.get(peer)
+        line = self._lines.get(route.endpoint) if route is not None else None
+        if line is None or line.talking is None:
+            return 0.0
+        return line.talking.alive_s() if line.is_up else 0.0
+
     def endpoint_of(self, peer: str) -> str | None:
         """The endpoint that a peer came by."""
         return self._routes[peer].endpoint if peer in self._routes else self.up
@@ -215,7 +227,11 @@ class Ways:
             if peer is None and sum(route.endpoint == line for route in self._routes.values()) < ROUTES:
                 peer = wire if wire not in self._routes else f"{wire}@{line}"[-64:]
             if peer is not None:
-                self._routes[peer] = _Route(line, wire, time.monotonic())
+                before, link = self._routes.get(peer), self._linked.get(line, 0)
+                self._routes[peer] = _Route(line, wire, time.monotonic(), link)
+                if before is not None and before.link != link:
+                    self._events.link_again(peer)
+                    return
         if peer is None:
             self.ignored += 1
             return

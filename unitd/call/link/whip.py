@@ -14,7 +14,9 @@ from unitd.call.link.whip_resource import BusyError, Resource
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger
 
-CONNECT_LIMIT_S = 4.0
+ANSWER_LIMIT_S = 5.0
+CONNECT_LIMIT_S = 2.5
+"""A slow 4G link opens TCP and TLS in less; a link that comes back is not to wait for the last try."""
 MOST_TOKEN_BYTES = 4096
 TALKBACK = "talkback"
 TALKBACK_PAUSE_S = 1.0
@@ -108,6 +110,12 @@ class WhipWay:
     def needs(self, peer: str) -> SessionNeeds:
         return SessionNeeds(servers=self._known.servers, duplex=False, listens=peer == TALKBACK)
 
+    def silent_s(self) -> float:
+        return 0.0
+
+    def alive_s(self) -> float | None:
+        return None
+
     async def bye(self, reason: str) -> None:
         await self._leave()
 
@@ -126,7 +134,7 @@ class WhipWay:
     # --- life -------------------------------------------------------------------------------------------------------
 
     def _resource(self, peer: str, url: str, token: str) -> Resource:
-        client = HttpClient(self._hosts, self._context, CONNECT_LIMIT_S)
+        client = HttpClient(self._hosts, self._context, ANSWER_LIMIT_S, CONNECT_LIMIT_S)
         resource = self._resources[peer] = Resource(peer, url, token, client, self, self._log)
         return resource
 
