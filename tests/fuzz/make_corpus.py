@@ -54,6 +54,8 @@ def commands() -> dict[str, bytes]:
                 fields["incident_id"] = INCIDENT
             made[f"{fields['cmd']}-{number}"] = role[:1].lower().encode() + msgspec.json.encode(fields)
     made["two-consoles"] = made["accept-0"] + b"\n" + made["answer-1"][1:]
+    watching = [made[name] for name in made if name.startswith(("watch", "announce", "end_watch", "speak"))]
+    made["nobody-called"] = b"i" + b"\n".join(each[1:] for each in watching)
     return made
 
 

@@ -11,15 +11,22 @@ from tests.fuzz.target import Target, registry
 from unitd.config import BrokerTable, Config
 from unitd.core.commands import KEPT_REPLIES, CommandDesk
 from unitd.core.control_room import ControlRoomDesk
+from unitd.core.fitting import event_payload
+from unitd.core.live_commands import Fitted
+from unitd.core.live_events import told
+from unitd.core.wishes import Wishes
 from unitd.messages import control_room as wire
 from unitd.model import events as ev
-from unitd.model.incident import Settings, State
+from unitd.model.incident import Routes, Settings, State
 from unitd.model.outputs import outputs
 from unitd.model.step import step
 
 INCIDENT = "11111111-1111-4111-8111-111111111111"
 NOW_NS = 1_000_000_000
-SETTINGS = Settings()
+SETTINGS = Settings(routes=Routes(rooms=("police",)))
+STAMP = wire.Stamp(utc_us=0, clock="unknown", mono_ns=NOW_NS)
+WISHES = Wishes(Config(schema=1, brokers=(BrokerTable(name="main", host="h"),)))
+IDLE = State()
 OPEN = step(State(), ev.Pressed("p", INCIDENT, NOW_NS, 0, "synced"), NOW_NS, SETTINGS)
 WORDS = tuple(
     f'"{word}"'.encode()
@@ -40,23 +47,28 @@ WORDS = tuple(
 class Unit:
     """The spine behind the desk: what a command does to the state must not raise either."""
 
-    def __init__(self) -> None:
-        self.state = OPEN
+    def __init__(self, state: State = OPEN) -> None:
+        self.state = state
         self.desk = CommandDesk(
-            7, lambda: NOW_NS // 1_000_000, lambda: self.state, self.apply, lambda name: name == "cctv", self.mint
-        )
+            7, lambda: NOW_NS // 1_000_000, lambda: self.state, self.apply, lambda name: name == "cctv", self.mint,
+            fitted=Fitted(hosts=("media.police.example",), rooms=("police",)), mono_ns=lambda: NOW_NS,
+        )  # fmt: skip
 
     def apply(self, event: ev.Event) -> None:
-        self.state = step(self.state, event, NOW_NS, SETTINGS)
-        outputs(self.state, NOW_NS, SETTINGS)
+        before, self.state = self.state, step(self.state, event, NOW_NS, SETTINGS)
+        levels = outputs(self.state, NOW_NS, SETTINGS)
+        msgspec.json.encode(WISHES(levels, 7, 1))
+        for each in told(before, self.state, SETTINGS):
+            event_payload(wire.Event(name=each.name, at=STAMP, session=7, data=each.data))
+        assert levels.call is None or levels.call.watch is None or not levels.call.microphone
 
     def mint(self) -> ev.Raised:
         return ev.Raised("t", "t", "test", NOW_NS, 0, "synced")
 
 
 def command(data: bytes) -> None:
-    """The first byte chooses the role; lines are commands of one session."""
-    unit = Unit()
+    """The first byte chooses the role, and whether somebody has called; lines are commands of one session."""
+    unit = Unit(IDLE if data[:1] == b"i" else OPEN)
     role = "maintainer" if data[:1] == b"m" else "operator"
     for payload in data[1:].split(b"\n")[:16]:
         reply = unit.desk.take(role, payload)
