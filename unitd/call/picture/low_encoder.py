@@ -1,7 +1,8 @@
 """The low step's encoder: decoded pictures in, H.264 of a rate that is set live out.
 
-x264 through GStreamer, or the board's own encoder where the kernel has one (v4l2h264enc: Raspberry Pi 4 and before; a
-Pi 5 has none). No B-frames, no look-ahead, one thread: a picture comes out before the next goes in. Keyframes come when
+x264 through GStreamer; where it is missing or fails, the board's own encoder if the kernel has one (v4l2h264enc:
+Raspberry Pi 4 and before, a Pi 5 has none). In this order because x264 costs little at these sizes (some 3 s of CPU a
+minute, decoding and scaling included) and can be measured everywhere. No B-frames, no look-ahead, one thread: a picture comes out before the next goes in. Keyframes come when
 they are asked for, and every KEYFRAME_EVERY_S: browsers ask for one when they have lost their picture, so that periodic
 ones would only take bits from what is seen.
 """
@@ -24,18 +25,18 @@ VBV_MS = 400
 MOST_IN_FLIGHT = 50
 
 ENCODERS = {
-    "v4l2h264enc": (
-        'v4l2h264enc name=encoder extra-controls="controls,video_bitrate={bit_s},video_bitrate_mode=1,'
-        'repeat_sequence_header=1,h264_i_frame_period={every},video_b_frames=0"'
-        " ! video/x-h264,level=(string)4,profile=(string)constrained-baseline ! h264parse config-interval=-1"
-        " ! video/x-h264,stream-format=(string)byte-stream,alignment=(string)au"
-    ),
     "x264enc": (
         "x264enc name=encoder tune=zerolatency speed-preset=superfast threads=1 bframes=0 rc-lookahead=0"
         " sliced-threads=false mb-tree=false cabac=false dct8x8=false aud=false byte-stream=true"
         " vbv-buf-capacity={vbv} bitrate={kbit_s}"
         " key-int-max={every} option-string=scenecut=0"
         " ! video/x-h264,profile=(string)constrained-baseline,stream-format=(string)byte-stream,alignment=(string)au"
+    ),
+    "v4l2h264enc": (
+        'v4l2h264enc name=encoder extra-controls="controls,video_bitrate={bit_s},video_bitrate_mode=1,'
+        'repeat_sequence_header=1,h264_i_frame_period={every},video_b_frames=0"'
+        " ! video/x-h264,level=(string)4,profile=(string)constrained-baseline ! h264parse config-interval=-1"
+        " ! video/x-h264,stream-format=(string)byte-stream,alignment=(string)au"
     ),
 }
 """In order of preference; an element that is not there is passed over."""

@@ -22,6 +22,8 @@ SILENT_AFTER_S = 3.0
 FAILURES = 3
 """In a row, of every encoder there is; then the step is left out for RETRY_S."""
 RETRY_S = 60.0
+GOOD_AFTER_S = 10.0
+"""One that lasted so long was no failure of those before."""
 PAUSE_S = 0.3
 KEYFRAME_LEAST_S = 0.5
 """Between two keyframes that are asked for: at 100 kbit/s one costs 0.4 s of the rate."""
@@ -122,11 +124,12 @@ class LowFeed:
         try:
             while True:
                 name = self._names[failures % len(self._names)] if self._names else ""
+                began_s = time.monotonic()
                 try:
                     await self._encode(name)
                 except DeviceError as error:
                     self._log.warning("encoder failed", encoder=name, error=str(error))
-                    failures += 1
+                    failures = 1 if time.monotonic() - began_s > GOOD_AFTER_S else failures + 1
                     if failures >= FAILURES * max(1, len(self._names)):
                         self._broken = str(error)
                         self._log.error("the low step is left out", error=str(error), for_s=RETRY_S)
