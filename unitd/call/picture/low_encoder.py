@@ -1,8 +1,9 @@
 """The low step's encoder: decoded pictures in, H.264 of a rate that is set live out.
 
 x264 through GStreamer; where it is missing or fails, the board's own encoder if the kernel has one (v4l2h264enc:
-Raspberry Pi 4 and before, a Pi 5 has none). In this order because x264 costs little at these sizes (some 3 s of CPU a
-minute, decoding and scaling included) and can be measured everywhere. No B-frames, no look-ahead, one thread: a picture comes out before the next goes in. Keyframes come when
+Raspberry Pi 4 and before, a Pi 5 has none; the service's sandbox has to allow char-video4linux then). In this order
+because x264 costs little at these sizes (some 3 s of CPU a minute, decoding and scaling included) and can be measured
+everywhere. No B-frames, no look-ahead, one thread: a picture comes out before the next goes in. Keyframes come when
 they are asked for, and every KEYFRAME_EVERY_S: browsers ask for one when they have lost their picture, so that periodic
 ones would only take bits from what is seen.
 """
