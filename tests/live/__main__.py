@@ -4,6 +4,7 @@
     python -m tests.live clean halved               two of them; 60 s and some 15 s around each
     python -m tests.live                            all of them: about 16 minutes
     python -m tests.live --controller both          beside the same with our congestion control off: half an hour
+    python -m tests.live --presses 30               from the press to the first picture at 100 ms round trip: 2 minutes
     python -m tests.live --resume                   go on where an interrupted run stopped
 
 The table goes to stdout and to build/live.md, all figures to build/live.json (whole after each case), graphs to
@@ -42,6 +43,7 @@ from tests.live import figures, report, results
 from tests.live.cases import CASE_S, CASES, Case, named
 from tests.live.judge_voices import voices
 from tests.live.play import play
+from tests.live.presses import CEILING_S, presses
 from tests.live.tunnels import unshare_command
 
 INSIDE = "UNITD_LIVE_INSIDE"
@@ -57,6 +59,8 @@ def main() -> int:
     if os.environ.get(INSIDE) != "1":
         command = unshare_command([sys.executable, "-m", "tests.live", *sys.argv[1:]])
         os.execvpe(command[0], command, os.environ | {INSIDE: "1"})
+    if arguments.presses is not None:
+        return _press(arguments)
     try:
         chosen = [named(name, arguments.seconds) for name in arguments.cases or [case.name for case in CASES]]
     except KeyError as error:
@@ -79,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=OUT, help="the JSON; .md and .html go beside it (%(default)s)")
     parser.add_argument("--resume", action="store_true", help="keep what --out holds and play only what it lacks")
     parser.add_argument("--keep", type=Path, help="a directory for logs and recorded voices of each case")
+    parser.add_argument("--presses", type=int, metavar="N", help="measure N presses to their first picture instead")
     parser.add_argument("--strict", action="store_true", help="exit 1 also when a goal is missed")
     return parser
 
@@ -101,6 +106,18 @@ def _run(plan: list[tuple[str, Case]], arguments: argparse.Namespace) -> int:
     failed = [key for key, _ in plan if done[key].get("error")]
     missed = [key for key, _ in plan if done[key].get("misses")]
     return 1 if failed or (arguments.strict and missed) else 0
+
+
+def _press(arguments: argparse.Namespace) -> int:
+    """The figures on stdout as a line of JSON; nothing is written to --out."""
+    bar = _Bar(1, 1, "presses", 4.0 * arguments.presses)
+    directory = Path(tempfile.mkdtemp(prefix="live-"))
+    try:
+        made = asyncio.run(presses(arguments.presses, directory, bar.tell))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    print(json.dumps(made))
+    return 1 if arguments.strict and made["p95_s"] > CEILING_S else 0
 
 
 def _one(case: Case, key: str, arguments: argparse.Namespace, bar: _Bar) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class World:
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def write_config(self) -> Path:
+    def write_config(self, standing: bool) -> Path:
         files = self.pki.unit(UNIT)
         config: dict[str, Any] = {
             "schema": 1,
@@ -147,6 +147,7 @@ class World:
             "endpoints": [
                 {
                     "name": "hub",
+                    "standing": standing,
                     "url": f"wss://{ROOM}:{UNIT_PORT}/duplex/{UNIT}",
                     "ca_file": str(files.ca_file),
                     "cert_file": str(files.cert_file),
@@ -171,9 +172,11 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(directory: Path, first: Moment, seed: int, *, controller: bool = True) -> AsyncIterator[World]:
+async def world(
+    directory: Path, first: Moment, seed: int, *, controller: bool = True, standing: bool = False
+) -> AsyncIterator[World]:
     """One case's world, the link as `first` says, the console waiting, the call not yet wanted. Without `controller`
-    the unit's congestion control is off."""
+    the unit's congestion control is off; `standing`: its link to the control room is open between calls."""
     made = World(directory)
     async with contextlib.AsyncExitStack() as stack:
         await made.core.start()
@@ -197,7 +200,7 @@ async def world(directory: Path, first: Moment, seed: int, *, controller: bool =
         made.page = await stack.enter_async_context(_console(directory, room.pid))
         await made._set_clock()
         command = module("unitd" if controller else "tests.live.uncontrolled", "call", "--config")
-        command.append(str(made.write_config()))
+        command.append(str(made.write_config(standing)))
         made.unit = await stack.enter_async_context(program(command, made.call_log, made.sound.env(), says_ready=False))
         await until(lambda: made.core.connections > 0, 15, "the call process connects to core")
         yield made

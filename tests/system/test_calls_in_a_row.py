@@ -1,6 +1,6 @@
 """Calls one after the other in one process leave nothing behind: 200 in `make prove`, 20 in every run of the tests.
 
-Judged by the slope of a straight line through what was counted after each call (least squares), the first quarter left
+Judged by the slope of a straight line through what was counted after each call (least squares), the first ones left
 out: a leak of one descriptor in ten calls shows, a page more or less does not.
 """
 
@@ -20,12 +20,13 @@ pytestmark = pytest.mark.system
 
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
 CALLS = 200 if LONG else 20
-SETTLING = 0.25
+SETTLING = {"fds": 0.25, "threads": 0.25, "rss_mb": 0.6 if LONG else 0.25}
+"""The share of the calls that is left out at the beginning: an allocator's arenas grow by some ten megabytes over the
+first hundred calls (measured: 96 MB after 10, 109 after 120, 110 after 200) and then stay."""
 SETTLED_WITHIN_S = 0.4
-GROWTH = {"fds": 2.0, "threads": 2.0, "rss_mb": 6.0 if LONG else 8.0}
-"""Over all the calls that are judged, at most; beyond three standard errors of the slope. An allocator's arenas grow by
-some megabytes in the first hundred calls and then stay."""
-RSS_CEILING_MB = 110.0
+GROWTH = {"fds": 2.0, "threads": 2.0, "rss_mb": 3.0 if LONG else 8.0}
+"""Over all the calls that are judged, at most; beyond three standard errors of the slope."""
+RSS_CEILING_MB = 120.0
 
 
 @pytest.mark.timeout(900)
@@ -46,7 +47,7 @@ def test_calls_in_a_row_leave_threads_descriptors_and_memory_flat(tmp_path: Path
 
     asyncio.run(play())
     for name, values in marks.items():
-        growth, error = growth_of(values)
+        growth, error = growth_of(values, SETTLING[name])
         print(values[:: max(1, CALLS // 20)])
         print(f"{name}: {values[0]:.1f} to {values[-1]:.1f}, growth {growth:.2f} +- {error:.2f} over {CALLS} calls")
         assert growth - 3 * error <= GROWTH[name], (name, growth, error, values)
@@ -76,9 +77,9 @@ async def _settle(made: Rig, marks: dict[str, list[float]]) -> None:
         await until(lambda: made.fds() <= fds and made.threads() <= threads, SETTLED_WITHIN_S, "all is freed")
 
 
-def growth_of(values: list[float]) -> tuple[float, float]:
+def growth_of(values: list[float], settling: float = 0.25) -> tuple[float, float]:
     """By how much a straight line through the later values grows over all of them, and its standard error."""
-    judged = np.array(values[int(SETTLING * len(values)) :])
+    judged = np.array(values[int(settling * len(values)) :])
     calls = np.arange(len(judged))
     (slope, start), *_ = np.polyfit(calls, judged, 1, full=True)
     residual = judged - (slope * calls + start)
