@@ -6,9 +6,10 @@ docs/adr/0012-our-own-congestion-control.md why it is ours. Times are seconds of
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from unitd.call.congestion.capacity import Capacity
+from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
 from unitd.call.congestion.losses import LossWatch
 from unitd.call.congestion.pacer import pace_bit_s
@@ -23,7 +24,7 @@ LOW_BIT_S = (80_000.0, 400_000.0)
 STILLS_BIT_S = (30_000.0, 120_000.0)
 UNSEEN_S = 1.0
 STILLS_SHARE = 0.8
-LOW_SHARE = 0.88
+LOW_SHARE = 0.85
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
 START_PACE_BIT_S = 2_000_000.0
 START_BYTES = 30_000
@@ -35,14 +36,25 @@ DRAIN_QUEUE_S = 0.06
 DRAIN_SHARE = 0.6
 """While a queue stands in the bottleneck the picture leaves below its rate, so that it drains."""
 RESEND_SHARE = 0.15
+LOW_RESEND_SHARE = 0.25
+"""A small picture's packets are few, and each missing one costs a keyframe."""
 RESEND_NOT_AFTER_S = 0.5
-FULL_QUEUE_S = 0.1
+FULL_QUEUE_S = 0.15
 CLEAN_QUEUE_S = 0.05
 NO_FEEDBACK_S = 3.0
 """So long without any although it was agreed on: the reports are believed instead."""
 SILENT_S = 0.9
 LONG_SILENCE_S = 5.0
 """After a longer one the link is taken for another one."""
+CLEARLY_LESS = 0.75
+OVER_MAIN_S = 0.05
+OVER_FOR_S = (0.3, 1.0)
+"""How long too much has to come through before a step is given up: for main two feedbacks, because a picture is left;
+for the small ones longer, when it is clearly too much and else. A stall of the radio, or somebody else's burst, is over
+by then, and what came through best meanwhile is what counts."""
+UNKNOWN_S = 2.0
+"""After the start, or a long silence, the first evidence is believed."""
+OVER_GAP_S = 0.5
 STANDING_QUEUE_S = 0.2
 STANDING_FOR_S = 2.0
 STANDING_AGAIN_S = 10.0
@@ -53,33 +65,6 @@ PIP_CLEAN_S = 8.0
 UNTIL_KNOWN_BIT_S: dict[Step, float] = {"main": 2_000_000.0, "sub": 400_000.0}
 PACKETING = 1.06
 """RTP, UDP and IP headers over a picture stream in packets of 1200 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """All of it levels. Rates as on the wire, for one far end."""
-
-    step: Step
-    target_bit_s: float
-    """What the picture may take, resends aside."""
-    pace_bit_s: float
-    """How fast the picture's packets leave at most."""
-    low_bit_s: int
-    voice_bit_s: int
-    voice_loss_percent: int
-    resend_bit_s: float
-    pip: bool
-    words: str
-    holds: bool = False
-    """The link is silent: no picture until it is back (the voice goes on, and tells when it is)."""
-    flushes: int = 0
-    """Rises when pictures that wait to be sent are to be thrown away."""
-    trains: int = 0
-    """Rises when a train is to be sent: some recent packets of the picture again, at once."""
-    capacity_bit_s: float | None = None
-    queue_s: float = 0.0
-    loss: float = 0.0
-    round_trip_s: float = 0.0
 
 
 class Controller:
@@ -111,7 +96,8 @@ class Controller:
         self._heard_s = now_s
         self._second_s = now_s
         self._ticked_s = now_s
-        self._congested_s = -1e9
+        self._congested_s = self._over_s = self._over_since_s = -1e9
+        self._over_best_bit_s = 0.0
         self._unclean_s = now_s
         self._standing_since_s: float | None = None
         self._standing_judged_s = -1e9
@@ -196,7 +182,7 @@ class Controller:
             low_bit_s=int(self._low_bit_s(left_bit_s)),
             voice_bit_s=self._voice.bit_s,
             voice_loss_percent=self._voice.loss_percent,
-            resend_bit_s=self._resend(target_bit_s, holds, now_s),
+            resend_bit_s=self._resend(step, target_bit_s, holds, now_s),
             pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),
             holds=holds,
@@ -229,16 +215,27 @@ class Controller:
     def _exceeded(self, now_s: float) -> None:
         """The bottleneck has shown its rate."""
         self._unclean_s = now_s
-        fit = self._fit(now_s)
-        if fits(self._ladder.step, fit):
+        bit_s = self.capacity.bit_s or 0.0
+        if now_s - self._over_s > OVER_GAP_S:
+            self._over_since_s, self._over_best_bit_s = now_s, 0.0
+        self._over_s, self._over_best_bit_s = now_s, max(self._over_best_bit_s, bit_s)
+        fit = replace(self._fit(now_s), capacity_bit_s=self._over_best_bit_s)
+        step = self._ladder.step
+        if fits(step, fit):
+            return
+        need_bit_s = max(fit.need_bit_s.get(step, 0.0), LEAST_BIT_S.get(step, 0.0)) + fit.voice_cost_bit_s
+        wait_s = OVER_FOR_S[0] if self._over_best_bit_s < CLEARLY_LESS * need_bit_s else OVER_FOR_S[1]
+        wait_s = OVER_MAIN_S if step == "main" else wait_s
+        if now_s - self._over_since_s < wait_s and now_s - self._began_s > UNKNOWN_S:
             return
         self._congested_s = now_s
         if self._pip:
             self._pip = False
-            if fits(self._ladder.step, self._fit(now_s)):
+            fit = replace(self._fit(now_s), capacity_bit_s=self._over_best_bit_s)
+            if fits(step, fit):
                 self._flushes += 1
                 return
-        self._down(self._fit(now_s), now_s)
+        self._down(fit, now_s)
 
     def _down(self, fit: Fit, now_s: float, *, at_least_one: bool = False) -> bool:
         if not self._ladder.down(fit, now_s, at_least_one=at_least_one):
@@ -246,6 +243,7 @@ class Controller:
         self._flushes += 1
         self._pip = False
         self._congested_s = self._unclean_s = now_s
+        self.capacity.delay.judge_from(now_s)
         self._losses.forget()
         self._standing_since_s = None
         return True
@@ -262,6 +260,7 @@ class Controller:
             first: Step = "sub" if "sub" in self._steps and self._ladder.step == "main" else self._ladder.step
             self._pip = False
             self._ladder = Ladder(self._steps, first, now_s, trains=self._ladder.trains)
+            self._began_s = now_s
 
     def _follow_reports(self, before: Step) -> None:
         if self._reports.step != before:
@@ -279,7 +278,7 @@ class Controller:
         self._judge_standing(now_s)
         is_ours = self._ladder.step in LEAST_BIT_S
         if fit.is_clean:
-            self.capacity.ease(now_s - self._ticked_s, is_ours=is_ours)
+            self.capacity.ease(now_s - self._ticked_s, now_s, is_ours=is_ours)
         fit = self._fit(now_s)
         if self._ladder.step == "low" and not self._low_is_full(fit):
             return
@@ -362,38 +361,8 @@ class Controller:
             pace = max(pace, 1.1 * self._needs.get(step, 0.0))
         return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace))
 
-    def _resend(self, target_bit_s: float, holds: bool, now_s: float) -> float:
+    def _resend(self, step: Step, target_bit_s: float, holds: bool, now_s: float) -> float:
         is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s
         if holds or is_full or now_s - self._congested_s < RESEND_NOT_AFTER_S:
             return 0.0
-        return RESEND_SHARE * target_bit_s
-
-
-class Uncontrolled:
-    """The same sight from outside, deciding nothing: the best step, no pace, no cap. For a comparison in a proof."""
-
-    def __init__(
-        self, steps: tuple[Step, ...], now_s: float, *, has_feedback: bool, known_bit_s: float | None = None
-    ) -> None:
-        self._step = steps[0]
-        self._reported = LinkStats()
-
-    def needs(self, bit_s: dict[Step, float], pip_bit_s: float = 0.0) -> None: ...
-
-    def sent(self, packets: Iterable[tuple[int, int, float, Kind]]) -> None:
-        for _ in packets:
-            pass
-
-    def feedback(self, fci: bytes, now_s: float) -> None: ...
-
-    def report(self, stats: LinkStats, now_s: float) -> None:
-        self._reported = stats
-
-    def asked_again(self, asked: int, sent: int, now_s: float) -> None: ...
-
-    def decide(self, now_s: float) -> Decision:
-        return Decision(
-            step=self._step, target_bit_s=MOST_PACE_BIT_S, pace_bit_s=MOST_PACE_BIT_S, low_bit_s=int(LOW_BIT_S[1]),
-            voice_bit_s=32_000, voice_loss_percent=10, resend_bit_s=MOST_PACE_BIT_S, pip=False, words="not controlled",
-            round_trip_s=self._reported.round_trip_s or 0.0,
-        )  # fmt: skip
+        return (LOW_RESEND_SHARE if step == "low" else RESEND_SHARE) * target_bit_s

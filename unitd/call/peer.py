@@ -8,7 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
-from unitd.call.bitrate import Controller, Decision
+from unitd.call.bitrate import Controller
+from unitd.call.congestion.decision import Decision
+from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.link.ice_servers import UsableServers
 from unitd.call.picture.corner import Corner
 from unitd.call.picture.feeds import Feeds
@@ -47,8 +49,8 @@ RATE_CHANGE = 0.04
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
 
-make_controller = Controller
-"""Who decides. A proof puts `bitrate.Uncontrolled` in its place to show the same call without."""
+make_controller: type[Controller | Uncontrolled] = Controller
+"""Who decides. A proof puts `Uncontrolled` in its place, to show the same call without."""
 
 Name = Literal["call_offered", "call_connected", "call_lost"]
 

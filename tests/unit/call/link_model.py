@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from unitd.call.bitrate import Controller, Decision
+from unitd.call.bitrate import Controller
+from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.packet_log import WIRE_BYTES
 
 TICK_S = 0.005

@@ -14,6 +14,11 @@ from unitd.call.congestion.twcc import read_feedback
 LEAST_BIT_S = 20_000.0
 LOSSY_SHARE = 0.9
 EASE_PER_S = 0.12
+EASE_NEAR_PER_S = 0.025
+NEAR_LIMIT = 0.9
+PAST_LIMIT = 1.2
+LIMIT_FORGOTTEN_S = 30.0
+"""Near the rate at which the queue grew the last time, another try is a slow one."""
 EASE_OVER_ACKED = 1.6
 EASE_ALWAYS_TO_BIT_S = 100_000.0
 """While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
@@ -45,6 +50,7 @@ class Capacity:
         self.log = PacketLog()
         self._trains = Trains()
         self._tried: deque[tuple[float, float]] = deque(maxlen=TRIED_TRAINS)
+        self._limit = (0.0, -1e18)
         self._ignore_before_s = -1e18
         self._tokens = MOST_FEEDBACK_PER_S
         self._tokens_s: float | None = None
@@ -93,6 +99,7 @@ class Capacity:
         if bottleneck_bit_s is not None:
             self.bit_s = max(LEAST_BIT_S, bottleneck_bit_s + UNSEEN_SHARE * self.unseen_bit_s)
             self.is_limit = self.is_exceeded = True
+            self._limit = (self.bit_s, now_s)
             self._tried.clear()
         return True
 
@@ -117,7 +124,7 @@ class Capacity:
         elif before_bit_s is None or bit_s > before_bit_s:
             self.bit_s, self.is_limit = bit_s, False
 
-    def ease(self, elapsed_s: float, *, is_ours: bool) -> None:
+    def ease(self, elapsed_s: float, now_s: float, *, is_ours: bool) -> None:
         """A clean moment: what came through is carried at least; where the rate is ours (`is_ours`) it may grow."""
         acked_bit_s = self.delay.acked_bit_s()
         if self.bit_s is None:
@@ -125,7 +132,9 @@ class Capacity:
             return
         if is_ours:
             most_bit_s = max(EASE_OVER_ACKED * (acked_bit_s + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
-            grown_bit_s = self.bit_s * (1 + EASE_PER_S * min(elapsed_s, 1.0))
+            limit_bit_s, at_s = self._limit
+            is_near = NEAR_LIMIT < self.bit_s / max(1.0, limit_bit_s) < PAST_LIMIT and now_s - at_s < LIMIT_FORGOTTEN_S
+            grown_bit_s = self.bit_s * (1 + (EASE_NEAR_PER_S if is_near else EASE_PER_S) * min(elapsed_s, 1.0))
             self.bit_s = max(self.bit_s, min(grown_bit_s, most_bit_s))
         elif acked_bit_s > self.bit_s:
             self.bit_s = acked_bit_s

@@ -49,10 +49,15 @@ class DelayWatch:
     def __init__(self) -> None:
         self._bins: deque[Bin] = deque()
         self._base: deque[tuple[int, float]] = deque()
+        self._judged_from_s = -1e18
 
     def forget(self) -> None:
         """What came before says nothing any more (an outage); the empty queue's delay is kept."""
         self._bins.clear()
+
+    def judge_from(self, sent_s: float) -> None:
+        """Something else is sent from now on: whether that is too much is read from its own packets."""
+        self._judged_from_s = sent_s
 
     def arrived(self, packet: Sent, arrived_s: float) -> None:
         offset_s = arrived_s - packet.sent_s
@@ -127,7 +132,7 @@ class DelayWatch:
 
     def bottleneck_bit_s(self) -> float | None:
         """The rate of the bottleneck, when its queue is seen to grow or most packets are dropped there; else None."""
-        flood = self._last(FLOOD_S)
+        flood = [each for each in self._last(FLOOD_S) if each.sent_s >= self._judged_from_s]
         lost = sum(each.lost for each in flood)
         if lost >= FLOOD_LOST and lost >= FLOOD_SHARE * (lost + sum(each.packets for each in flood)):
             return _arrival_bit_s([each for each in flood if each.packets])
@@ -139,7 +144,7 @@ class DelayWatch:
         return None
 
     def _growing(self, span_s: float, growth_s: float) -> float | None:
-        bins = self._last(span_s)
+        bins = [each for each in self._last(span_s) if each.sent_s >= self._judged_from_s]
         if not bins or (bins[-1].index - bins[0].index) * BIN_S < 0.8 * span_s:
             return None
         middle = bins[-1].index - int(span_s / BIN_S / 2)

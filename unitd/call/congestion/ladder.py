@@ -13,13 +13,14 @@ LEAST_BIT_S: dict[Step, float] = {"low": 80_000.0, "stills": 30_000.0, "voice": 
 """What a step whose rate is ours needs at least."""
 USABLE = 0.95
 """Of the capacity: a queue that has built must have room to drain."""
-HEADROOM_UP = 1.12
+HEADROOM_UP = 1.04
 """A step up must fit with this much to spare."""
+SKIP = 0.8
 HOLD_AFTER_DOWN_S = 4.0
 HOLD_AFTER_UP_S = 1.5
 """Between two steps up at the start of a call; the last one's keyframe is still on its way."""
 FIRST_TRAIN_S = 4.0
-LONGEST_TRAIN_S = 30.0
+LONGEST_TRAIN_S = 15.0
 TRAIN_ANSWER_S = 1.5
 CONFIRM_S = 0.4
 TRAIN_GROWTH = 1.5
@@ -64,8 +65,9 @@ class Ladder:
     def down(self, fit: Fit, now_s: float, *, at_least_one: bool = False) -> bool:
         """Step down as far as the capacity says (one step at least, if told so); whether it did."""
         at = self.steps.index(self.step)
-        to = at + 1 if at_least_one else at
-        while to < len(self.steps) - 1 and not fits(self.steps[to], fit):
+        to = at + 1 if at_least_one or not fits(self.step, fit) else at
+        # More than one at once only on clear evidence: the capacity that others' traffic leaves for a moment is less.
+        while to < len(self.steps) - 1 and not fits(self.steps[to], fit, SKIP):
             to += 1
         to = min(to, len(self.steps) - 1)
         if to == at:

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any
 
 from unitd.call.congestion.packet_log import Kind
@@ -19,10 +20,11 @@ from unitd.call.rtc.gst import Gst
 HEADER_BYTES = 20
 MAX_NOTED = 4096
 """Packets between two looks of the loop: 10 s of a stream of 4 Mbit/s."""
-RECENT_PACKETS = 12
-RECENT_BYTES = 700
-"""A train is made of packets larger than this, of the last RECENT_S."""
-RECENT_S = 0.25
+TRAIN_PACKETS = 12
+RECENT_BYTES = 500
+"""A train is made of packets larger than this, of the last RECENT_S: RESEND_WINDOW_MS less a margin. On a small stream
+they are few, and go several times."""
+RECENT_S = 0.5
 UNTIL_KNOWN_BIT_S = 300_000.0
 KINDS: dict[int, Kind] = {96: "picture", 98: "picture", 97: "voice"}
 RESEND_REQUEST = "GstRTPRetransmissionRequest"
@@ -40,9 +42,9 @@ class TransportFeedback:
         self.budget = ResendBudget(UNTIL_KNOWN_BIT_S)
         self._on_feedback = on_feedback
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
-        self._recent: deque[tuple[int, int, float]] = deque(maxlen=RECENT_PACKETS)
+        self._recent: deque[tuple[int, int, float]] = deque(maxlen=TRAIN_PACKETS)
         self._resender: Any = None
-        self.resent_for_trains = 0
+        self.trains = 0
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
         """The pipeline's `rtpsession`: its numbers and its feedback."""
@@ -76,15 +78,17 @@ class TransportFeedback:
             return 0
         since_s = time.monotonic() - RECENT_S
         recent = [(source, number) for source, number, at_s in list(self._recent) if at_s >= since_s]
+        if not recent:
+            return 0
         pad = resender.get_static_pad("src")
-        for source, number in recent:
+        for source, number in islice(cycle(recent), TRAIN_PACKETS):
             request = Gst.Structure.new_empty(RESEND_REQUEST)
             request.set_value("seqnum", _uint(number))
             request.set_value("ssrc", _uint(source))
             request.set_value(OURS, True)
             pad.send_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, request))
-        self.resent_for_trains += len(recent)
-        return len(recent)
+        self.trains += 1
+        return TRAIN_PACKETS
 
     def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
         """One packet that leaves, by its first bytes."""

@@ -10,8 +10,8 @@ FRAME_SAMPLES = VOICE_RATE_HZ // 50
 SILENCE = bytes(2 * FRAME_SAMPLES)
 
 JITTER_BUFFER_MS = 100
-RESEND_WINDOW_MS = 300
-"""Packets older than this are not sent again: a resend storm of 17-22 Mbit/s was measured without a cap."""
+RESEND_WINDOW_MS = 700
+"""Packets older than this are not sent again. How many are is the controller's to say (`congestion/resend.py`)."""
 ANSWERABLE_PROFILE = "42e01f"
 """Constrained baseline 3.1: what every browser accepts in an answer. They decode what the camera really sends."""
 
