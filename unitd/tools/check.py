@@ -88,7 +88,7 @@ def _files(c: Config) -> Iterator[str]:
     for key, name, secret in _named_files(c):
         if name not in seen:
             seen.add(name)
-            if problem := _file_problem(Path(name), secret, pem=not key.endswith("password_file")):
+            if problem := _file_problem(Path(name), secret, pem=not key.endswith(("password_file", "token_file"))):
                 yield f"{key}: {problem}"
 
 
@@ -104,6 +104,12 @@ def _named_files(c: Config) -> Iterator[tuple[str, str, bool]]:
     for index, camera in enumerate(c.cameras):
         if camera.password_file is not None:
             yield f"cameras[{index}].password_file", camera.password_file, True
+    for index, endpoint in enumerate(c.endpoints):
+        if endpoint.token_file is not None:
+            yield f"endpoints[{index}].token_file", endpoint.token_file, True
+    for index, server in enumerate(c.ice_servers):
+        if server.password_file is not None:
+            yield f"ice_servers[{index}].password_file", server.password_file, True
 
 
 def _file_problem(path: Path, secret: bool, pem: bool) -> str | None:
