@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import fcntl
 import ssl
+import struct
+import termios
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -30,6 +33,7 @@ MESSAGES_PER_S = 100.0
 MESSAGES_AT_ONCE = 200.0
 """Three consoles with all their candidates come to some 60 at once. Above this the link is read slower, which holds
 the far end back: reading and refusing a flood must not take the voice's share of the processor."""
+LEFT_BYTES = 2_000
 FREE_BYTES = 2048
 """A longer message counts as several."""
 
@@ -72,10 +76,16 @@ class EndpointLink:
         self.up: str | None = None
         self.said_bye = asyncio.Event()
         self.ignored = 0
+        self.dropped_stills = 0
+        self._socket: websockets.ClientConnection | None = None
         self.held_back = 0
 
     def send(self, message: duplex.FromUnit) -> None:
-        """Queue a message; dropped while the link is down (its receiver starts afresh with the next one)."""
+        """Queue a message; dropped while the link is down (its receiver starts afresh with the next one). A still is
+        dropped (counted) as long as the one before has not left: pings and offers never wait behind two."""
+        if isinstance(message, duplex.StillPart) and not self._is_idle:
+            self.dropped_stills += 1
+            return
         if self._out is not None and not self._out.full():
             self._out.put_nowait(message)
 
@@ -89,6 +99,18 @@ class EndpointLink:
         """For how long the far end has been heard without a gap; 0 while it is not."""
         now_s = time.monotonic()
         return now_s - self._alive_since_s if self.up is not None and now_s - self._heard_s < GAP_S else 0.0
+
+    @property
+    def _is_idle(self) -> bool:
+        """What was given to this link has arrived, but for LEFT_BYTES (Linux counts what is not acknowledged)."""
+        socket, out = self._socket, self._out
+        if socket is None or out is None or not out.empty():
+            return False
+        waiting = int(socket.transport.get_write_buffer_size())
+        with contextlib.suppress(OSError, AttributeError):
+            descriptor = socket.transport.get_extra_info("socket").fileno()
+            waiting += struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))[0]
+        return waiting <= LEFT_BYTES
 
     async def dial(self) -> str:
         """Dial the endpoint once and stay with it until it is lost; returns why it was."""
@@ -108,14 +130,14 @@ class EndpointLink:
             if self.up is None:
                 self._log.warning("endpoint not reached", endpoint=endpoint.name, error=reason)
         finally:
-            was_up, self.up, self._out = self.up, None, None
+            was_up, self.up, self._out, self._socket = self.up, None, None, None
             if was_up is not None:
                 self._log.warning("endpoint lost", endpoint=endpoint.name, reason=reason)
         return reason
 
     async def _stay(self, socket: websockets.ClientConnection, name: str, first_word_s: float) -> str:
         out: asyncio.Queue[duplex.FromUnit] = asyncio.Queue(OUT_QUEUE_MESSAGES)
-        self._out = out
+        self._out, self._socket = out, socket
         self._heard_s = time.monotonic()
         self._heard = asyncio.Event()
         out.put_nowait(self._hello)
