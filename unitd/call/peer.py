@@ -176,6 +176,7 @@ class Peer:
         self._resends.clear()
         ticks = 0
         is_duplex = self._port.is_duplex(self.peer)
+        self.view.has_stills = is_duplex
         session = self._session = PeerSession(
             self.peer,
             self,

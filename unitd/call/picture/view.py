@@ -69,6 +69,8 @@ class PeerView:
     def __init__(self, feeds: Feeds, port: StillPort | None, log: Logger) -> None:
         self._feeds = feeds
         self._port = port
+        self.has_stills = port is not None
+        """The far end has a way for them: a media server has not."""
         self._log = log
         self._track: Track | None = None
         self._wanted = feeds.first
@@ -106,7 +108,7 @@ class PeerView:
     @property
     def steps(self) -> tuple[Step, ...]:
         """What can be had of this camera now, best first."""
-        return self._feeds.steps(self._camera)
+        return tuple(step for step in self._feeds.steps(self._camera) if step != "stills" or self.has_stills)
 
     @property
     def stream_bit_s(self) -> float:
@@ -203,7 +205,7 @@ class PeerView:
     @property
     def _target(self) -> Step:
         step = self._feeds.step_of(self._camera, self._allowed)
-        return "voice" if step == "stills" and self._port is None else step
+        return "voice" if step == "stills" and not self.has_stills else step
 
     def _stand_in(self, camera: str) -> None:
         self._log.warning("camera gives no picture, another stands in", camera=self._camera, stand_in=camera)
