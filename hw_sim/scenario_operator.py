@@ -15,6 +15,11 @@ from hw_sim.control_room.server import ControlRoom
 from hw_sim.operator.peer import OperatorPeer
 
 REPLY_TIMEOUT_S = 15.0
+OF_INCIDENT = (
+    *("accept", "answer", "close", "extend", "upload"),
+    *("dial_back", "hand_over", "set_sound", "send_text", "snapshot"),
+)
+"""Orders about an incident: the newest is meant."""
 
 
 class OperatorError(RuntimeError):
@@ -69,7 +74,7 @@ class ScenarioOperator:
 
     async def order(self, cmd: str, by: str, result: str, fields: dict[str, Any]) -> None:
         """Give one order about the newest incident; raises OperatorError unless it ends in `result`."""
-        if cmd in ("accept", "answer", "close", "upload"):
+        if cmd in OF_INCIDENT:
             if self.newest is None:
                 raise OperatorError(f"{cmd}: the console shows no incident")
             fields = {"incident_id": self.newest["incident_id"], **fields}

@@ -219,7 +219,8 @@ class Player:
     async def _order(self, step: words.Operator) -> None:
         if self._operator is None:
             raise RuntimeError("there is no operator")
-        names = ("outcome", "note", "preset", "pan", "tilt", "zoom", "duration_ms", "name")
+        ours = ("cmd", "by", "result", "id", "at_s", "after_s")
+        names = (name for name in step.__struct_fields__ if name not in ours)
         fields = {name: value for name in names if (value := getattr(step, name)) is not None}
         await self._operator.order(step.cmd, step.by, step.result, fields)
 

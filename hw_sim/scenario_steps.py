@@ -80,7 +80,10 @@ class StepClock(_Do, frozen=True, kw_only=True, tag="step_clock"):
 class Operator(_Do, frozen=True, kw_only=True, tag="operator"):
     """The operator gives one order through the console's protocol; it must end in `result`."""
 
-    cmd: Literal["accept", "answer", "close", "dome_move", "dome_stop", "dome_preset", "play_warning", "upload"]
+    cmd: Literal[
+        "accept", "answer", "close", "extend", "dome_move", "dome_stop", "dome_preset", "play_warning", "upload",
+        "dial_back", "hand_over", "set_sound", "send_text", "snapshot", "speak", "watch", "announce", "end_watch",
+    ]  # fmt: skip
     by: str = "Ana"
     outcome: Literal["genuine", "hoax", "test", "fault", "unknown"] | None = None
     note: str | None = None
@@ -90,6 +93,15 @@ class Operator(_Do, frozen=True, kw_only=True, tag="operator"):
     zoom: float | None = None
     duration_ms: int | None = None
     name: str | None = None
+    for_s: int | None = None
+    reason: str | None = None
+    room: str | None = None
+    text: str | None = None
+    language: str | None = None
+    url: str | None = None
+    mute_microphone: bool | None = None
+    mute_horn: bool | None = None
+    quiet: bool | None = None
     result: Literal["done", "refused", "no_answer", "invalid"] = "done"
 
 

@@ -36,8 +36,9 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying", "no-stream"}
-"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py and browser/test_stills.py."""
+PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying", "no-stream", "quiet"}
+"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py, browser/test_stills.py and the
+tests of core's policy."""
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - PROVED_ONLY))
