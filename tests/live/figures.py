@@ -57,7 +57,8 @@ class Figures:
     browser: dict[str, float] = field(default_factory=dict)
     misses: list[str] = field(default_factory=list)
     series: dict[str, list[Any]] = field(default_factory=dict)
-    note: str = ""
+    stalled_s: float = 0.0
+    """For so long the machine itself stood still: what this adds is not the call's."""
 
 
 def figures(case: Case, raw: dict[str, Any], caller: Heard, operator: Heard) -> Figures:
@@ -86,6 +87,7 @@ def figures(case: Case, raw: dict[str, Any], caller: Heard, operator: Heard) -> 
     _bytes(case, made, raw)
     made.cpu_s_a_minute = float(raw["cpu_s"]) * 60 / seconds
     made.peak_mb = float(raw["peak_mb"])
+    made.stalled_s = float(raw["link"]["stalled_s"])
     made.steps = _steps(raw, from_s)
     made.browser = _browser(raw["stats"])
     made.series = {

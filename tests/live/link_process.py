@@ -2,7 +2,8 @@
 
 Opens the unit's two devices in the namespace it is started in and the control room's in that of ROOM_PID, says
 `{"ready": true}`, and obeys lines of JSON on standard input: `{"up": Shape, "down": Shape}` changes the link,
-`{"counts": true}` is answered with what passed (bins of BIN_S; `mono_s` is when the first began), end of file ends it.
+`{"counts": true}` is answered with what passed (bins of BIN_S; `mono_s` is when the first began, `stalled_s` for how
+long the machine had no time for this process), end of file ends it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from tests.live.tunnels import (
 
 LONGEST_WAIT_S = 0.05
 PACKETS_AT_ONCE = 64
+STALL_S = 0.02
+"""Woken so much later than asked for: the machine had no time for us, and so for nothing that is measured here."""
 
 
 class LinkLoop:
@@ -41,6 +44,7 @@ class LinkLoop:
         self._up, self._down = OneWay(Shape(), seed), OneWay(Shape(), seed + 1)
         self._start_s = time.monotonic()
         self._orders = b""
+        self._stalled_s = 0.0
         self.open = True
 
     def run(self) -> None:
@@ -52,7 +56,11 @@ class LinkLoop:
             now_s = time.monotonic() - self._start_s
             times = [at_s for at_s in (self._up.next_s(), self._down.next_s()) if at_s is not None]
             wait_s = max(0.0, min([LONGEST_WAIT_S, *(at_s - now_s for at_s in times)]))
-            for end, _ in poll.poll(wait_s):
+            ready = poll.poll(wait_s)
+            late_s = time.monotonic() - self._start_s - now_s - wait_s
+            if late_s > STALL_S:
+                self._stalled_s += late_s
+            for end, _ in ready:
                 if end == sys.stdin.fileno():
                     self._obey(os.read(end, 65_536))
                 else:
@@ -89,7 +97,8 @@ class LinkLoop:
                 self._up.change(Shape(**order["up"]), now_s)
                 self._down.change(Shape(**order["down"]), now_s)
             if "counts" in order:
-                self._say({"mono_s": self._start_s, "up": asdict(self._up.counts), "down": asdict(self._down.counts)})
+                counts = {"up": asdict(self._up.counts), "down": asdict(self._down.counts)}
+                self._say(counts | {"mono_s": self._start_s, "stalled_s": self._stalled_s})
 
     def _say(self, message: object) -> None:
         print(json.dumps(message), flush=True)

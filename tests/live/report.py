@@ -12,7 +12,7 @@ STEP_SHADES = {"main": "#2c7a3f", "sub": "#7ab648", "low": "#e0a800", "stills": 
 LATE_MS = 1000
 HEADINGS = (
     "link", "shown", "freezes (s)", "longest gap", "p50 / p95 ms", "first", "voice out / in STOI", "gaps out / in s",
-    "over capacity", "back: picture / voice", "CPU s a minute, MB", "steps",
+    "over capacity", "back: picture / voice", "CPU s a minute, MB", "machine stalled", "steps",
 )  # fmt: skip
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -45,6 +45,7 @@ def _cells(key: str, r: Mapping[str, Any]) -> list[str]:
         "" if r["over_capacity"] is None else f"{100 * max(0.0, r['over_capacity']):.0f} %",
         back,
         f"{r['cpu_s_a_minute']:.1f}, {r['peak_mb']:.0f}",
+        f"{r['stalled_s']:.1f} s",
         _ladder(r["steps"]),
     ]
 

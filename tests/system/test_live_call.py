@@ -5,6 +5,7 @@ What must come true at all, with slack for a shared machine; the figures are for
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.live.cases import CASES
+
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
+GONE_FOR_A_WHILE = ("outage-20", "interface", "address")
 
 
 def _played(directory: Path, seconds: float, *cases: str) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def _played(directory: Path, seconds: float, *cases: str) -> dict[str, Any]:
 
 
 def test_through_an_outage_the_browser_has_picture_and_voice_again(tmp_path: Path) -> None:
-    result = _played(tmp_path, 14.0, "outage-3")["outage-3"]
+    result = _played(tmp_path, 11.0, "outage-3")["outage-3"]
     assert result["first_picture_s"] < 10
     assert result["shown"] > 40
     assert result["picture_back_s"] is not None
@@ -44,8 +48,16 @@ def test_through_an_outage_the_browser_has_picture_and_voice_again(tmp_path: Pat
     assert result["out_gap_s"] > 0.5
 
 
-def test_on_a_link_that_the_camera_does_not_fit_both_voices_are_understood(tmp_path: Path) -> None:
-    result = _played(tmp_path, 60.0 if LONG else 12.0, "poor")["poor"]
-    assert result["first_picture_s"] < 15
-    assert result["out_stoi"] > (0.8 if LONG else 0.5)
-    assert result["in_stoi"] > (0.8 if LONG else 0.5)
+if LONG:
+
+    @pytest.mark.timeout(3600)
+    def test_on_no_link_the_call_is_lost(tmp_path: Path) -> None:
+        """`make prove`: the whole table for 60 s each, some 16 minutes; it is kept in build/live.md."""
+        results = _played(tmp_path, 60.0, *(case.name for case in CASES))
+        for suffix in ("json", "md", "html"):
+            shutil.copy(tmp_path / f"live.{suffix}", ROOT / "build")
+        for name, result in results.items():
+            assert result["first_picture_s"] < 15, name
+            assert result["shown"] + result["stills"] > 5, name
+            least = 0.3 if name in GONE_FOR_A_WHILE else 0.5
+            assert min(result["out_stoi"], result["in_stoi"]) > least, name

@@ -19,7 +19,7 @@ def _raw(shown: list[float], sent_kbit_s: float = 1000.0, age_ms: int = 80, **fi
     return {
         "seconds": SECONDS, "press_s": FROM_S - 0.6, "from_s": FROM_S, "frames": frames, "stills": [], "messages": [],
         "stats": [], "heard_from_s": FROM_S, "horn_from_s": FROM_S, "steps": [], "cpu_s": 2.0, "peak_mb": 90.0,
-        "link": {"mono_s": FROM_S - 5.0, "up": {"offered": offered, "foreign": []}},
+        "link": {"stalled_s": 0.2, "mono_s": FROM_S - 5.0, "up": {"offered": offered, "foreign": []}},
     } | fields  # fmt: skip
 
 
