@@ -78,7 +78,7 @@ class Controller:
         self, steps: tuple[Step, ...], now_s: float, *, has_feedback: bool, known_bit_s: float | None = None
     ) -> None:
         self._steps = steps
-        self._has_feedback = has_feedback
+        self._has_feedback = self._believed = has_feedback
         self._began_s = now_s
         self._needs = {step: PACKETING * bit_s for step, bit_s in UNTIL_KNOWN_BIT_S.items()}
         self._pip_bit_s = 0.0
@@ -126,6 +126,7 @@ class Controller:
         if not self.capacity.read(fci, now_s, is_back=silent_s > SILENT_S):
             return
         self._feedback_s = now_s
+        self._believed = True
         if silent_s > SILENT_S:
             self._back(silent_s, now_s)
             return
@@ -136,10 +137,14 @@ class Controller:
 
     def report(self, stats: LinkStats, now_s: float) -> None:
         """One reading of the far end's reports."""
-        if stats.heard != self._reported.heard:
+        had = (self._reported.picture_received, self._reported.voice_received)
+        if (stats.picture_received, stats.voice_received) != had:
             self._heard_s = now_s
         self._reported = stats
         if not self._by_feedback(now_s):
+            if self._believed:
+                self._believed = False
+                self._reports = replace(self._reports, at=self._steps.index(self._ladder.step), stepped_s=now_s)
             before = self._reports.step
             self._reports = decide(self._reports, stats, now_s)
             self._note_clean(stats)

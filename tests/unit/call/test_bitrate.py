@@ -275,8 +275,20 @@ def test_a_far_end_without_feedback_is_judged_by_its_reports() -> None:
 def test_feedback_that_was_agreed_on_and_never_comes_is_not_waited_for() -> None:
     controller = Controller(STEPS, 0.0, has_feedback=True)
     assert controller.decide(0.1).step == "sub"
-    assert reports(0.0, 6, controller, 1.0).holds is False
-    assert controller.decide(7.0).step == "main", "its reports are good"
+    assert reports(0.0, 8, controller, 1.0).holds is False
+    assert controller.decide(9.0).step == "sub", "what was seen before stays"
+    assert reports(0.0, 60, controller, 10.0).step == "main", "its reports are good"
+
+
+def test_a_way_out_that_is_dead_is_silence_though_voices_come_in() -> None:
+    clock, way, pole = one_pole(staircase((0, 8e6)))
+    clock.run(10)
+    way.outages = ((0.0, 1e9),)
+    for number in range(100):
+        clock.run(0.1)
+        pole.controller.report(LinkStats(None, None, 0.1, 1000 + number, 7, 7), clock.now_s)
+    assert pole.decision.holds
+    assert pole.sent_bit_s(15, 20) < 100e3
 
 
 # --- whatever comes in ------------------------------------------------------------------------------------------------
