@@ -3,12 +3,15 @@
 import gc
 import os
 import threading
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
-from tests.system.low_bench import FPS, Bench, decoded, filmed
+from tests.system.low_bench import FPS, Bench, decoded, filmed, wait_for
+from unitd.call.picture.decoder import Decoder, Picture
 from unitd.call.picture.low_encoder import VBV_MS, encoders
 from unitd.call.picture.units import AccessUnit
 
@@ -121,3 +124,30 @@ def test_many_starts_leave_no_thread_and_no_descriptor() -> None:
     assert count("fd") <= fds
     assert count("task") <= threads
     assert threading.active_count() <= 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(3840, 2160), (8, 8)])
+def test_a_stream_of_a_size_that_is_not_decoded_is_an_error_and_takes_no_memory(width: int, height: int) -> None:
+    coder: Any = av.CodecContext.create("libx264", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = width, height, "yuv420p", Fraction(1, 15)
+    coder.options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "annexb=1:repeat-headers=1"}
+    frame = av.VideoFrame(width, height, "yuv420p")
+    frame.pts = 0
+    data = b"".join(bytes(packet) for packet in [*coder.encode(frame), *coder.encode(None)])
+    pictures: list[Picture] = []
+    decoder = Decoder(pictures.append)
+    decoder.start()
+    try:
+        decoder.push(AccessUnit(data, True, 0, 0))
+        decoder.push(AccessUnit(data, True, 66_000_000, 0))
+        errors: list[str] = []
+
+        def complains() -> bool:
+            error = decoder.error()
+            errors.extend([error] if error else [])
+            return bool(errors)
+
+        wait_for(complains, 5, "an error")
+        assert pictures == []
+    finally:
+        decoder.stop()

@@ -15,13 +15,16 @@ MAX_WAITING_UNITS = 90
 MOST_IN_FLIGHT = 400
 RELAY_NS = 2_000_000_000
 STEP_NS = 1_000_000
-MAX_SIDE = 4096
+MOST_SIDE = 2720
+"""Larger pictures are not decoded: what a stream says of its size decides how much memory is taken, and a board could
+not decode them in time anyway. A camera of more than five megapixels needs a sub stream for the low step."""
 
 # One thread: more of them hold frames back. Corrupt frames (a group with a hole) are not shown.
-PIPELINE = """
+PIPELINE = f"""
 appsrc name=coded is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
-  ! h264parse ! avdec_h264 max-threads=1 output-corrupt=false
+  ! h264parse ! video/x-h264,width=(int)[16,{MOST_SIDE}],height=(int)[16,{MOST_SIDE}]
+  ! avdec_h264 max-threads=1 output-corrupt=false
   ! appsink name=raw emit-signals=true sync=false max-buffers=4 drop=true
 """
 
@@ -129,7 +132,7 @@ def end(pipeline: Any) -> None:
 
 
 def _picture(sample: Any, arrivals: "OrderedDict[int, int]") -> Picture | None:
-    """None for one that is not to be shown, or that has no size we take."""
+    """None for one that is not to be shown, or that has no size that we take."""
     buffer = sample.get_buffer()
     arrival_mono_ns = arrivals.pop(buffer.pts, None)
     if arrival_mono_ns is None:
@@ -138,6 +141,6 @@ def _picture(sample: Any, arrivals: "OrderedDict[int, int]") -> Picture | None:
     caps = str(sample.get_caps().to_string())
     sides = [re.search(rf"\b{side}=\(int\)(\d+)", caps) for side in ("width", "height")]
     width, height = (int(side[1]) if side is not None else 0 for side in sides)
-    if not (16 <= width <= MAX_SIDE and 16 <= height <= MAX_SIDE):
+    if not (16 <= width <= MOST_SIDE and 16 <= height <= MOST_SIDE):
         return None
     return Picture(buffer, caps, width, height, int(buffer.pts), arrival_mono_ns)
