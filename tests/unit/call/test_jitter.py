@@ -12,7 +12,7 @@ def feed(meter: JitterMeter, seconds: float, most_late_s: float, start_s: float 
     chance = random.Random(seed)
     first = int(start_s * 50)
     for index in range(first, first + int(seconds * 50)):
-        meter.packet(index * FRAME % 2**32, index * 0.02 + chance.uniform(0, most_late_s))
+        meter.packet(index * FRAME % 2**32, index % 2**16, index * 0.02 + chance.uniform(0, most_late_s))
     return start_s + seconds
 
 
@@ -43,14 +43,14 @@ def test_worse_is_followed_at_once_and_better_in_time() -> None:
 def test_clocks_that_part_are_not_jitter() -> None:
     meter = JitterMeter()
     for index in range(50 * 600):
-        meter.packet(index * FRAME, index * 0.02 * 1.0002)
+        meter.packet(index * FRAME, index % 2**16, index * 0.02 * 1.0002)
     assert meter.wait_s == LEAST_WAIT_S
 
 
 def test_a_slow_start_is_forgotten() -> None:
     meter = JitterMeter()
     for index in range(25):
-        meter.packet(index * FRAME, 0.5 + index * 0.001)  # all at once, when the session was there
+        meter.packet(index * FRAME, index, 0.5 + index * 0.001)  # all at once, when the session was there
     feed(meter, 4, 0.002, 0.5)
     assert meter.wait_s == LEAST_WAIT_S
 
@@ -59,7 +59,7 @@ def test_an_outage_is_not_jitter_and_the_wait_has_a_ceiling() -> None:
     meter = JitterMeter()
     now_s = feed(meter, 10, 0.002)
     for index in range(100):  # three seconds of packets arrive together
-        meter.packet(int((now_s + index * 0.02) * 48_000), now_s + 3.0 + index * 0.0001)
+        meter.packet(int((now_s + index * 0.02) * 48_000), 500 + index, now_s + 3.0 + index * 0.0001)
     assert meter.wait_s < 0.5
     feed(meter, 5, 0.590, now_s + 5)
     assert meter.wait_s == MOST_WAIT_S
@@ -68,7 +68,18 @@ def test_an_outage_is_not_jitter_and_the_wait_has_a_ceiling() -> None:
 def test_a_stream_that_starts_again_and_a_counter_that_wraps() -> None:
     meter = JitterMeter()
     for index in range(200):
-        meter.packet((2**32 - 100 * FRAME + index * FRAME) % 2**32, index * 0.02)
+        meter.packet((2**32 - 100 * FRAME + index * FRAME) % 2**32, (65_500 + index) % 2**16, index * 0.02)
     assert meter.wait_s == LEAST_WAIT_S and meter.packets == 200
-    meter.packet(2**31 - 5, 10.0)
+    meter.packet(2**31 - 5, 9, 10.0)
     assert meter.packets == 1
+
+
+def test_a_link_that_loses_needs_a_frame_more_for_as_long_as_it_does() -> None:
+    meter = JitterMeter()
+    for index in range(1200):
+        if index != 300:
+            meter.packet(index * FRAME, index, index * 0.02)
+        if index in (299, 1100):
+            assert meter.delay_s == LEAST_DELAY_S
+        if index in (301, 600):
+            assert meter.delay_s == LEAST_DELAY_S + 0.02

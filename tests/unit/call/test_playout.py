@@ -40,7 +40,7 @@ def over(
         while at < len(arrivals) and arrivals[at][0] <= now_s:
             arrival_s, number = arrivals[at]
             at += 1
-            meter.packet(number * FRAME_SAMPLES, arrival_s)
+            meter.packet(number * FRAME_SAMPLES, number, arrival_s)
             playout.aim(meter.delay_s)
             held[number] = words[number * FRAME_SAMPLES : (number + 1) * FRAME_SAMPLES].tobytes()
             while following in held:

@@ -45,15 +45,17 @@ class VoiceIn:
                 return Gst.PadProbeReturn.OK
             header = info.get_buffer().extract_dup(0, 8)
             if len(header) == 8:
-                meter.packet(struct.unpack(">I", header[4:8])[0], now_s)
-                if meter.packets % SETTLE_PACKETS == 0 and abs(meter.wait_s - waited_s) > SETTLE_S:
-                    self.wait_s = waited_s = meter.wait_s
-                    # Not `element`: a closure that holds what holds it is never collected.
-                    buffer = pad.get_parent_element()
-                    if buffer is not None:
-                        buffer.set_property("latency", round(1000 * waited_s))
+                number, rtp_time = struct.unpack(">xxHI", header)
+                meter.packet(rtp_time, number, now_s)
+                if meter.packets % SETTLE_PACKETS == 0:
                     if isinstance(hear, Playout):
                         hear.aim(meter.delay_s)
+                    if abs(meter.wait_s - waited_s) > SETTLE_S:
+                        self.wait_s = waited_s = meter.wait_s
+                        # Not `element`: a closure that holds what holds it is never collected.
+                        buffer = pad.get_parent_element()
+                        if buffer is not None:
+                            buffer.set_property("latency", round(1000 * waited_s))
             return Gst.PadProbeReturn.OK
 
         element.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, packet)

@@ -21,8 +21,11 @@ BASE_WINDOW_S = 10.0
 enough that two clocks 200 ppm apart make 2 ms of it."""
 LEAST_WAIT_S, MOST_WAIT_S = 0.020, 0.400
 MARGIN_S = 0.005
-REDUNDANCY_S = 0.020
-"""A lost frame is made from the packet after it."""
+FRAME_S = 0.020
+"""In hand besides what is waited for, since the card takes a frame at once. Where packets are lost, one more: a lost
+frame is made from the packet after it."""
+LOSSY_PACKETS = 500
+"""So long after the last packet that was missing a link counts as one that loses."""
 LEAST_DELAY_S = 0.040
 
 
@@ -35,11 +38,14 @@ class JitterMeter:
 
     def __init__(self) -> None:
         self._last_rtp: int | None = None
+        self._last_number: int | None = None
+        self._lossy_until = 0
         self._wait_s = LEAST_WAIT_S
         self._forget()
 
     def _forget(self) -> None:
         self.packets = 0
+        self._lossy_until = 0
         self._counts: npt.NDArray[np.float64] = np.zeros(BINS)
         self._media_s = 0.0
         self._quickest: deque[tuple[float, float]] = deque()
@@ -50,10 +56,18 @@ class JitterMeter:
 
     @property
     def delay_s(self) -> float:
-        return max(LEAST_DELAY_S, self._wait_s + REDUNDANCY_S)
+        return max(LEAST_DELAY_S, self._wait_s + (2 if self.loses else 1) * FRAME_S)
 
-    def packet(self, rtp_time: int, arrival_s: float) -> None:
-        """`rtp_time` is the packet's 32-bit timestamp, `arrival_s` any steady clock's reading."""
+    @property
+    def loses(self) -> bool:
+        return self.packets < self._lossy_until
+
+    def packet(self, rtp_time: int, number: int, arrival_s: float) -> None:
+        """`rtp_time` is the packet's 32-bit timestamp, `number` its 16-bit sequence number, `arrival_s` any steady
+        clock's reading."""
+        if self._last_number is not None and 2 <= (number - self._last_number) % 2**16 < 2**15:
+            self._lossy_until = self.packets + LOSSY_PACKETS
+        self._last_number = number
         if self._last_rtp is not None:
             step = (rtp_time - self._last_rtp + 2**31) % 2**32 - 2**31
             if abs(step) > 60 * RTP_RATE_HZ:

@@ -19,8 +19,9 @@ F32 = npt.NDArray[np.float32]
 LEAST_DELAY_S, MOST_DELAY_S = 0.040, 0.5
 SPARE_S = 0.25
 """More than this above the delay that is wanted is thrown away at once (an outage's backlog)."""
-SLACK_S = 0.012
-"""The delay may be so far off before anything is done: the step of a frame is 20 ms, that of a period 2.5 to 12.5."""
+LESS_S, MORE_S = 0.006, 0.014
+"""The delay may be so far off before anything is done: the step of a frame is 20 ms, that of a period 2.5 to 12.5. Too
+little is worse than too much."""
 WINDOW_FRAMES = 50
 """The fullest moment of so many frames is the delay of the quickest packet: what is in hand by design."""
 REST_FRAMES = 3
@@ -124,7 +125,7 @@ class Playout:
         self._rest = max(0, self._rest - 1)
         head = self._samples[:FRAME_SAMPLES]
         is_silent = int(np.abs(head).max()) < SILENT_LEVEL
-        if abs(excess_s) > SLACK_S and (self._rest == 0 or is_silent) and len(self._levels) > REST_FRAMES:
+        if not -LESS_S <= excess_s <= MORE_S and (self._rest == 0 or is_silent) and len(self._levels) > REST_FRAMES:
             hurry = is_silent or abs(excess_s) > HURRY_S
             made = self._shorter(hurry) if excess_s > 0 else self._longer(hurry)
             if made is not None:
