@@ -20,6 +20,7 @@ from hw_sim.control_room.book import Clip
 from hw_sim.control_room.server import ControlRoom
 from hw_sim.devices.camera import DEFAULT_PROFILES
 from hw_sim.pki import Pki
+from hw_sim.pole.panel import SOCKET_NAME
 from hw_sim.pole.server import PolePage
 from hw_sim.pole_view import PoleView
 from hw_sim.world.timecode import age_ms
@@ -253,13 +254,14 @@ async def pole_pictures(browser: Browser) -> None:
 
 async def real_pictures(browser: Browser) -> None:
     """The real daemon in a call: both pages, also as the small pictures of the README (docs/images)."""
-    options = BenchOptions(profiles=DEFAULT_PROFILES, config={"incident": {"pre_roll_s": 5.0, "post_roll_s": 2.0}})
+    quick = {"incident": {"pre_roll_s": 5.0, "post_roll_s": 2.0}}
+    options = BenchOptions(profiles=DEFAULT_PROFILES, panel_camera=True, config=quick)
     async with Bench(options) as bench:
         await bench.wait_ready()
         assert bench.room is not None
-        server = PolePage(PoleView(bench), audio=bench.sound)
+        server = PolePage(PoleView(bench), audio=bench.sound, panel=bench.run_dir / SOCKET_NAME)
         await server.start()
-        context = await browser.new_context(viewport={"width": 1320, "height": 860}, permissions=["microphone"])
+        context = await browser.new_context(viewport={"width": 1320, "height": 900}, permissions=["microphone"])
         console, pole = await context.new_page(), await context.new_page()
         await console.goto(bench.room.console_url)
         await pole.goto(server.url)
@@ -269,7 +271,12 @@ async def real_pictures(browser: Browser) -> None:
         await asyncio.sleep(0.3)
         await pole.mouse.up()
         await until(console, "document.getElementById('picture').videoWidth > 0")
-        await asyncio.sleep(4)
+        await until(console, "document.querySelector('#camera-choice button') !== null")
+        await console.select_option("#corner-choice", "panel")
+        await until(pole, "!document.getElementById('panel-line').disabled")
+        await pole.fill("#panel-line", "someone is following me")
+        await asyncio.sleep(6)
+        await console.evaluate("scrollTo(0, 0)")
         await shoot({"console": console, "pole": pole}, "real-ringing")
         await for_readme(console, "console")
         ages = []
@@ -280,8 +287,12 @@ async def real_pictures(browser: Browser) -> None:
         print("glass to glass, with the grab itself:", sorted(ages)[:: max(1, len(ages) // 6)], "ms")
         await console.click("#answer")
         await until(console, "document.getElementById('call-stage').textContent.startsWith('Answered')")
+        await pole.press("#panel-line", "Enter")
+        await console.fill("#text-line", "I can see you. Stay under the lamp")
+        await console.press("#text-line", "Enter")
         await asyncio.sleep(4)
         await shoot({"console": console, "pole": pole}, "real-answered")
+        await pole.evaluate("scrollTo(0, 0)")
         await for_readme(pole, "pole")
         await server.stop()
 

@@ -76,7 +76,9 @@ export class Picture {
     const kept = !still && this.#kept_at_ms > 0 && this.#kept_at_ms >= this.#frame_at_ms;
     $("frozen").hidden = !kept;
     if (this.#frame_at_ms > this.#kept_at_ms) this.#kept_at_ms = 0;
-    $("corner").hidden = performance.now() - this.#corner_at_ms > CORNER_WITHIN_MS;
+    // A unit that tells what it sends is believed: until the first picture of a track browsers show a black one.
+    const link = this.line()?.link;
+    $("corner").hidden = performance.now() - this.#corner_at_ms > CORNER_WITHIN_MS || (Boolean(link) && !link.pip);
     return still;
   }
 

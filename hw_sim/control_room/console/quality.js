@@ -53,10 +53,10 @@ function judge(sums, phase, link, age_s, camera) {
   const step = STEPS[link?.step];
   const most = step?.bars ?? 4;
   if (phase === "shaky" || sums?.got === 0) return { bars: 1, words: `The link has gone quiet; waiting for it${old >= OLD_S ? `. The picture is ${old} s old` : ""}` };
-  if (link?.step === "voice") return { bars: 1, words: link.words || "Voice alone: the link is too weak for a picture" };
+  if (link?.step === "voice") return { bars: 1, words: told(link) || "Voice alone: the link is too weak for a picture" };
   if (old >= OLD_S && !camera) return { bars: Math.min(2, most), words: `The picture is ${old} s old: the camera does not answer; the voices go on` };
   if (old >= OLD_S) return { bars: 1, words: `The picture is ${old} s old; the voice goes first on a weak link` };
-  if (!sums) return { bars: most, words: link?.words || "Connected" };
+  if (!sums) return { bars: most, words: told(link) || "Connected" };
   const moving = !link || ["main", "sub", "low"].includes(link.step);
   const loss = Math.max(sums.loss, (link?.loss_percent ?? 0) / 100);
   const round_trip_s = Math.max(sums.round_trip_s, (link?.round_trip_ms ?? 0) / 1000);
@@ -64,7 +64,13 @@ function judge(sums, phase, link, age_s, camera) {
   const fair = loss > FAIR_LOSS || (moving && sums.fps < FAIR_FPS) || round_trip_s > FAIR_ROUND_TRIP_S;
   const bars = Math.min(most, weak ? 2 : fair ? 3 : 4);
   const own = weak || bars < 3 ? "Weak link: speak slowly, one at a time" : fair ? "Fair link" : "Good link";
-  return { bars, words: link?.words || own };
+  return { bars, words: told(link) || own };
+}
+
+/** The unit's own words of the link ("weak: small, coarse picture"), as a sentence begins. */
+function told(link) {
+  const words = link?.words ?? "";
+  return /^(very )?(good|fair|weak)\b/.test(words) ? `Link: ${words}` : words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function figures(sums, link) {
@@ -82,6 +88,7 @@ function figures(sums, link) {
 }
 
 function rate(kbit_s) {
+  if (kbit_s >= 9950) return `${Math.round(kbit_s / 1000)} Mbit/s`;
   return kbit_s > 950 ? `${(kbit_s / 1000).toFixed(1)} Mbit/s` : `${Math.round(kbit_s)} kbit/s`;
 }
 

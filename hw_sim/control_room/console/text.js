@@ -35,7 +35,7 @@ export class Conversation {
     if (by && !this.#others.has(by) && this.#others.size >= 8) this.#others.clear();
     if (by && !this.#others.has(by)) this.#others.set(by, new Writing());
     const from = by ? this.#others.get(by) : this.#caller;
-    for (const line of from.take(letters)) this.#add(by || "Caller", line, by ? "other" : "caller");
+    for (const line of from.take(letters)) this.#add(by ? nameOf(by) : "Caller", line, by ? "other" : "caller");
     this.#show();
   }
 
@@ -51,7 +51,7 @@ export class Conversation {
     this.#log = [];
     this.#shown = this.#finished = "";
     $("text-line").value = "";
-    for (const { from, by, words, utc_us } of lines) this.#add(from === "caller" ? "Caller" : by || "Operator", words, from === "caller" ? "caller" : "other", utc_us);
+    for (const { from, by, words, utc_us } of lines) this.#add(from === "caller" ? "Caller" : nameOf(by), words, from === "caller" ? "caller" : "other", utc_us);
     this.#show();
   }
 
@@ -118,4 +118,9 @@ export class Conversation {
     $("text-none").hidden = this.#log.length > 0 || Boolean(open);
     $("text-log").parentElement.scrollTop = $("text-log").parentElement.scrollHeight;
   }
+}
+
+/** By the data channel a unit knows a console only as the relay named it. */
+function nameOf(by) {
+  return by && !/^peer-\d+$/.test(by) ? by : "Operator";
 }

@@ -44,7 +44,7 @@ export class Panel {
     say($("panel-words"), open ? shown.words : "");
     const lines = (shown?.lines ?? []).map((each, n) => ({ ...each, n }));
     keep($("panel-log"), lines.filter((each) => each.done), (each) => `${each.n} ${each.who}`, ({ who, by, text }) =>
-      make("li", { class: `line ${who}`, dir: "auto" }, make("b", {}, who === "caller" ? "You" : by || "Operator"), " ", text));
+      make("li", { class: `line ${who}`, dir: "auto" }, make("b", {}, who === "caller" ? "You" : by && !by.startsWith("peer-") ? by : "Operator"), " ", text));
     const typing = lines.filter((each) => !each.done && each.who === "operator").map((each) => each.text).join(" / ");
     say($("panel-operator"), typing);
     $("panel-operator-box").hidden = !typing;
