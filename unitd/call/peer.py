@@ -46,6 +46,7 @@ TELL_EVERY_TICKS = 10
 KEYFRAME_REPLAY_S = 1.0
 RATE_CHANGE = 0.04
 """A smaller one is not worth an encoder's attention."""
+MEND_LEAST_S = 1.5
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
 
@@ -99,6 +100,9 @@ class Peer:
         self._controller = make_controller(self.view.steps, time.monotonic(), has_feedback=False)
         self._decision: Decision = self._controller.decide(time.monotonic())
         self._followed_bit_s = 0.0
+        self._refused = 0
+        self._owes_keyframe = False
+        self._mended_s = 0.0
         self._replayed_s = 0.0
         self._heard_s = 0.0
         self._outage_until_s = 0.0
@@ -351,10 +355,23 @@ class Peer:
             self.view.follow(decision.step, bit_s)
         elif (before.holds and not decision.holds) or decision.flushes != before.flushes:
             self.view.renew()
+        self._mend(session, decision)
         if session.pip is not None and session.has_pip:
             self.corner.follow(decision.pip)
         if decision.trains != before.trains:
             session.feedback.send_train()
+
+    def _mend(self, session: PeerSession, decision: Decision) -> None:
+        """A packet that was asked for and not sent again leaves a browser without a picture until it asks for a
+        keyframe, some 3.5 s later. In the low step it gets one unasked, as soon as the link takes resends again."""
+        refused, now_s = session.feedback.budget.refused, time.monotonic()
+        self._owes_keyframe = self._owes_keyframe or refused > self._refused
+        self._refused = refused
+        if decision.step != "low":
+            self._owes_keyframe = False
+        elif self._owes_keyframe and decision.resend_bit_s > 0 and now_s - self._mended_s > MEND_LEAST_S:
+            self._owes_keyframe, self._mended_s = False, now_s
+            self.view.renew()
 
     def _tell(self) -> None:
         """Say to the console what it is sent: a picture never goes, or stands, without a word."""
