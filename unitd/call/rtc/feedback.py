@@ -5,6 +5,7 @@ one probe behind it reads the first bytes of each, and takes note. Resends pass 
 element that resends.
 """
 
+import re
 import time
 import weakref
 from collections import deque
@@ -44,6 +45,7 @@ class TransportFeedback:
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
         self._recent: deque[tuple[int, int, float]] = deque(maxlen=TRAIN_PACKETS)
         self._resender: Any = None
+        self._resend_payloads: frozenset[int] = frozenset()
         self.trains = 0
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
@@ -66,6 +68,10 @@ class TransportFeedback:
 
     def sent(self) -> list[Noted]:
         """The packets that have left since the last call: (number, bytes, when, kind)."""
+        if not self._resend_payloads and self._resender is not None:
+            # webrtcbin chooses these when the answer is there: the next that is free, 98 without a second picture.
+            chosen = self._resender.get_property("payload-type-map").to_string()
+            self._resend_payloads = frozenset(int(number) for number in re.findall(r"=\s*\(uint\)(\d+)", chosen))
         noted: list[Noted] = []
         while self._noted:
             noted.append(self._noted.popleft())
@@ -95,7 +101,8 @@ class TransportFeedback:
         number = sequence_of(header)
         if number is None:
             return
-        kind = KINDS.get(header[1] & 0x7F, "resend")
+        payload = header[1] & 0x7F
+        kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
         self._noted.append((number, size_bytes, at_s, kind))
         if kind == "picture" and size_bytes > RECENT_BYTES:
             self._recent.append((int.from_bytes(header[8:12], "big"), (header[2] << 8) | header[3], at_s))
