@@ -40,6 +40,14 @@ def warning_names(site_dir: str = "", languages: tuple[str, ...] = ("en",)) -> t
     return tuple(sorted({*_names("warnings"), *own}))
 
 
+@cache
+def voice_languages() -> tuple[str, ...]:
+    """The languages in which a text can be spoken, sorted: those that the product has words in."""
+    folder = resources.files("unitd") / "call" / "words"
+    names = (file.name.partition(".")[0] for file in folder.iterdir() if file.name.endswith(".toml"))
+    return tuple(sorted(name for name in names if len(name) == 2))
+
+
 def site_files(site_dir: str) -> tuple[Path, ...]:
     """The WAV files of a site in order of name, MOST_SITE_FILES at most; none when it has no such directory. Blocks."""
     if not site_dir:

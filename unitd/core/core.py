@@ -15,7 +15,7 @@ from unitd.core.commands import CommandDesk
 from unitd.core.control_room import ControlRoomDesk
 from unitd.core.duty import DutyDesk
 from unitd.core.evidence_desk import EvidenceDesk
-from unitd.core.health import HealthDesk, configured_warnings
+from unitd.core.health import HealthDesk
 from unitd.core.incident_events import tell_asked, tell_stage
 from unitd.core.latch import Latch, Latched
 from unitd.core.line_desk import LineDesk
@@ -193,7 +193,7 @@ class Core:
         )  # fmt: skip
         self._commands = CommandDesk(
             session, lambda: self._clock.mono_ns() // 1_000_000, lambda: unit.state, unit.apply,
-            lambda name: name in configured_warnings(c), self._mint_test, has_dome=c.dome is not None,
+            lambda name: name in self._health.warnings, self._mint_test, has_dome=c.dome is not None,
             judged=self._evidence.judged, lock_objection=self._evidence.releases.objection, fitted=fitted(c),
             new_id=self._machine.new_id, mono_ns=self._clock.mono_ns,
         )  # fmt: skip
@@ -356,6 +356,7 @@ class Core:
             Service("stills", self._stills.run),
             *self._evidence.services(),
             Service("locks", self._locks.run),
+            Service("sounds", lambda: self._health.find_sounds(self._disk)),
             Service("duty", lambda: self._duty.run(4 * pace.look_s)),
             Service("line", lambda: self._line.run(pace.look_s)),
             Service("clock", lambda: self._times.run(pace.vital_s)),

@@ -1,10 +1,12 @@
 """Core's view of the unit's health, as the control room and `unitd status` are told it."""
 
+import asyncio
 from collections.abc import Callable
 
 from unitd.config import Config
 from unitd.core.alarm import AlarmDesk
 from unitd.core.control_room import ControlRoomDesk
+from unitd.core.machine import DiskWorker
 from unitd.core.panel import Panel
 from unitd.core.unit import Unit
 from unitd.core.workers import WorkerDesk
@@ -14,8 +16,9 @@ from unitd.model.guard import closes_ns
 from unitd.model.incident import Incident, Settings, State
 from unitd.model.periodic_test import ends_ns
 from unitd.ports import Clock
-from unitd.prompts import warning_names
+from unitd.prompts import voice_languages, warning_names
 
+SOUNDS_AGAIN_S = 30.0
 BUTTON_FAULTS = {
     "button_cable": "the button's cable is probably cut: its normally closed line is open",
     "button_disagrees": "one of the button's two lines did not follow a press",
@@ -61,7 +64,22 @@ class HealthDesk:
         self._quarantined = quarantined
         self._facts = facts
         self._evidence_faults = evidence_faults
-        self._warnings = configured_warnings(config)
+        self.warnings = warning_names()
+        """What `play_warning` may name; the site's own are there once `find_sounds` has looked."""
+
+    async def find_sounds(self, disk: DiskWorker) -> None:
+        """Look for the site's own warnings, until cancelled. A disk that hangs keeps no alarm waiting for them."""
+        sound = self._config.sound
+        languages = () if sound is None else (sound.language, *sound.more_languages)
+        looked = sound is None
+        while not looked:
+            try:
+                self.warnings = await disk.run(lambda: warning_names(sound.site_dir if sound else "", languages))
+                looked = True
+            except OSError:
+                await asyncio.sleep(SOUNDS_AGAIN_S)
+        self._control_room.state_changed()
+        await asyncio.Event().wait()
 
     def faults(self, clock: wire.ClockQuality) -> tuple[wire.FaultReport, ...]:
         """Everything wrong now, core's own first; `clock` is what the wall clock is good for now."""
@@ -117,7 +135,7 @@ class HealthDesk:
             faults=self.faults(stamp.clock),
             facts={"core": self._facts(), **self._workers.facts()},
             presets=self._config.dome.presets if self._config.dome else (),
-            warnings=self._warnings,
+            warnings=self.warnings,
             isolation=_isolation(self._unit.state),
             watch=_watching(self._unit.state),
             control_rooms=tuple(each.name for each in self._config.control_rooms),
@@ -129,7 +147,7 @@ class HealthDesk:
         stamp = self._clock.stamp()
         levels, faults = self._unit.outputs(), self.faults(stamp.clock)
         served = levels.served
-        isolation = self._unit.state.isolation
+        isolation, watch = self._unit.state.isolation, self._unit.state.watch
         return worker_wire.Status(
             unit=self._config.unit.id,
             session=self._session,
@@ -150,6 +168,8 @@ class HealthDesk:
             asked=() if served is None else served.asked,
             isolated_by=isolation.by if isolation else "",
             isolated_s=max(0.0, (isolation.until_mono_ns - stamp.mono_ns) / 1e9) if isolation else 0.0,
+            watched_by=watch.by if watch else "",
+            watched_s=max(0.0, (watch.until_mono_ns - stamp.mono_ns) / 1e9) if watch else 0.0,
             lamps=self._panel.levels,
             waiting_alarms=self._alarms.waiting,
             workers=self._workers.alive(),
@@ -158,14 +178,9 @@ class HealthDesk:
         )
 
 
-def configured_warnings(config: Config) -> tuple[str, ...]:
-    """The warnings an operator may order of this unit. Blocks on disk the first time in a process."""
-    sound = config.sound
-    return warning_names() if sound is None else warning_names(sound.site_dir, (sound.language, *sound.more_languages))
-
-
 def _languages(config: Config) -> tuple[str, ...]:
-    return () if config.sound is None else (config.sound.language, *config.sound.more_languages)
+    sound = config.sound
+    return () if sound is None else tuple(dict.fromkeys((sound.language, *sound.more_languages, *voice_languages())))
 
 
 def _isolation(state: State) -> wire.Isolation | None:

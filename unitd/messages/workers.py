@@ -189,6 +189,7 @@ class Status(Wire, frozen=True, kw_only=True, tag="status"):
     """What `unitd status` prints: core's view of the unit at this instant.
 
     `asked`: control rooms asked to answer the incident. `isolated_by`: who works on the unit, for `isolated_s` longer.
+    `watched_by`: who watches outside an incident, likewise.
     """
 
     unit: str
@@ -203,6 +204,8 @@ class Status(Wire, frozen=True, kw_only=True, tag="status"):
     asked: tuple[str, ...] = ()
     isolated_by: str = ""
     isolated_s: float = 0.0
+    watched_by: str = ""
+    watched_s: float = 0.0
     lamps: dict[str, str] = {}
     waiting_alarms: int = 0
     workers: dict[str, bool] = {}

@@ -78,6 +78,8 @@ def lines(s: Status) -> Iterator[str]:
         yield "incident: none"
     if s.isolated_by:
         yield f"isolated by {s.isolated_by} for {_long(s.isolated_s)} more; a press is an alarm all the same"
+    if s.watched_by:
+        yield f"watched by {s.watched_by} for {_long(s.watched_s)} more; the microphone is shut"
     if s.waiting_alarms:
         yield f"alarms: {s.waiting_alarms} not yet received by the control room, being sent again"
     if s.lamps:

@@ -51,7 +51,9 @@ class Rig:
         self.seq = 0
 
     def apply(self, event: ev.Event) -> None:
-        self.state = step(self.state, event, self.clock.now_ns, SETTINGS)
+        before = self.state
+        self.state = step(before, event, self.clock.now_ns, SETTINGS)
+        self.desk.live(before, self.state)
         self.desk.reconcile(outputs(self.state, self.clock.now_ns, SETTINGS))
 
     def send(self, kind: Any, role: str = "operator", **fields: Any) -> wire.Reply:
@@ -104,6 +106,40 @@ def test_a_command_is_a_line_without_its_secrets(tmp_path: Path) -> None:
     assert (close["result"], close["code"], close["incident_id"]) == ("refused", "impossible", INCIDENT)
     assert len(close["detail"]) < 500
     assert (isolate["reason"], json.loads(isolate["detail"])) == ("new lamp", {"for_s": 60})
+
+
+def test_whatever_an_operator_has_said_on_the_horn_is_on_the_record_with_who_and_what(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    async def story() -> None:
+        rig.send(wire.PlayWarning, name="cctv")
+        rig.send(wire.Speak, text="Stay back.", language="pl")
+        rig.send(wire.Announce, for_s=60, reason="the market closes")
+        rig.clock.now_ns += 9 * SECOND_NS
+        rig.send(wire.EndWatch)
+        await rig.desk.chain.flush()
+
+    run(story)
+    warning, speech, announced, ended = rig.lines("command")
+    assert {each["by"] for each in (warning, speech, announced, ended)} == {"Ann"}
+    assert (warning["cmd"], json.loads(warning["detail"])) == ("play_warning", {"name": "cctv"})
+    assert json.loads(speech["detail"]) == {"text": "Stay back.", "language": "pl"}
+    assert announced["reason"] == "the market closes"
+    began, over = rig.lines("call")
+    assert (began["event"], began["by"], began["announce"]) == ("watch_began", "Ann", True)
+    assert (over["event"], over["watcher"], over["by"], over["seconds"]) == ("watch_ended", "Ann", "Ann", 9)
+    assert [name for name, _ in rig.told] == ["watch_began", "watch_ended"]
+
+
+def test_a_token_of_a_media_server_is_not_on_the_record(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+
+    async def story() -> None:
+        rig.send(wire.DialBack, incident_id=INCIDENT, url="https://media/whip", token="S3CRET")
+        await rig.desk.chain.flush()
+
+    run(story)
+    assert b"S3CRET" not in (tmp_path / "core.chain").read_bytes()
 
 
 def test_a_command_that_is_repeated_is_one_line(tmp_path: Path) -> None:

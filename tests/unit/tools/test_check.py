@@ -214,6 +214,19 @@ def test_ok__who_is_asked_texted_and_tested_is_said(unit: Unit, capsys: pytest.C
     assert "a test alarm every 3 days (daily 09:00-17:00)\n" in out
 
 
+def test_ok__a_site_s_bad_recording_is_named_with_what_to_do(
+    unit: Unit, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sounds = tmp_path / "sounds"
+    (sounds / "prompts" / "en").mkdir(parents=True)
+    (sounds / "prompts" / "en" / "calling.wav").write_bytes(b"MP3")
+    unit.write(**{"[sound]": f'[sound]\nsite_dir = "{sounds}"'})
+    status, out = _check(unit, capsys)
+    assert status == 0
+    assert f"sound.site_dir: {sounds}/prompts/en/calling.wav: it cannot be read" in out
+    assert "make it a WAV of one channel, 16 bit" in out
+
+
 def test_fail__one_line_and_status_2(unit: Unit, capsys: pytest.CaptureFixture[str]) -> None:
     unit.file.write_text(unit.file.read_text() + "[modm]\n")
     assert main(["check", "--config", str(unit.file)]) == 2
