@@ -286,7 +286,8 @@ class CallWorker:
             "sound.output": states[1].state if states else None,
         }
         if states:
-            facts |= self._near_end.facts()
+            facts |= self._near_end.facts() | self._mixer.voice_facts()
+        facts |= self.texts.facts
         call = self._conversation
         facts["incident"] = call.incident_id if call is not None else None
         facts["peers"] = sum(peer.connected for peer in call.peers) if call is not None else 0

@@ -85,6 +85,13 @@ class Mixer:
         with self._lock:
             self._voices.pop(peer, None)
 
+    def voice_facts(self) -> dict[str, int]:
+        """What is in hand of the operators' voices (the most, ms), and how often one ran dry in this call."""
+        with self._lock:
+            voices = list(self._voices.values())
+        in_hand_s = max((each.delay_s for each in voices), default=0.0)
+        return {"voice.in_hand_ms": round(1000 * in_hand_s), "voice.gaps": sum(each.gaps for each in voices)}
+
     # --- sound ------------------------------------------------------------------------------------------------------
 
     def frame(self) -> bytes:

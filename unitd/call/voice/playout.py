@@ -19,18 +19,19 @@ F32 = npt.NDArray[np.float32]
 LEAST_DELAY_S, MOST_DELAY_S = 0.040, 0.5
 SPARE_S = 0.25
 """More than this above the delay that is wanted is thrown away at once (an outage's backlog)."""
-LESS_S, MORE_S = 0.006, 0.014
+LESS_S, MORE_S = 0.008, 0.024
 """The delay may be so far off before anything is done: the step of a frame is 20 ms, that of a period 2.5 to 12.5. Too
 little is worse than too much."""
-WINDOW_FRAMES = 50
+WINDOW_FRAMES = 75
 """The fullest moment of so many frames is the delay of the quickest packet: what is in hand by design."""
 REST_FRAMES = 3
 """Between two periods taken out or repeated in speech; in silence none is needed."""
 FADE = RATE_HZ // 200
 SHORTEST, LONGEST = RATE_HZ // 400, RATE_HZ // 80
 """Pitch periods, from 400 to 80 Hz."""
-ALIKE = 0.6
-HURRY_S = 0.06
+ALIKE, NEARLY_THE_SAME = 0.6, 0.9
+"""Normalised correlation of a place with the one that it shall follow. The second while there is time for it."""
+HURRY_S, SOON_S = 0.06, 0.04
 SILENT_LEVEL = 120
 FADE_OUT_FRAMES = 3
 STARTS_AFRESH_FRAMES = 25
@@ -93,7 +94,7 @@ class Playout:
 
     @property
     def delay_s(self) -> float:
-        """What is in hand for the quickest packet, of the last second; 0 while nothing flows."""
+        """What is in hand for the quickest packet, of the last 1.5 s; 0 while nothing flows."""
         return max(self._levels, default=0) / RATE_HZ
 
     # --- out --------------------------------------------------------------------------------------------------------
@@ -126,18 +127,20 @@ class Playout:
         head = self._samples[:FRAME_SAMPLES]
         is_silent = int(np.abs(head).max()) < SILENT_LEVEL
         if not -LESS_S <= excess_s <= MORE_S and (self._rest == 0 or is_silent) and len(self._levels) > REST_FRAMES:
-            hurry = is_silent or abs(excess_s) > HURRY_S
-            made = self._shorter(hurry) if excess_s > 0 else self._longer(hurry)
+            alike = NEARLY_THE_SAME if 0 < excess_s < SOON_S else ALIKE
+            if is_silent or abs(excess_s) > HURRY_S:
+                alike = -1.0
+            made = self._shorter(alike) if excess_s > 0 else self._longer(alike)
             if made is not None:
                 return made
         self._samples = self._samples[FRAME_SAMPLES:]
         return head.copy()
 
-    def _shorter(self, hurry: bool) -> I16 | None:
+    def _shorter(self, alike: float) -> I16 | None:
         """A frame with one period less."""
         if len(self._samples) < FRAME_SAMPLES + LONGEST + FADE:
             return None
-        period = self._period(self._samples[:FADE], self._samples[SHORTEST : LONGEST + FADE], hurry)
+        period = self._period(self._samples[:FADE], self._samples[SHORTEST : LONGEST + FADE], alike)
         if period is None:
             return None
         period += SHORTEST
@@ -148,11 +151,11 @@ class Playout:
         self.periods_out += 1
         return frame
 
-    def _longer(self, hurry: bool) -> I16 | None:
+    def _longer(self, alike: float) -> I16 | None:
         """A frame with one period twice: from what was just played."""
         before = np.concatenate([self._played, self._samples[:FADE]])
         start = len(self._played)
-        place = self._period(self._samples[:FADE], before[start - LONGEST : start - SHORTEST + FADE], hurry)
+        place = self._period(self._samples[:FADE], before[start - LONGEST : start - SHORTEST + FADE], alike)
         if place is None:
             return None
         period = LONGEST - place
@@ -167,15 +170,15 @@ class Playout:
         self._levels = deque((level + samples for level in self._levels), maxlen=WINDOW_FRAMES)
         self._rest = REST_FRAMES
 
-    def _period(self, like: I16, where: I16, hurry: bool) -> int | None:
-        """Where `where` is most like `like`; None when nowhere enough (unless in a hurry)."""
+    def _period(self, like: I16, where: I16, alike: float = -1.0) -> int | None:
+        """Where `where` is most like `like`; None when nowhere more than `alike`."""
         wanted, around = like.astype(np.float32), where.astype(np.float32)
         product = np.correlate(around, wanted, "valid")
         squares = np.concatenate([np.zeros(1, np.float32), np.cumsum(around**2)])
         energy = squares[FADE:] - squares[:-FADE]
         likeness = product / (np.sqrt(energy * float(wanted @ wanted)) + 1.0)
         best = int(np.argmax(likeness))
-        return best if hurry or likeness[best] > ALIKE else None
+        return best if likeness[best] > alike else None
 
     # --- what is not there ------------------------------------------------------------------------------------------
 
@@ -191,7 +194,7 @@ class Playout:
             return None
         left, self._samples = self._samples, self._samples[:0]
         known = np.concatenate([self._played, left])
-        place = self._period(known[-FADE:], known[-FADE - LONGEST : -SHORTEST], hurry=True)
+        place = self._period(known[-FADE:], known[-FADE - LONGEST : -SHORTEST])
         period = LONGEST - (place or 0)
         frame = np.concatenate([left, np.resize(known[-period:], FRAME_SAMPLES)])[:FRAME_SAMPLES].astype(np.float32)
         first = 1 - (self._missing_frames - 1) / FADE_OUT_FRAMES
