@@ -148,14 +148,14 @@ class LowEncoder:
         source, plan = self._source, self._plan
         if source is None or not self._gate.passes(picture.pts_ns, plan.fps):
             return
-        self._shape_for(picture, plan)
+        self._shape_for(picture, plan, source)
         self._arrivals[picture.pts_ns] = picture.arrival_mono_ns
         while len(self._arrivals) > MOST_IN_FLIGHT:
             self._arrivals.popitem(last=False)
         self.taken += 1
         source.emit("push-buffer", picture.buffer.copy())
 
-    def _shape_for(self, picture: Picture, plan: LowPlan) -> None:
+    def _shape_for(self, picture: Picture, plan: LowPlan, source: Any) -> None:
         if self._shape == (picture.caps, plan):
             return
         self._shape = (picture.caps, plan)
@@ -165,7 +165,7 @@ class LowEncoder:
         )
         # The rate of what is let through: x264 counts its bits by it.
         caps = re.sub(r", framerate=\(fraction\)[0-9/]+", "", picture.caps)
-        self._source.set_property("caps", Gst.Caps.from_string(f"{caps}, framerate=(fraction){plan.fps}/1"))
+        source.set_property("caps", Gst.Caps.from_string(f"{caps}, framerate=(fraction){plan.fps}/1"))
 
     def error(self) -> str | None:
         """What the pipeline complains of, once."""
