@@ -1,6 +1,7 @@
 """The controller on a link in virtual time: the published cases of RFC 8867 as far as they mean something for a sender
 with a ladder, and the links of the live call's goals."""
 
+import os
 import random
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,6 +18,7 @@ from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.rtc.linkstats import LinkStats
 
 STEPS = ("main", "sub", "low", "stills", "voice")
+SEEDS = range(5 if os.environ.get("UNITD_TEST_LONG") else 1)
 EXCESS = 0.10
 """Bytes sent above the link's capacity over any 10 s, docs/design/live-call.md."""
 VOICE_LOSS = 0.01
@@ -59,7 +61,7 @@ def test_a_good_link_has_the_main_stream_within_a_second() -> None:
 
 
 def test_a_thin_link_is_not_flooded_in_its_first_seconds() -> None:
-    for seed in range(3):
+    for seed in SEEDS:
         pole = play(staircase((0, 250e3)), 15, delay_s=0.1, seed=seed)
         assert pole.worst_excess()[0] < EXCESS
         assert pole.steps()[1][0] < 1.0 and pole.step_at(2.0) == "low"
@@ -170,7 +172,7 @@ def test_media_pause_and_resume() -> None:
 # --- the live call's links --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_four_to_two(seed: int) -> None:
     pole = play(staircase((0, 4e6), (20, 2e6)), 50, seed=seed, delay_s=0.02, pole_main_bit_s=3e6, pole_sub_bit_s=4e5)
     assert changes(pole) == ["sub", "main", "sub"]
@@ -180,7 +182,7 @@ def test_four_to_two(seed: int) -> None:
     assert pole.voice_lost() < VOICE_LOSS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_staircase(seed: int) -> None:
     capacity = staircase((0, 4e6), (20, 1e6), (40, 0.3e6), (60, 1e6), (85, 4e6))
     pole = play(capacity, 120, seed=seed, delay_s=0.02, pole_main_bit_s=3e6, pole_sub_bit_s=4e5)
@@ -191,7 +193,7 @@ def test_the_staircase(seed: int) -> None:
 
 
 def test_loss_without_congestion_is_no_reason_to_step_down() -> None:
-    for seed in range(3):
+    for seed in SEEDS:
         pole = play(staircase((0, 10e6)), 60, loss=0.05, seed=seed)
         assert changes(pole) == ["sub", "main"]
         assert pole.history[-1][1].voice_loss_percent >= 5
@@ -231,7 +233,7 @@ def test_an_outage_says_nothing_about_the_link(length_s: int) -> None:
 
 @pytest.mark.parametrize("capacity_bit_s", [6e6, 20e6])
 def test_jitter_is_not_a_queue(capacity_bit_s: float) -> None:
-    for seed in range(3):
+    for seed in SEEDS:
         pole = play(staircase((0, capacity_bit_s)), 60, jitter_s=0.1, seed=seed, pole_main_bit_s=3e6)
         assert changes(pole) == ["sub", "main"]
 

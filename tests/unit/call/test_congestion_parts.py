@@ -96,6 +96,15 @@ def test_a_train_that_comes_as_it_left_says_at_least() -> None:
     assert train.bit_s == pytest.approx(2.4e6, rel=0.01)
 
 
+def test_a_train_that_waited_somewhere_shows_no_more_than_it_left_with() -> None:
+    trains = Trains()
+    for number in range(12):
+        trains.arrived(Sent(number, PACKET, 5.0 + number * 0.004, "picture"), 6.0 + number * 0.0001)
+    train = trains.arrived(Sent(12, PACKET, 5.5, "picture"), 6.6)
+    assert train is not None and not train.is_limit
+    assert train.bit_s == pytest.approx(2.4e6, rel=0.01)
+
+
 # --- losses, voice, resends -------------------------------------------------------------------------------------------
 
 

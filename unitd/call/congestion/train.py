@@ -69,6 +69,7 @@ def _rate(run: list[_Came], spread: float = SPREAD) -> Train | None:
     bits = 8 * sum(each.size_bytes for each in run[1:])
     left_s = max(run[-1].sent_s - run[0].sent_s, LEAST_SPAN_S)
     came_s = max(max(each.arrived_s for each in run) - run[0].arrived_s, LEAST_SPAN_S)
-    came_bit_s = min(bits / came_s, MOST_BIT_S)
+    left_bit_s, came_bit_s = bits / left_s, bits / came_s
     is_ordered = sum(each.is_resend for each in run) >= LEAST_PACKETS
-    return Train(came_bit_s, came_bit_s < spread * bits / left_s, is_ordered)
+    # What came closer together than it left had waited somewhere: no more than it left with is shown.
+    return Train(min(came_bit_s, left_bit_s, MOST_BIT_S), came_bit_s < spread * left_bit_s, is_ordered)
