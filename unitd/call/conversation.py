@@ -57,6 +57,7 @@ class Conversation:
         self._ice_tables = config.ice_servers
         self._targets = targets_in(endpoint.url for endpoint in config.endpoints)
         self._dialled: int | None = None
+        self._on_old_path: set[str] = set()
         self.wanted: CallWanted | None = None
         self._ice_servers: tuple[duplex.IceServer, ...] = ()
         self._ending: set[asyncio.Task[None]] = set()
@@ -134,7 +135,8 @@ class Conversation:
 
     def link_again(self, peer: str) -> None:
         if peer in self._peers:
-            self._peers[peer][0].prove()
+            self._peers[peer][0].prove(peer in self._on_old_path)
+            self._on_old_path.discard(peer)
 
     def follow(self, call: CallWanted) -> None:
         """Dial what core wants dialled; at once, and afresh, when its `dial` has risen: an operator has asked."""
@@ -150,6 +152,7 @@ class Conversation:
 
     def _path_changed(self) -> None:
         """Packets leave from another address: what hung on the old one is dead. Sessions follow their signalling."""
+        self._on_old_path = set(self._peers)
         self.link.dial_now()
 
     def link_message(self, message: duplex.ToUnit) -> None:

@@ -37,6 +37,8 @@ SILENT_AFTER_S = 60.0
 PROVE_S = 0.8
 PROVE_BY_REPORTS_S = 2.0
 """On a new link a session that is heard within this goes on; far ends without feedback are heard once a second."""
+GIVEN_UP_S = 12.0
+"""A browser holds a session for failed some 15 s after the last packet: in a longer outage it is not waited for."""
 OUTAGE_S = 2.5
 OUTAGE_REPORTS_S = 3.0
 TICK_S = 0.1
@@ -94,6 +96,7 @@ class Peer:
         self._over = asyncio.Event()
         self._bad_since_s: float | None = None
         self._doubt_s: float | None = None
+        self._at_once = False
         self._prove_s = PROVE_S
         self.view = PeerView(port.feeds, self, self._log)
         self.corner = Corner(port.feeds, self._log)
@@ -148,13 +151,16 @@ class Peer:
         """By the data channel; False when there is none (now)."""
         return self._session is not None and self._session.data.send_text(letters)
 
-    def prove(self) -> None:
-        """The far end is there on a new link: a session that is heard goes on, another is offered afresh."""
-        if not self.connected or self._session is None:
+    def prove(self, is_new_path: bool = False) -> None:
+        """The far end is there on a new link: a session that is heard goes on, another is offered afresh, at once."""
+        now_s = time.monotonic()
+        session = self._session
+        if session is None or not session.connected or is_new_path or now_s - self._heard_s > GIVEN_UP_S:
+            self._at_once = True
             self._over.set()
             return
-        self._doubt_s = time.monotonic()
-        self._prove_s = PROVE_S if self._session.has_feedback else PROVE_BY_REPORTS_S
+        self._doubt_s = now_s
+        self._prove_s = PROVE_S if session.has_feedback else PROVE_BY_REPORTS_S
 
     def push_voice(self, pcm: bytes) -> None:
         if self._session is not None:
@@ -168,6 +174,9 @@ class Peer:
             await self._port.turn()
             lasted = await self._one_session()
             pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
+            if self._at_once:
+                self._at_once = False
+                continue
             await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
     async def _one_session(self) -> bool:
@@ -227,6 +236,7 @@ class Peer:
             self._doubt_s = None
         if self._doubt_s is not None and now_s - self._doubt_s > self._prove_s:
             self._log.info("session did not outlive its link")
+            self._at_once = True
             return True
         alive_s = self._port.alive_s(self.peer)
         if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
@@ -234,6 +244,7 @@ class Peer:
         limit_s = UNTOLD_AFTER_S if alive_s is None else DEAD_AFTER_S if alive_s > ALIVE_FOR_S else SILENT_AFTER_S
         if self.connected and now_s - self._heard_s > limit_s:
             self._log.warning("peer silent", for_s=round(now_s - self._heard_s, 1), signalling_s=alive_s)
+            self._at_once = True
             return True
         return False
 

@@ -77,7 +77,7 @@ class Talkback:
         """Give up the session and offer another."""
         self._over.set()
 
-    def prove(self) -> None:
+    def prove(self, is_new_path: bool = False) -> None:
         """Its way is HTTP: there is no link to come back."""
 
     def look(self, camera: str, pip: str | None) -> None:

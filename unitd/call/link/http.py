@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 import h11
 
+from unitd.call.link.tcp import connect_tcp
 from unitd.errors import UnitdError
 
 REQUEST_LIMIT_S = 8.0
@@ -21,6 +22,8 @@ REQUEST_LIMIT_S = 8.0
 CONNECT_LIMIT_S = 5.0
 MOST_HEADER_BYTES = 16 * 1024
 MOST_BODY_BYTES = 64 * 1024
+MOST_RECEIVED_BYTES = 4 * MOST_BODY_BYTES
+"""For one answer with everything around it."""
 READ_BYTES = 16 * 1024
 MOST_REDIRECTS = 4
 """RFC 9725, 4.5 asks for 307 and 308; the rest is a loop."""
@@ -161,8 +164,13 @@ class HttpClient:
         self.close()
         try:
             async with asyncio.timeout(self._connect_limit_s):
+                context = await self._context()
+                reached = await connect_tcp(address.host, address.port, self._connect_limit_s)
                 reader, writer = await asyncio.open_connection(
-                    address.host, address.port, ssl=await self._context(), limit=READ_BYTES
+                    sock=reached,
+                    ssl=context,
+                    server_hostname=address.host if context is not None else None,
+                    limit=READ_BYTES,
                 )
         except (OSError, ValueError, TimeoutError) as error:  # ValueError: a name with odd letters
             raise HttpError(f"{address.host}: {_words(error)}") from None
@@ -200,7 +208,7 @@ class _Connection:
         out += self._state.send(h11.EndOfMessage()) or b""
         self._writer.write(out)
         await self._writer.drain()
-        response, read = None, b""
+        response, read, received = None, b"", 0
         while True:
             event = self._state.next_event()
             match event:
@@ -208,6 +216,9 @@ class _Connection:
                     data = await self._reader.read(READ_BYTES)
                     if not data and response is None:
                         raise EOFError("closed before it answered")
+                    received += len(data)
+                    if received > MOST_RECEIVED_BYTES:
+                        raise ValueError(f"more than {MOST_RECEIVED_BYTES} bytes, and no end")
                     self._state.receive_data(data)
                 case h11.Response():
                     response = event

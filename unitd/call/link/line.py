@@ -9,9 +9,8 @@ from unitd.call.link.way import MakeWay, Target, Way
 from unitd.messages import duplex
 from unitd.runtime.waiting import set_within
 
-DIAL_AGAIN_S = 1.0
-"""While a dial gets no word, another goes beside it: TCP asks again after 1, 3 and 7 s only, and a link that comes back
-in between must not wait for that."""
+DIAL_AGAIN_S = 3.0
+"""While a dial gets no word, another goes beside it: it may hang behind TCP, which tcp.py sees to."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 """Between dials that failed at once. A call is wanted for minutes, and a far end that comes back is to have it."""

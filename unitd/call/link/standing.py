@@ -11,9 +11,11 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import websockets
 
+from unitd.call.link.tcp import connect_tcp
 from unitd.config import EndpointTable
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger
@@ -31,10 +33,17 @@ Trust = Callable[[EndpointTable], Coroutine[Any, Any, ssl.SSLContext | None]]
 
 
 async def connect(endpoint: EndpointTable, trust: Trust, timeout_s: float) -> websockets.ClientConnection:
-    """Open the WebSocket of a duplex endpoint. Raises OSError, WebSocketException, TimeoutError, EOFError."""
+    """Open the WebSocket of a duplex endpoint. Raises OSError, WebSocketException, TimeoutError, EOFError.
+
+    TCP is asked for until `timeout_s`, TLS and WebSocket have as long again.
+    """
+    context = await trust(endpoint)
+    parts = urlsplit(endpoint.url)
+    reached = await connect_tcp(parts.hostname or "", parts.port or (443 if context is not None else 80), timeout_s)
     return await websockets.connect(
         endpoint.url,
-        ssl=await trust(endpoint),
+        ssl=context,
+        sock=reached,
         open_timeout=timeout_s,
         close_timeout=1.0,
         ping_interval=None,

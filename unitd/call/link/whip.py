@@ -65,6 +65,7 @@ class WhipWay:
         self._main = target.name
         self._resources: dict[str, Resource] = {}
         self._is_up = False
+        self._here: set[str] = set()
 
     # --- as a way ---------------------------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ class WhipWay:
             await main.open(asks_servers=not self._known.servers)
             if self._target.table.whep_url is not None:
                 talkback = asyncio.create_task(self._talkback(self._target.table.whep_url, token), name="talkback")
-            self._events.way_message(self, duplex.PeerJoined(peer=self._main))
+            self._joined(self._main)
             await main.run()
             return "ended"
         except BusyError as error:
@@ -145,7 +146,7 @@ class WhipWay:
             resource = self._resource(TALKBACK, url, token)
             try:
                 await resource.open(asks_servers=False)
-                self._events.way_message(self, duplex.PeerJoined(peer=TALKBACK))
+                self._joined(TALKBACK)
                 await resource.run()
             except (HttpError, ValueError) as error:
                 self._log.warning("no talkback", reason=str(error)[:200])
@@ -154,7 +155,14 @@ class WhipWay:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, TALKBACK_LONGEST_PAUSE_S)
 
+    def _joined(self, peer: str) -> None:
+        self._here.add(peer)
+        self._events.way_message(self, duplex.PeerJoined(peer=peer))
+
     def _left(self, peer: str) -> None:
+        if peer not in self._here:
+            return
+        self._here.discard(peer)
         self._events.way_message(self, duplex.PeerLeft(peer=peer))
 
     async def _leave(self) -> None:
