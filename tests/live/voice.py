@@ -13,7 +13,7 @@ from tests.live.stoi import RATE_HZ, stoi
 PIECE_S = 0.4
 SEARCH_S = 0.6
 """How far the delay may have moved from one piece to the next."""
-CLEARLY, SCARCELY = 0.2, 0.05
+CLEARLY, SCARCELY = 0.2, 0.15
 LEAST_LIKENESS = 0.25
 """Below it a piece says nothing of the delay: it is not there, or too broken."""
 SILENT = 0.02
