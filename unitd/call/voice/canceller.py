@@ -2,7 +2,10 @@
 
     horn's frames -> a line -> at the microphone's pace -+
                                                          v
-    microphone -----------------------------> EchoFilter -> ResidualSuppressor -> module -> at the network's pace
+    microphone -----------------------------> EchoFilter -> module -> ResidualSuppressor -> at the network's pace
+
+The module takes the street's noise away, and stands before the suppressor: behind it, it would take a street that is
+turned down under the operator's words for a quieter one.
 
 Time is injected with each frame. `module` may be missing or fail: then its part is left out, and `trouble` says why.
 """
@@ -59,6 +62,7 @@ class Canceller:
         self._behind = BEHIND
         self._ahead = 0
         self.slips = 0
+        self._late = np.zeros(HOP, np.float32)
         self._powers = np.zeros(2)
 
     @property
@@ -86,10 +90,12 @@ class Canceller:
         is_heard = bool(np.abs(far).max() > HORN_HEARD)
         self._drift.look(self._filter.way, is_heard)
         self._residual.expect(expected)
+        rest = self._through_module(rest)
+        # The module is 11 ms late: so is the echo that belongs to what it gives.
+        echo, self._late = np.concatenate((self._late, echo))[:BLOCK], echo[-HOP:]
         clean = np.concatenate([self._residual.hop(rest[at : at + HOP], echo[at : at + HOP]) for at in (0, HOP)])
         if is_heard:
             self._powers = 0.98 * self._powers + 0.02 * np.array((np.mean(_samples(pcm) ** 2), np.mean(clean**2)))
-        clean = self._through_module(clean)
         return [_pcm(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
 
     def opened_anew(self, *, microphone: bool) -> None:

@@ -25,7 +25,8 @@ _TABLE = _table()
 
 
 class Line:
-    """The last `keep` samples that were written, by their number since the start. Not thread-safe."""
+    """The last `keep` samples that were written (at most so many at once), by their number since the start. Not
+    thread-safe."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
