@@ -82,7 +82,7 @@ fingerprint() {
 }
 
 missing=$(missing_lines)
-if [ -z "$missing" ] && [ -x .venv/bin/python3 ] &&
+if [ -z "$missing" ] && [ -x .venv/bin/python3 ] && [ -d unitd/call/prompts/cy ] &&
     [ "$(cat .venv/.setup-stamp 2>/dev/null)" = "$(fingerprint)" ]; then
     exit 0
 fi
