@@ -287,3 +287,37 @@ def test_a_console_that_asks_for_cameras_without_end_opens_few_streams_and_gets_
             view.close()
 
     asyncio.run(play())
+
+
+def test_an_encoder_that_takes_pictures_and_gives_none_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[float] = []
+    start, show = low_feed.LowEncoder.start, low_feed.LowEncoder.show
+
+    def counted(encoder: low_feed.LowEncoder) -> None:
+        starts.append(time.monotonic())
+        start(encoder)
+
+    def hangs_at_first(encoder: low_feed.LowEncoder, picture: Any) -> None:
+        if len(starts) < 3:
+            encoder.taken += 1
+        else:
+            show(encoder, picture)
+
+    monkeypatch.setattr(low_feed.LowEncoder, "start", counted)
+    monkeypatch.setattr(low_feed.LowEncoder, "show", hangs_at_first)
+    monkeypatch.setattr(low_feed, "SILENT_AFTER_S", 0.3)
+    monkeypatch.setattr(low_feed, "CHECK_S", 0.05)
+
+    async def play() -> None:
+        async with feeds(tmp_path) as (made, _):
+            low, screen = made.low("dome"), Screen()
+            assert low is not None
+            low.watch(screen)
+            await until(lambda: len(screen.units) > 3, 8, "pictures from the third")
+            assert len(starts) == 3
+            assert low.broken is None
+            low.leave(screen)
+
+    asyncio.run(play())
