@@ -90,11 +90,6 @@ class Relay:
         line = self._lines.get(unit)
         return line is not None and line.socket is not None and bool(line.hello)
 
-    def watched(self, unit: str) -> bool:
-        """Whether what the unit sends now is a watch: picture alone, no incident."""
-        line = self._lines.get(unit)
-        return line is not None and line.socket is not None and line.hello.get("watch") is True
-
     async def stop(self) -> None:
         for line in self._lines.values():
             for socket in [line.socket, *(peer.socket for peer in line.peers.values())]:

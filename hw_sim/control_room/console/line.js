@@ -29,6 +29,7 @@ export class Line {
   phase = "dialling";
   refused = "";
   hello = {};
+  name = ""; // as the relay named this console; the unit knows its letters by it
 
   /** `elements`: {picture, corner, voice}; `context`: the page's AudioContext; `heard`: { change(), text(letters, by),
    * still({ camera, at_utc_us, jpeg }), ending() } (the last before a session goes, and its picture with it). */
@@ -172,7 +173,10 @@ export class Line {
     else if (message.type === "still") {
       const jpeg = Uint8Array.from(atob(message.jpeg), (letter) => letter.charCodeAt(0));
       this.heard.still({ camera: message.camera, at_utc_us: message.at_utc_us, jpeg });
-    } else if (message.type === "offer") await this.#offered(message.sdp);
+    } else if (message.type === "offer") {
+      this.name = message.peer ?? "";
+      await this.#offered(message.sdp);
+    }
     else if (message.type === "ice" && message.candidate && this.connection) {
       await this.connection.addIceCandidate({ candidate: message.candidate, sdpMLineIndex: message.sdp_mline_index ?? 0 });
     }

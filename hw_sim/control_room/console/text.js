@@ -18,6 +18,7 @@ export class Conversation {
   #shown = "";
   #timer = 0;
   #finished = "";
+  #name = "";
   #of = null;
 
   /** `page`: { call(), line(), order(fields, done), by(), show() }. */
@@ -62,7 +63,12 @@ export class Conversation {
       : "No live line: Enter sends the line to the caller's display.");
     const answers = this.page.line()?.hello.quick_answers ?? [];
     say($("text-answers"), answers.length ? `The caller can answer with: ${answers.join(", ")}.` : "");
-    if (way && $("text-line").value !== this.#shown) this.#later();
+    const name = this.page.line()?.name ?? "";
+    if (name && name !== this.#name) {
+      this.#name = name; // the unit does not know whose line this goes on: all of it again
+      this.#shown = "";
+    }
+    if (way && ($("text-line").value !== this.#shown || this.#finished)) this.#later();
   }
 
   #later() {
