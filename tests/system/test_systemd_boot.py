@@ -7,6 +7,7 @@ The press comes from the simulated pins, over a socket bound into the container;
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -56,6 +57,22 @@ ExecStart=/opt/unitd/.venv/bin/python3 -m tests.system.control_room_program {BRO
 [Install]
 WantedBy=multi-user.target
 """
+
+
+SPEAKS = (
+    "import asyncio; from unitd.call.voice.speech import spoken; "
+    "print('samples', len(asyncio.run(spoken('Stay where you are.', 'en-gb'))))"
+)
+
+
+def _in_the_sandbox_of_call(tree: Path, program: str) -> str:
+    """A unit like call's own that runs `program` once."""
+    whole = (tree / "etc/systemd/system/unitd-call.service").read_text(encoding="utf-8")
+    service = whole.partition("[Service]")[2].partition("[Install]")[0]
+    not_here = ("Type=", "Exec", "Notify", "Watchdog", "Restart", "Timeout", "FileDescriptor", "Runtime")
+    kept = [line for line in service.splitlines() if not line.startswith(not_here)]
+    start = f'ExecStart=/opt/unitd/.venv/bin/python3 -c "{program}"'
+    return "\n".join(["[Service]", "Type=oneshot", start, "Environment=PYTHONPATH=/opt/unitd", *kept, ""])
 
 
 @dataclass
@@ -116,6 +133,7 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
     _lay_out_keys(control_room, tree / "etc/unitd/tls")
     (tree / "etc/unitd/unit.toml").write_text(CONFIG, encoding="utf-8")
     (system / "control-room.service").write_text(CONTROL_ROOM_UNIT, encoding="utf-8")
+    (system / "speaks.service").write_text(_in_the_sandbox_of_call(tree, SPEAKS), encoding="utf-8")
     subprocess.run(["systemctl", f"--root={tree}", "enable", "control-room.service"], check=True, capture_output=True)
     pins = scratch / "pins"
     pins.mkdir()
@@ -182,6 +200,14 @@ def test_core_signs_in_its_sandbox_and_no_other_process_sees_the_key(unit: Unit)
         assert "evidence" not in seen, worker
     pid = unit.container.main_pid("unitd-core.service")
     assert "evidence.csr" in unit.container.run("ls", f"/proc/{pid}/root{state}/signing")
+
+
+def test_a_text_is_spoken_in_the_sandbox_of_call(unit: Unit) -> None:
+    unit.container.run("systemctl", "start", "speaks.service", check=False)
+    said = unit.container.journal("--unit=speaks.service")
+    found = re.search(r"samples (\d+)", said)
+    assert found, said
+    assert int(found[1]) > 24_000
 
 
 def test_a_killed_core_is_back_in_the_same_incident(unit: Unit) -> None:
