@@ -201,19 +201,20 @@ class Hub:
     def _of_alarm(self, unit: str, alarm: Alarm, incident: Incident | None) -> Incident:
         incident = incident or self.incidents.get(alarm.incident_id)
         if incident is None:
-            waited_us = max(0, alarm.sent.mono_ns - alarm.pressed.mono_ns) // 1000
             incident = Incident(
                 incident_id=alarm.incident_id,
                 unit=unit,
                 kind=alarm.kind,
                 received_utc_us=now_utc_us(),
                 pressed_utc_us=alarm.pressed.utc_us,
-                press_here_utc_us=now_utc_us() - waited_us,
                 pressed_mono_ns=alarm.pressed.mono_ns,
                 clock=alarm.pressed.clock,
                 code=alarm.code,
                 site=alarm.site,
             )
+        if not incident.press_here_utc_us:
+            waited_us = max(0, alarm.sent.mono_ns - incident.pressed_mono_ns) // 1000
+            incident.press_here_utc_us = now_utc_us() - waited_us
         if alarm.corrected is not None and alarm.corrected.mono_ns == incident.pressed_mono_ns:
             incident.pressed_utc_us, incident.clock = alarm.corrected.utc_us, alarm.corrected.clock
         incident.presses = max(incident.presses, alarm.presses)
