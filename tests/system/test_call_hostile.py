@@ -127,14 +127,14 @@ def test_an_answer_taken_twice_or_late_does_not_disturb_the_session(tmp_path: Pa
     async def play() -> None:
         async with rig(tmp_path) as made:
             peer = OperatorPeer(made.relay.peer_url)
-            answer_once = peer._answer
+            answer_once = peer.answer
             sent: list[str] = []
 
             async def keep(sdp: str) -> str:
                 sent.append(await answer_once(sdp))
                 return sent[-1]
 
-            peer._answer = keep  # type: ignore[method-assign]
+            peer.answer = keep  # type: ignore[method-assign]
             await peer.start()
             await made.start_call()
             made.core.want(made.call())

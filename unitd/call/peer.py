@@ -97,6 +97,7 @@ class Peer:
         self._bad_since_s: float | None = None
         self._doubt_s: float | None = None
         self._at_once = False
+        self._closing: asyncio.Task[None] | None = None
         self._prove_s = PROVE_S
         self.view = PeerView(port.feeds, self, self._log)
         self.corner = Corner(port.feeds, self._log)
@@ -169,6 +170,13 @@ class Peer:
     # --- life -------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        try:
+            await self._keep()
+        finally:
+            if self._closing is not None:
+                await asyncio.shield(self._closing)
+
+    async def _keep(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             await self._port.turn()
@@ -227,8 +235,16 @@ class Peer:
                 self._port.report("call_lost", self.peer)
             self._port.forget_voice(self.peer)
             self._session = None
-            await asyncio.shield(session.close())
+            await self._close(session)
         return was_connected
+
+    async def _close(self, session: PeerSession) -> None:
+        """Free a session: a new one that is wanted at once does not wait for it, the one after that does."""
+        before, self._closing = self._closing, asyncio.create_task(session.close())
+        if before is not None:
+            await asyncio.shield(before)
+        if not self._at_once:
+            await asyncio.shield(self._closing)
 
     def _is_lost(self, now_s: float) -> bool:
         """Whether another session would do better: not in an outage, which takes the offer with it."""
