@@ -218,6 +218,9 @@ def test_stills_come_every_second_at_the_rate_that_is_left_and_never_two_at_once
             sent = sender.sent
             await until(lambda: sender.dropped >= 1, 8.0, "one that does not leave is given up")
             assert sender.sent <= sent + 1
+            parts = screen.parts
+            await until(lambda: sender.dropped >= 2, 8.0, "the next is given up as well")
+            assert screen.parts == parts, "nothing is added to what does not leave"
             screen.channel = None
             await until(lambda: sender.sent > sent + 1, 5.0, "by the signalling link")
             work.cancel()

@@ -166,14 +166,22 @@ class StillSender:
         return Still(Caption(camera=self.camera, at_utc_us=at_utc_us, width=width, height=height), jpeg)
 
     async def _by_channel(self, still: Still) -> bool:
-        """Part by part at the rate that is left, so that no voice waits behind it; whether it has left."""
+        """Part by part at the rate that is left, so that no voice waits behind it; whether it has left. One that was
+        given up may still be on its way: nothing is added to it."""
+        if not await self._drained():
+            return False
         self._number += 1
-        began_s = due_s = time.monotonic()
+        due_s = time.monotonic()
         for part in parts_of(self._number, still):
             if not self._port.send_still_part(part):
                 return False
             due_s += len(part) * 8 / max(LEAST_BIT_S, self.bit_s)
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        return await self._drained()
+
+    async def _drained(self) -> bool:
+        """Whether everything has left within GIVEN_UP_AFTER_S."""
+        began_s = time.monotonic()
         while (waiting := self._port.still_channel_waiting()) is not None and waiting > DRAINED_BYTES:
             if time.monotonic() - began_s > GIVEN_UP_AFTER_S:
                 return False
