@@ -287,7 +287,10 @@ class Controller:
         fit = self._fit(now_s)
         if self._ladder.step == "low" and not self._low_is_full(fit):
             return
-        self._ladder.up(replace(fit, capacity_bit_s=self.capacity.tried_bit_s(now_s)), now_s)
+        sure_bit_s, last_bit_s = self.capacity.tried_bit_s(
+            now_s, twice=not self._ladder.is_new(now_s), patient=self._ladder.is_patient(now_s)
+        )
+        self._ladder.up(replace(fit, capacity_bit_s=sure_bit_s), now_s, last_bit_s)
         if self._pip_bit_s > 0 and self._ladder.step == "main" and now_s - self._unclean_s > PIP_CLEAN_S:
             room_bit_s = PIP_HEADROOM * (self._needs["main"] + self._pip_bit_s) + self._voice.cost_bit_s
             self._pip = self._pip or (fit.capacity_bit_s or 0.0) > room_bit_s

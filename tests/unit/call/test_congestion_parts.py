@@ -2,12 +2,13 @@
 
 import pytest
 
+from unitd.call.congestion.capacity import Capacity
 from unitd.call.congestion.delay import DelayWatch
 from unitd.call.congestion.ladder import FIRST_RETRY_S, Fit, Ladder
 from unitd.call.congestion.losses import BAD_SECONDS, LIMIT, MOST_FEC_PERCENT, LossWatch
 from unitd.call.congestion.packet_log import Sent
 from unitd.call.congestion.resend import BURST_S, LEAST_BURST_BITS, ResendBudget
-from unitd.call.congestion.train import Trains
+from unitd.call.congestion.train import Train, Trains
 from unitd.call.congestion.voice_plan import VoicePlan
 
 PACKET = 1200
@@ -174,16 +175,26 @@ def test_down_goes_as_far_as_the_capacity_says(capacity_bit_s: float, step: str)
     assert ladder.step == step
 
 
-def test_up_needs_a_train_and_two_later_in_a_call() -> None:
+def test_up_needs_a_train_and_one_that_fits_alone_is_asked_again() -> None:
     ladder = Ladder(STEPS, "sub", 0.0)
-    assert not ladder.up(fit(10e6), 10.0) and ladder.trains == 1
-    assert not ladder.up(fit(10e6), 10.1) and ladder.trains == 1, "one at a time"
+    assert not ladder.up(fit(1e6), 10.0) and ladder.trains == 1
+    assert not ladder.up(fit(1e6), 10.1) and ladder.trains == 1, "one at a time"
+    assert not ladder.up(fit(10e6), 10.15), "nothing has answered"
     ladder.proved(10.2)
-    assert not ladder.up(fit(10e6), 10.2), "once is chance"
-    assert not ladder.up(fit(10e6), 10.7) and ladder.trains == 2
+    assert not ladder.up(fit(1e6), 10.2, 10e6), "once is chance"
+    assert not ladder.up(fit(1e6), 10.7, 10e6) and ladder.trains == 2, "so another is sent soon"
     ladder.proved(10.8)
-    assert ladder.up(fit(10e6), 10.8)
+    assert ladder.up(fit(10e6), 10.8, 10e6)
     assert ladder.step == "main"
+
+
+def test_trains_are_believed_when_two_agree() -> None:
+    capacity = Capacity(1e6)
+    for bit_s, sure in ((9e6, 1e6), (2e6, 2e6), (8e6, 8e6)):
+        capacity._learn(Train(bit_s, True, True), 50.0)
+        capacity.bit_s = 1e6
+        assert capacity.tried_bit_s(50.0, twice=True) == (sure, bit_s)
+    assert capacity.tried_bit_s(500.0, twice=True) == (1e6, None), "not for ever"
 
 
 def test_a_step_up_that_failed_makes_the_next_wait_longer() -> None:

@@ -27,6 +27,8 @@ NEAR_WEIGHT = 0.25
 """One train is a rough measure: several that nearly agree are averaged."""
 TRIED_TRAINS = 3
 TRIED_S = 25.0
+NATURAL_GROWTH = 1.3
+"""A train that was not ordered shows so much more than was known at most."""
 UNSEEN_SHARE = 0.75
 MOST_FEEDBACK_PER_S = 60.0
 
@@ -103,11 +105,17 @@ class Capacity:
             self._tried.clear()
         return True
 
-    def tried_bit_s(self, now_s: float) -> float | None:
-        """What the link is taken to carry when a step up is thought of: the best of the last few trains. Jitter spreads
-        a train as well as a bottleneck does, but not every one; a step up that was too much is soon known."""
-        tried = [bit_s for bit_s, at_s in self._tried if now_s - at_s < TRIED_S]
-        return self.bit_s if self.bit_s is None or not tried else max(self.bit_s, *tried)
+    def tried_bit_s(self, now_s: float, *, twice: bool, patient: bool = False) -> tuple[float | None, float | None]:
+        """What the link is taken to carry when a step up is thought of, and what the last train alone said.
+
+        The first is the second best of the last three ordered trains (with `twice`, nothing new before there are two):
+        jitter spreads a train as well as a bottleneck does, but not every one; a stall squeezes one, hardly two. Who
+        has been `patient` believes the best one."""
+        told = [bit_s for bit_s, at_s in self._tried if now_s - at_s < TRIED_S]
+        best = sorted(told, reverse=True)[:2]
+        if not told or (twice and not patient and len(told) < 2):
+            return self.bit_s, told[-1] if told else None
+        return best[0 if patient else -1], told[-1]
 
     def _learn(self, train: Train, now_s: float) -> None:
         """One train. It cannot be slower than what comes through."""
@@ -122,7 +130,8 @@ class Capacity:
         elif is_limit:
             self.bit_s, self.is_limit = max(LEAST_BIT_S, bit_s), True
         elif before_bit_s is None or bit_s > before_bit_s:
-            self.bit_s, self.is_limit = bit_s, False
+            most_bit_s = bit_s if before_bit_s is None else NATURAL_GROWTH * before_bit_s
+            self.bit_s, self.is_limit = min(bit_s, most_bit_s), False
 
     def ease(self, elapsed_s: float, now_s: float, *, is_ours: bool) -> None:
         """A clean moment: what came through is carried at least; where the rate is ours (`is_ours`) it may grow."""

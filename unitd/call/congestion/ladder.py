@@ -4,7 +4,7 @@ Down at once, as far as the capacity says; up one step at a time, after a train 
 A step up that did not hold makes the next try wait longer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unitd.messages.duplex import Step
 
@@ -27,6 +27,7 @@ TRAIN_GROWTH = 1.5
 FIRST_RETRY_S = 30.0
 LONGEST_RETRY_S = 240.0
 FAILED_WITHIN_S = 12.0
+PATIENT_S = 30.0
 START_S = 6.0
 """A call's first seconds: one train is enough for a step up."""
 
@@ -57,7 +58,6 @@ class Ladder:
         self._retry_s = now_s
         self._train_s = now_s
         self._interval_s = FIRST_TRAIN_S
-        self._proofs = 0
         self._proved_s = -1e9
 
     # --- down -------------------------------------------------------------------------------------------------------
@@ -80,7 +80,6 @@ class Ladder:
         self._not_before_s = now_s + HOLD_AFTER_DOWN_S
         self._interval_s = FIRST_TRAIN_S
         self._train_s = now_s + FIRST_TRAIN_S
-        self._proofs = 0
         return True
 
     # --- up ---------------------------------------------------------------------------------------------------------
@@ -89,9 +88,17 @@ class Ladder:
         """A train has just been answered."""
         self._proved_s = now_s
 
-    def up(self, fit: Fit, now_s: float) -> bool:
+    def is_new(self, now_s: float) -> bool:
+        """A call's first seconds: one train is enough."""
+        return now_s - self._began_s < START_S
+
+    def is_patient(self, now_s: float) -> bool:
+        """Long enough on a small step for a try that may fail."""
+        return now_s - max(self._not_before_s, self._retry_s) > PATIENT_S
+
+    def up(self, fit: Fit, now_s: float, last_bit_s: float | None = None) -> bool:
         """Step up if the next step is known to fit, or order a train when that has to be learnt; whether it did
-        step."""
+        step. `last_bit_s` is what the last train alone said: if only that is enough, another is ordered at once."""
         if self._up_s is not None and now_s - self._up_s > FAILED_WITHIN_S:
             self._up_s, self.failed_tries = None, 0
         at = self.steps.index(self.step)
@@ -100,16 +107,14 @@ class Ladder:
         step = self.steps[at - 1]
         is_proved = now_s - self._proved_s < TRAIN_ANSWER_S
         if fits(step, fit, HEADROOM_UP) and (is_proved or step in LEAST_BIT_S):
-            self._proofs += 1
             self._proved_s = -1e9
-            if self._proofs >= 2 or step in LEAST_BIT_S or now_s - self._began_s < START_S:
-                return self._go(step, now_s)
-            self._train_s = now_s + CONFIRM_S
-            return False
+            return self._go(step, now_s)
         if is_proved:
-            self._proofs = 0
             self._proved_s = -1e9
-            self._interval_s = min(self._interval_s * TRAIN_GROWTH, LONGEST_TRAIN_S)
+            if last_bit_s is not None and fits(step, replace(fit, capacity_bit_s=last_bit_s), HEADROOM_UP):
+                self._train_s = min(self._train_s, now_s + CONFIRM_S)
+            else:
+                self._interval_s = min(self._interval_s * TRAIN_GROWTH, LONGEST_TRAIN_S)
         if now_s >= self._train_s and step not in LEAST_BIT_S:
             self.trains += 1
             self._train_s = now_s + self._interval_s
@@ -118,7 +123,6 @@ class Ladder:
     def _go(self, step: Step, now_s: float) -> bool:
         self.step = step
         self._up_s = now_s
-        self._proofs = 0
         self._not_before_s = now_s + HOLD_AFTER_UP_S
         self._train_s = now_s + HOLD_AFTER_UP_S
         return True
