@@ -91,14 +91,16 @@ class LoopEnd(RecordEnd):
         super().__init__(run_dir)
         self._units = units
 
-    async def _film(self, profile: str) -> None:
+    async def _film(self, camera: str, profile: str) -> None:
+        key = f"{camera} {profile}"
+        self._groups[key] = []
         start_s, count = time.monotonic(), 0
         while True:
             data, keyframe = self._units[count % len(self._units)]
             message = HEADER.pack(len(data), int(keyframe), count * 90_000 // RATE_FPS, time.monotonic_ns()) + data
-            self._groups[profile] = [message] if keyframe else [*self._groups[profile], message]
+            self._groups[key] = [message] if keyframe else [*self._groups[key], message]
             for writer, wanted in list(self._writers.items()):
-                if wanted == profile:
+                if wanted == key:
                     writer.write(message)
             count += 1
             await asyncio.sleep(max(0.0, start_s + count / RATE_FPS - time.monotonic()))
