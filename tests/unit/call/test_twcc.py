@@ -19,7 +19,7 @@ def test_what_is_written_is_read() -> None:
     assert (feedback.base, feedback.number, len(feedback.arrivals)) == (65_530, 7, 8)
     for written, read in zip(arrivals, feedback.arrivals, strict=True):
         assert (written is None) == (read is None)
-        assert written is None or read is not None and abs(written - read) < 0.0005
+        assert written is None or (read is not None and abs(written - read) < 0.0005)
 
 
 def test_run_length_and_one_bit_chunks() -> None:
