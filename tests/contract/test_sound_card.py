@@ -13,7 +13,16 @@ import pytest
 
 from hw_sim.devices.sound import VirtualSound
 from hw_sim.operator.hearing import tone_db
+from unitd.drivers import sound as sound_driver
 from unitd.drivers.sound import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ, SoundCard
+
+ALSA_OF_THE_MICROPHONE = """
+pcm.usbmic {
+  type pulse
+  device mic
+  hint { show on description "usbmic" }
+}
+"""
 
 
 def wait(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -120,6 +129,28 @@ def test_a_missing_device_is_named_with_those_there_are_and_hurts_not_the_other(
         assert "'USB Microphone'" in error
         assert "'mic'" in error
         assert asyncio.run(card.horn_tone_db(700)) > -10
+    finally:
+        made.card.close()
+
+
+def test_a_card_that_comes_back_while_the_other_one_plays_is_found(
+    card: VirtualSound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "cards"
+    listed.write_text("0 [horn]\n")
+    monkeypatch.setattr(sound_driver, "CARDS", listed)
+    made = Sound(microphone="usbmic")
+    opened: list[bool] = []
+    made.card._on_open = opened.append
+    try:
+        made.card.want(microphone=True, horn=True)
+        wait(lambda: made.states() == ("lost", "open"), 5, "one lost, one open")
+        conf = Path(os.environ["ALSA_CONFIG_PATH"])
+        conf.write_text(conf.read_text() + ALSA_OF_THE_MICROPHONE)
+        opened.clear()
+        listed.write_text("0 [horn]\n1 [microphone]\n")
+        wait(lambda: made.states() == ("open", "open"), 10, "found by name, and the horn plays again")
+        assert set(opened) == {True, False}, "the canceller is told of both"
     finally:
         made.card.close()
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyaudio
@@ -30,6 +31,8 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 5.0
 TURN_S = 0.1
 TRIAL_TIMEOUT_S = 8.0
+CARDS = Path("/proc/asound/cards")
+"""The kernel's own list: PortAudio lists devices once, when it starts."""
 TRIAL = "import pyaudio; pyaudio.PyAudio().terminate()"
 
 
@@ -84,6 +87,7 @@ class SoundCard:
         self._ending = False
         self._turn_s = 0.0
         self._audio: Any = None
+        self._cards = ""
         self._thread = threading.Thread(target=self._run, name="sound", daemon=True)
         self.errors = 0
         self.underruns = 0
@@ -148,7 +152,12 @@ class SoundCard:
             direction.state = SoundState(direction.name, "open")
         except (OSError, ValueError, DeviceError) as error:
             self._lost(direction, str(error))
-            # PortAudio lists devices once, when it starts: with the other stream closed too it can look again.
+            # PortAudio can list the devices again only with both streams closed. That costs the other one 0.3 s, so it
+            # is done only when the kernel's list is another one: the card that is missed may be back by another number.
+            if self._cards != _cards():
+                self._shut(self._input)
+                self._shut(self._output)
+                self._input.retry_at_s = self._output.retry_at_s = 0.0
             if self._input.stream is None and self._output.stream is None:
                 self._drop_audio()
 
@@ -177,6 +186,7 @@ class SoundCard:
         if self._audio is None:
             try_listing()
             self._turn_s = time.monotonic()
+            self._cards = _cards()
             self._audio = pyaudio.PyAudio()
         index = find_device(self._audio, direction.name, direction.is_input)
         side = "input" if direction.is_input else "output"
@@ -261,6 +271,14 @@ def find_device(audio: Any, name: str, is_input: bool) -> int:
     kind = "microphone" if is_input else "loudspeaker"
     trouble = f"{len(found)} devices are called so" if found else "no such device"
     raise DeviceError(f"{kind} {name!r}: {trouble}; there are: {there}")
+
+
+def _cards() -> str:
+    """The kernel's list of sound cards; empty where it cannot be read."""
+    try:
+        return CARDS.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 _keep: list[Any] = []
