@@ -57,6 +57,7 @@ def test_another_camera_stands_in_for_a_dead_one_until_it_is_back(tmp_path: Path
             made.record.kill("dome")
             await until(lambda: peer.picture_size == PANEL, 8, "the panel stands in")
             await until(lambda: peer.link.get("camera") == "panel", 3, "the console is told so")
+            assert "dome gives no picture, panel stands in" in peer.link["words"]
             made.record.dead.clear()
             await until(lambda: peer.picture_size == DOME, 12, "the dome is back")
             await until(lambda: peer.link.get("camera") == "dome", 3, "the console is told so")

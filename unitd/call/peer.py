@@ -413,7 +413,7 @@ class Peer:
                 capacity_kbit_s=round((self._decision.capacity_bit_s or 0.0) / 1000),
                 loss_percent=round(100 * self._decision.loss, 1),
                 round_trip_ms=round(1000 * (stats.round_trip_s or 0.0)),
-                words=self._decision.words,
+                words="; ".join(filter(None, (self._decision.words, self.view.trouble))),
             )
         )
 

@@ -120,7 +120,18 @@ class PeerView:
         """What is sent now, stills included; 0 while there is no picture."""
         if self._sender is not None:
             return self._sender.sending_bit_s
-        return self._shown.stream.rate.bit_s if self._shown is not None else 0.0
+        shown = self._shown
+        return 0.0 if shown is None or shown.stream.source is None else shown.stream.rate.bit_s
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the camera that was asked for, for a person to read."""
+        wanted, camera = self._wanted, self.camera
+        if wanted is None:
+            return "no camera"
+        if camera != wanted and self._missed is not None:
+            return f"{wanted} gives no picture, {camera} stands in"
+        return f"{wanted} gives no picture" if self._feeds.lost(wanted) else None
 
     @property
     def is_open(self) -> bool:
