@@ -28,6 +28,9 @@ class LineEvents(Protocol):
 
     def line_down(self, line: str, reason: str) -> None: ...
 
+    def line_failed(self, line: str) -> None:
+        """A dial has come to nothing."""
+
     def line_message(self, line: str, message: duplex.ToUnit) -> None: ...
 
 
@@ -137,6 +140,7 @@ class Line:
             self._events.line_down(self.name, reason)
         elif not cancelled:
             self.failures += 1
+            self._events.line_failed(self.name)
             if not self._dials and self._up is None:
                 self._pause_s = _longer(self._pause_s)
         self._ended_s = now_s

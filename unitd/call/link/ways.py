@@ -267,6 +267,9 @@ class Ways:
             self._events.link_up(line)
         self._changed.set()  # one that is up and has lost the race goes at the next look
 
+    def line_failed(self, line: str) -> None:
+        self._changed.set()  # the next need not wait for its head start
+
     def line_down(self, line: str, reason: str) -> None:
         if line == self._better:
             self._better = None
