@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.model.worlds import (
     INCIDENT,
@@ -86,6 +87,14 @@ def test_a_quiet_call_says_nothing_to_its_end_and_nothing_after() -> None:
         assert outputs(state, now, SETTINGS).prompt is None
     loud = step(at("received"), ev.Closed(INCIDENT, "Ann", "genuine"), 71 * S, SETTINGS)
     assert outputs(loud, 71 * S, SETTINGS).prompt == "ended"
+
+
+def test_a_quiet_call_s_end_is_not_said_where_it_ends_at_once() -> None:
+    at_once = replace(SETTINGS, post_roll_ns=0)
+    state = step(ordered(at("received"), ev.SoundSet(INCIDENT, "Ann", quiet=True)), ev.Tick(), NOW, at_once)
+    state = step(state, ev.Closed(INCIDENT, "Ann", "genuine"), NOW, at_once)
+    assert state.served is None
+    assert outputs(state, NOW, at_once).prompt is None
 
 
 def test_a_new_person_s_press_is_heard_although_the_test_was_muted() -> None:
