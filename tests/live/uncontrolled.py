@@ -6,8 +6,9 @@ The camera's main stream is sent as it comes, and resent as it is asked for: wha
 import sys
 
 from unitd.__main__ import main
-from unitd.call import bitrate, peer
+from unitd.call import peer
+from unitd.call.congestion.uncontrolled import Uncontrolled
 
 if __name__ == "__main__":
-    peer.make_controller = bitrate.Uncontrolled
+    peer.make_controller = Uncontrolled
     sys.exit(main())

@@ -202,7 +202,9 @@ async def world(
         command = module("unitd" if controller else "tests.live.uncontrolled", "call", "--config")
         command.append(str(made.write_config(standing)))
         made.unit = await stack.enter_async_context(program(command, made.call_log, made.sound.env(), says_ready=False))
-        await until(lambda: made.core.connections > 0, 15, "the call process connects to core")
+        await until(lambda: made.core.connections > 0 or made.unit.returncode is not None, 15, "the unit is there")
+        if made.unit.returncode is not None:
+            raise RuntimeError(f"the unit ended: {made.call_log.read_text()[-300:]}")
         yield made
 
 
