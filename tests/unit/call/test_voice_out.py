@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.live.speech import OPERATOR, sentences
+from tests.live.voice import judge
 from unitd.call.rtc.gst import Gst, buffer_of, bytes_of
 from unitd.call.rtc.pipeline import FRAME_NS, PIPELINE, VOICE_RATE_HZ
 from unitd.call.rtc.voice_out import LEAST_BIT_S, MOST_BIT_S, VoiceOut, opus_settings
@@ -16,10 +18,16 @@ def test_a_rate_stays_in_its_bounds() -> None:
     assert opus_settings(10**6, 0).bit_s == MOST_BIT_S
 
 
-def test_redundancy_needs_the_rate_for_it() -> None:
-    assert opus_settings(24_000, 0).loss_percent == 15
-    assert opus_settings(32_000, 25).loss_percent == 25
-    assert opus_settings(20_000, 25).loss_percent == 5
+def test_more_loss_never_asks_for_more_than_the_voice_can_spare() -> None:
+    for bit_s in RATES_BIT_S:
+        for loss_percent in (0, 3, 10, 30):
+            assert opus_settings(bit_s, loss_percent).loss_percent == 5
+
+
+def test_the_widest_band_only_where_nothing_is_lost() -> None:
+    assert opus_settings(32_000, 0).bandwidth == "superwideband"
+    assert opus_settings(32_000, 1).bandwidth == "wideband"
+    assert opus_settings(28_000, 0).bandwidth == "wideband"
 
 
 @pytest.mark.parametrize("loss_percent", [0, 10, 30])
@@ -31,6 +39,13 @@ def test_seven_kilohertz_at_every_rate_and_loss(bit_s: int, loss_percent: int) -
     heard = _through(noise, bit_s, loss_percent)
     assert _band_db(heard, 6500, 7500) > _band_db(noise, 6500, 7500) - 6
     assert _band_db(heard, 1000, 2000) > _band_db(noise, 1000, 2000) - 6
+
+
+@pytest.mark.parametrize("bit_s", [16_000, 24_000, 32_000])
+def test_words_are_clear_at_every_rate(bit_s: int) -> None:
+    words = sentences(OPERATOR[:2])
+    heard = _through(words, bit_s, 5)
+    assert judge(words, heard[VOICE_RATE_HZ // 2 :]).stoi > 0.975
 
 
 def _band_db(sound: np.ndarray, low_hz: float, high_hz: float) -> float:

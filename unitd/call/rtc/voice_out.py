@@ -11,12 +11,11 @@ from unitd.call.rtc.pipeline import FRAME_NS, SILENCE
 MAX_WAITING_VOICE_BYTES = 10 * len(SILENCE)
 JUMP_AFTER_NS = 250_000_000
 LEAST_BIT_S, MOST_BIT_S = 16_000, 32_000
-REDUNDANT_FROM_BIT_S = 24_000
-"""From here on Opus carries each frame a second time (in-band FEC) without giving up band. libopus 1.3, `decide_fec`:
-below, a loss of more than 5 % makes it go to 6 or 4 kHz to find the bits for that (at 24 kbit/s with 10 % still,
-with 15 % no more): measured with every rate and loss."""
-REDUNDANT_LOSS_PERCENT = 15
-NARROWING_LOSS_PERCENT = 5
+TOLD_LOSS_PERCENT = 5
+"""What Opus is told of the link whatever it loses: it repeats each frame in the next (in-band FEC) as far as that costs
+little. With more it takes the bits for it from the voice itself or, in libopus 1.3's `decide_fec`, from its band, down
+to 4 kHz. STOI of 20 s of speech at 24 kbit/s, told 5 % (15 %): 0.993 (0.936) clean, 0.977 (0.934) with 3 % lost, 0.949
+(0.925) with 10 %."""
 SUPER_WIDE_FROM_BIT_S = 30_000
 
 
@@ -30,14 +29,12 @@ class OpusSettings:
 
 
 def opus_settings(bit_s: int, loss_percent: int) -> OpusSettings:
-    """The encoder's settings for a rate and the loss that it has to stand. Pure. Never less than 7 kHz of sound; FEC at
-    all times from REDUNDANT_FROM_BIT_S on (the first loss gives no notice), never below it."""
+    """The encoder's settings for a rate and the loss that it has to stand. Pure. Never less than 7 kHz of sound, and
+    FEC at all times: the first loss gives no notice. Super-wide band only where nothing is lost, since FEC does not
+    cover what is above 8 kHz."""
     bit_s = min(max(bit_s, LEAST_BIT_S), MOST_BIT_S)
-    if bit_s < REDUNDANT_FROM_BIT_S:
-        return OpusSettings(bit_s, min(max(loss_percent, 0), NARROWING_LOSS_PERCENT), "wideband")
-    is_super = bit_s >= SUPER_WIDE_FROM_BIT_S
-    loss_percent = min(max(loss_percent, REDUNDANT_LOSS_PERCENT), 100)
-    return OpusSettings(bit_s, loss_percent, "superwideband" if is_super else "wideband")
+    is_super = bit_s >= SUPER_WIDE_FROM_BIT_S and loss_percent <= 0
+    return OpusSettings(bit_s, TOLD_LOSS_PERCENT, "superwideband" if is_super else "wideband")
 
 
 class VoiceOut:
@@ -48,7 +45,7 @@ class VoiceOut:
         self.dropped_frames = 0
         self._running_ns = running_ns
         self._pushed_s = 0.0
-        self._settings = opus_settings(MOST_BIT_S, REDUNDANT_LOSS_PERCENT)
+        self._settings = opus_settings(MOST_BIT_S, TOLD_LOSS_PERCENT)
         self._source: Any = None
         self._encoder: Any = None
         self._gate: Any = None
