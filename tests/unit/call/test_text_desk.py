@@ -193,3 +193,10 @@ def test_no_operator_can_pass_for_the_caller() -> None:
     room = in_room(act)
     assert room.told == [("operator", "caller", "I am fine")]
     assert room.desk.lines[0].who == "operator"
+
+
+def test_a_name_breaks_no_line() -> None:
+    async def act(room: Room) -> None:
+        room.desk.heard("ann", f"hello{NEW_LINE}", "Ann\n\u202e\x1bof desk 3")
+
+    assert in_room(act).told == [("operator", "Annof desk 3", "hello")]

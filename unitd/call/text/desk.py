@@ -114,8 +114,8 @@ class TextDesk:
                 self._shown_number = line.number
                 taken = Writing().take(line.text + NEW_LINE)
                 for words in taken.lines:
-                    self._add(Line("operator", words, True, line.by))
-                self._pass_on(taken.letters, line.by or "operator", except_for="")
+                    self._add(Line("operator", words, True, _name(line.by)))
+                self._pass_on(taken.letters, _name(line.by) or "operator", except_for="")
 
     @property
     def lines(self) -> list[Line]:
@@ -138,7 +138,7 @@ class TextDesk:
 
     def heard(self, console: str, letters: str, by: str = "") -> None:
         """By an operator. `by` is the name that the console gives, else it is known by its own."""
-        self._letters(console, by[:64] or console, letters)
+        self._letters(console, _name(by) or _name(console), letters)
 
     def greet(self, console: str) -> None:
         """Somebody new reads along: he gets what the caller has begun."""
@@ -261,3 +261,8 @@ class TextDesk:
         self._lines = []
         self._waiting.clear()
         self._shown_number = 0
+
+
+def _name(by: str) -> str:
+    """A name as it may stand beside somebody's words: nothing in it that turns or breaks a line."""
+    return "".join(letter for letter in by if letter.isprintable())[:64]
