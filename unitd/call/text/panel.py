@@ -52,6 +52,12 @@ class Quick(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="qu
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Typed | Quick] = msgspec.json.Decoder(Typed | Quick)
+REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
+
+def read(line: bytes) -> Typed | Quick:
+    """What a line says. Raises one of REFUSED, and nothing else, when it says nothing."""
+    return _decoder.decode(line)
 
 
 class PanelPort:
@@ -125,8 +131,8 @@ class PanelPort:
             if credit < 0:
                 await asyncio.sleep(-credit / MESSAGES_PER_S)
             try:
-                message = _decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                message = read(line)
+            except REFUSED:
                 self.ignored += 1
                 continue
             if isinstance(message, Typed):
