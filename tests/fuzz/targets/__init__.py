@@ -1,9 +1,11 @@
 """Every target by its name."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import camera, control_room, evidence, field, sockets, stored, text
+from tests.fuzz.targets import call, camera, control_room, evidence, field, letters, sockets, stored, text
 
 ALL: dict[str, Target] = {
+    **call.TARGETS,
+    **letters.TARGETS,
     **control_room.TARGETS,
     **text.TARGETS,
     **stored.TARGETS,
