@@ -6,6 +6,7 @@ import { askedWords, clockTime, CLOCKS, dayAndTime, kindWords, position, recentW
 export const RINGING = ["raised", "sent", "received"];
 const LATE_AFTER_S = 30;
 const MOST_STILLS = 12;
+const SAME_MOMENT_US = 3_000_000; // of one press or order, in the cameras' order
 const $ = (id) => document.getElementById(id);
 
 export function showCall(call, unit, operators) {
@@ -48,7 +49,8 @@ function showFacts(call) {
 
 /** The newest stills under the picture, and the newest of the first camera in its place until it moves. */
 function showStills(stills) {
-  const shown = [...stills].sort((a, b) => b.utc_us - a.utc_us || a.camera.localeCompare(b.camera)).slice(0, MOST_STILLS);
+  const moment = (still) => Math.floor(still.utc_us / SAME_MOMENT_US);
+  const shown = [...stills].sort((a, b) => moment(b) - moment(a) || a.camera.localeCompare(b.camera)).slice(0, MOST_STILLS);
   $("stills").hidden = shown.length === 0;
   keep($("stills"), shown, (each) => each.url, stillThumb);
   const newest = new Map([...stills].sort((a, b) => a.utc_us - b.utc_us).map((each) => [each.camera, each]));
