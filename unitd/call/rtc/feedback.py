@@ -47,6 +47,8 @@ class TransportFeedback:
         self._resender: Any = None
         self._resend_payloads: frozenset[int] = frozenset()
         self.trains = 0
+        self.pictures = 0
+        """Packets of pictures that have left."""
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
         """The pipeline's `rtpsession`: its numbers and its feedback."""
@@ -98,11 +100,12 @@ class TransportFeedback:
 
     def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
         """One packet that leaves, by its first bytes."""
+        payload = header[1] & 0x7F
+        kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
+        self.pictures += kind == "picture"
         number = sequence_of(header)
         if number is None:
             return
-        payload = header[1] & 0x7F
-        kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
         self._noted.append((number, size_bytes, at_s, kind))
         if kind == "picture" and size_bytes > RECENT_BYTES:
             self._recent.append((int.from_bytes(header[8:12], "big"), (header[2] << 8) | header[3], at_s))

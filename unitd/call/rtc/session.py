@@ -328,7 +328,7 @@ class PeerSession:
     def resends(self) -> tuple[int, int]:
         """How many packets of the picture the far end has asked for again, and how many were sent, since the start."""
         resender = self._resender
-        return (int(resender.get_property("num-rtx-requests")) if resender is not None else 0), self.picture.pacer.sent
+        return (int(resender.get_property("num-rtx-requests")) if resender is not None else 0), self.feedback.pictures
 
     def poll(self, on_stats: Callable[[LinkStats], None]) -> None:
         """Once a second: report a pipeline error as state `error`, and ask for the link's figures (`on_stats` on the
