@@ -1,6 +1,7 @@
 """What an operator does in a call besides answering it, against a pretended unit: text, cameras, sound, watch."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from playwright.async_api import Page
@@ -28,6 +29,11 @@ def read(letters: str) -> str:
         else:
             shown.append(letter)
     return "".join(shown)
+
+
+def last(room: Room) -> dict[str, Any]:
+    """The command that the unit obeyed last."""
+    return room.unit.obeyed[-1] if room.unit.obeyed else {}
 
 
 def text_of(element: str, part: str) -> str:
@@ -64,7 +70,7 @@ def test_text_both_ways_letter_by_letter() -> None:
         await until(page, "window.console_page.line.textWay === ''")
         await page.fill("#text-line", "still here")
         await page.press("#text-line", "Enter")
-        await true(lambda: room.unit.obeyed[-1].get("text") == "still here")
+        await true(lambda: last(room).get("text") == "still here")
         assert errors == []
 
     with_room(play)
@@ -240,12 +246,12 @@ def test_the_dome_by_the_picture_itself() -> None:
         await page.mouse.move(x, y)
         await page.mouse.down()
         await page.mouse.move(x, y - 90, steps=4)
-        await true(lambda: room.unit.obeyed[-1].get("tilt", 0) > 0.2)
+        await true(lambda: last(room).get("tilt", 0) > 0.2)
         await page.mouse.up()
-        await true(lambda: room.unit.obeyed[-1]["cmd"] == "dome_stop")
+        await true(lambda: last(room).get("cmd") == "dome_stop")
         await page.mouse.wheel(0, -200)
         await true(lambda: any(each.get("zoom", 0) > 0 for each in room.unit.obeyed))
-        await true(lambda: room.unit.obeyed[-1]["cmd"] == "dome_stop")
+        await true(lambda: last(room).get("cmd") == "dome_stop")
 
     with_room(play)
 
@@ -280,7 +286,7 @@ def test_a_call_by_tab_and_enter_alone() -> None:
             await page.keyboard.press("Tab")
             await _tab_to(page, "close-confirm")
             await page.keyboard.press("Enter")
-            await true(lambda: room.unit.obeyed[-1]["cmd"] in ("close", "upload"))
+            await true(lambda: last(room).get("cmd") in ("close", "upload"))
             assert (await page.inner_text("#stage-words")) != ""
 
     with_room(play)

@@ -87,7 +87,7 @@ def with_pole(play: Callable[[FakeBench, FakeSound, str, Browser], Awaitable[Non
     asyncio.run(run())
 
 
-async def true(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def true(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - conditions of any kind, some of them in a browser's hands
             await asyncio.sleep(0.01)
