@@ -81,6 +81,7 @@ CASES = (
         (both(0, Shape(kbit_s=250, delay_ms=100)),),
         Goal(longest_gap_s=2.0, voice_stoi=0.95),
     ),
+    Case("trickle", "0.12 Mbit/s + 100 ms", (both(0, Shape(kbit_s=120, delay_ms=100)),)),
     Case(
         "staircase",
         "staircase 4-1-0.3-1-4 Mbit/s",

@@ -175,11 +175,12 @@ def _back(
     if case.goal.picture_back_s is None:
         return
     restored_s = case.moments[-1].at_s
-    live = (
-        at_s for at_s, code in frames if at_s > restored_s and code is not None and _age(at_s + from_s, code) < LIVE_MS
-    )
-    back_s = next(live, None)
-    made.picture_back_s = None if back_s is None else back_s - restored_s
+    live = [at_s for at_s, code in frames if code is not None and _age(at_s + from_s, code) < LIVE_MS]
+    if live and live[-1] > restored_s:
+        gone = [
+            end - restored_s for begin, end in _gaps(live, made.seconds) if begin < restored_s + 1 and end > restored_s
+        ]
+        made.picture_back_s = max(gone, default=0.0)
     made.voice_back_s = max(
         (end - restored_s for begin, end in gaps if begin < restored_s + 1 and end > restored_s), default=0.0
     )

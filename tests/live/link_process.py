@@ -22,11 +22,11 @@ from tests.live.tunnels import (
     ROOM,
     ROOM_DEVICE,
     UNIT_DEVICES,
+    Device,
     device_up,
     enter_network_of,
     is_upload,
     loopback_up,
-    open_device,
     way_to,
 )
 
@@ -39,7 +39,7 @@ STALL_S = 0.02
 class LinkLoop:
     """Reads, waits and writes; one thread."""
 
-    def __init__(self, unit_ends: list[int], room_end: int, seed: int) -> None:
+    def __init__(self, unit_ends: list[Device], room_end: Device, seed: int) -> None:
         self._unit_ends, self._room_end = unit_ends, room_end
         self._up, self._down = OneWay(Shape(), seed), OneWay(Shape(), seed + 1)
         self._start_s = time.monotonic()
@@ -48,10 +48,10 @@ class LinkLoop:
         self.open = True
 
     def run(self) -> None:
-        ends = [*self._unit_ends, self._room_end]
+        ends = {each.fileno(): each for each in (*self._unit_ends, self._room_end)}
         poll = select.epoll()
-        for end in (*ends, sys.stdin.fileno()):
-            poll.register(end, select.EPOLLIN)
+        for number in (*ends, sys.stdin.fileno()):
+            poll.register(number, select.EPOLLIN)
         while self.open:
             now_s = time.monotonic() - self._start_s
             times = [at_s for at_s in (self._up.next_s(), self._down.next_s()) if at_s is not None]
@@ -60,18 +60,18 @@ class LinkLoop:
             late_s = time.monotonic() - self._start_s - now_s - wait_s
             if late_s > STALL_S:
                 self._stalled_s += late_s
-            for end, _ in ready:
-                if end == sys.stdin.fileno():
-                    self._obey(os.read(end, 65_536))
+            for number, _ in ready:
+                if number == sys.stdin.fileno():
+                    self._obey(os.read(number, 65_536))
                 else:
-                    self._take(end)
+                    self._take(ends[number])
             self._deliver()
 
-    def _take(self, end: int) -> None:
-        way = self._down if end == self._room_end else self._up
+    def _take(self, end: Device) -> None:
+        way = self._down if end is self._room_end else self._up
         with contextlib.suppress(BlockingIOError, OSError):
             for _ in range(PACKETS_AT_ONCE):
-                packet = os.read(end, 65_536)
+                packet = end.read()
                 if packet[0] >> 4 == 4:
                     way.offer(packet, time.monotonic() - self._start_s, foreign=is_upload(packet))
 
@@ -79,12 +79,12 @@ class LinkLoop:
         now_s = time.monotonic() - self._start_s
         with contextlib.suppress(OSError):  # a device that is down takes nothing
             for packet in self._up.due(now_s):
-                os.write(self._room_end, packet)
+                self._room_end.write(packet)
         for packet in self._down.due(now_s):
             way = way_to(packet)
             if way is not None:
                 with contextlib.suppress(OSError):
-                    os.write(self._unit_ends[way], packet)
+                    self._unit_ends[way].write(packet)
 
     def _obey(self, data: bytes) -> None:
         self.open = bool(data)
@@ -106,10 +106,10 @@ class LinkLoop:
 
 def main() -> int:
     room_pid, seed = int(sys.argv[1]), int(sys.argv[2])
-    unit_ends = [open_device(name) for name in UNIT_DEVICES]
+    unit_ends = [Device(name) for name in UNIT_DEVICES]
     enter_network_of(room_pid)
     loopback_up()
-    room_end = open_device(ROOM_DEVICE)
+    room_end = Device(ROOM_DEVICE)
     device_up(ROOM_DEVICE, ROOM)
     print(json.dumps({"ready": True}), flush=True)
     LinkLoop(unit_ends, room_end, seed).run()

@@ -5,6 +5,7 @@ Addresses: the unit is at UNIT_ADDRESSES[way][address] on `pole0` or `pole1`, th
 
 from __future__ import annotations
 
+import array
 import ctypes
 import fcntl
 import os
@@ -23,6 +24,12 @@ SINK_PORT = 5001
 _TUNSETIFF = 0x400454CA
 _IFF_TUN_NO_PI = 0x0001 | 0x1000
 _CLONE_NEWNET = 0x40000000
+_ETH_P_IP = 0x0800
+_SIOCETHTOOL = 0x8946
+_SIOCGIFHWADDR = 0x8927
+_ETHTOOL_OFF = (0x17, 0x1F, 0x25)
+"""ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO."""
+TUN = os.environ.get("UNITD_LIVE_TUN", "/dev/net/tun")
 _QUEUE_PACKETS = 4000
 """Of the device, towards us: only the emulated link may drop."""
 
@@ -42,12 +49,66 @@ def enter_network_of(pid: int) -> None:
         os.close(descriptor)
 
 
-def open_device(name: str) -> int:
-    """The far end of a new device in the present namespace: a read is one packet that was sent into it."""
-    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+class Device:
+    """The far end of a network device of the present namespace: `read` is the next IPv4 packet that was sent into it
+    (BlockingIOError when there is none), `write` lets one come out of it. `fileno` for a poll."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._packets: socket.socket | None = None
+        self._mac = b""
+        try:
+            self._tun = _open_tun(name)
+        except OSError:  # not everywhere for everybody: a pair of Ethernet devices does as well
+            self._tun = -1
+            self._open_pair()
+        ip("link", "set", name, "mtu", str(MTU), "txqueuelen", str(_QUEUE_PACKETS))
+
+    def fileno(self) -> int:
+        return self._tun if self._packets is None else self._packets.fileno()
+
+    def read(self) -> bytes:
+        return os.read(self.fileno(), 65_536)
+
+    def write(self, packet: bytes) -> None:
+        if self._packets is None:
+            os.write(self._tun, packet)
+        else:
+            self._packets.sendto(packet, (f"{self._name}x", _ETH_P_IP, 0, 0, self._mac))
+
+    def _open_pair(self) -> None:
+        name, other = self._name, f"{self._name}x"
+        ip("link", "add", name, "type", "veth", "peer", "name", other)
+        ip("link", "set", name, "arp", "off")
+        ip("link", "set", other, "arp", "off", "up")
+        _finish_packets(name)
+        self._mac = _mac_of(name)
+        # Of what comes in alone: a tap for all protocols would hear what it sends itself.
+        self._packets = socket.socket(
+            socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, socket.htons(_ETH_P_IP)
+        )
+        self._packets.bind((other, _ETH_P_IP))
+
+
+def _open_tun(name: str) -> int:
+    descriptor = os.open(TUN, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _IFF_TUN_NO_PI))
-    ip("link", "set", name, "mtu", str(MTU), "txqueuelen", str(_QUEUE_PACKETS))
     return descriptor
+
+
+def _mac_of(name: str) -> bytes:
+    """By the namespace that we are in; /sys shows that in which it was mounted."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        return bytes(fcntl.ioctl(any_socket, _SIOCGIFHWADDR, struct.pack("16s24x", name.encode()))[18:24])
+
+
+def _finish_packets(name: str) -> None:
+    """Checksums and segments are made before a packet leaves, as on a wire (ethtool -K NAME tx off)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for command in _ETHTOOL_OFF:
+            value = array.array("B", struct.pack("II", command, 0))
+            request = struct.pack("16sP16x", name.encode(), value.buffer_info()[0])
+            fcntl.ioctl(any_socket, _SIOCETHTOOL, request)
 
 
 def ip(*arguments: str) -> None:
