@@ -311,6 +311,11 @@ def wires() -> dict[str, dict[str, bytes]]:
         "gpio": {"edges": edge * 2, "held": b"pos:\t0\ngpio-chip:\tgpiochip0\ngpio-line:\t17\n"},
         "config": {file.stem: text[:4096] for file, text in zip(configs, plain, strict=True)},
         "duplex": {f"{n}-{each.__struct_config__.tag}": msgspec.json.encode(each) for n, each in enumerate(say)},
+        "t140": {"typed": "Helx\b\bp\r\nI am h\ufffdrt\u2028".encode(), "codes": "\ufeffa\x07\u202eb\x7f".encode()},
+        "panel": {
+            "typed": b'{"type":"typed","t140":"he\\u0008"}\n{"type":"quick","n":1}\n',
+            "wrong": b'{"type":"quick","n":-1}\n[[[[\n\xff\n',
+        },
         "units": {"list": b"# in the square\npole-0001\npole-0002  # by the fountain\n"},
     }
 
