@@ -116,6 +116,10 @@ def test_what_record_has_in_hand_comes_as_one_group_and_live_pictures_follow(tmp
             stream.watch(second)
             assert second.begins
             assert len(screen.begins) == 1
+            second.units = None  # type: ignore[assignment]
+            seen = len(screen.units)
+            await until(lambda: len(screen.units) > seen + 5, 2.0, "one that fails does not end the others' picture")
+            assert stream.failures >= 5  # type: ignore[attr-defined]
 
     asyncio.run(play())
 

@@ -85,10 +85,10 @@ class DecodedFeed:
         while True:
             try:
                 await self._decode()
-            except DeviceError as error:
+            except Exception as error:  # noqa: BLE001 - GStreamer's too: a step less, and tried again
                 if self.failed is None:
                     self._log.warning("decoder failed", error=str(error))
-                self.failed = str(error)
+                self.failed = str(error) or repr(error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from unitd.call.congestion.pacer import BitRate
 from unitd.call.picture.record_feed import open_record, record_units
@@ -32,6 +32,7 @@ IN_HAND_S = 0.02
 
 UNTIL_KNOWN_BIT_S = {"main": 2_000_000.0, "sub": 400_000.0}
 
+T = TypeVar("T")
 Rtsp = Callable[[CameraTable, Profile], AsyncIterator[AccessUnit]]
 
 
@@ -62,6 +63,7 @@ class Feed:
         self._work: asyncio.Task[None] | None = None
         self._seen_s = 0.0
         self._begun = False
+        self.failures = 0
         self._lost_s: float | None = None
         self.group = GroupOfPictures()
         self.rate = BitRate(UNTIL_KNOWN_BIT_S[profile])
@@ -185,7 +187,7 @@ class Feed:
                         in_hand = None
                     if self._begun:
                         for watcher in list(self._watchers):
-                            watcher.picture(unit)
+                            self._give(watcher.picture, unit)
                     elif unit.arrival_mono_ns < asked_ns:  # of before we asked: these are handed on as one
                         in_hand = loop.call_later(IN_HAND_S, self._begin)
                     else:
@@ -202,4 +204,13 @@ class Feed:
         self._begun = True
         group = list(self.group)
         for watcher in list(self._watchers):
-            watcher.begin(group)
+            self._give(watcher.begin, group)
+
+    def _give(self, take: Callable[[T], None], what: T) -> None:
+        """Whatever becomes of one watcher, the others' picture goes on."""
+        try:
+            take(what)
+        except Exception as error:  # noqa: BLE001 - told, and tried again with the next picture
+            self.failures += 1
+            if self.failures.bit_count() == 1:  # the 1st, 2nd, 4th: 20 a second do not fill the log
+                self._log.error("a watcher failed", error=repr(error), failures=self.failures, exc_info=True)

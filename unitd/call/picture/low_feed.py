@@ -127,11 +127,11 @@ class LowFeed:
                 began_s = time.monotonic()
                 try:
                     await self._encode(name)
-                except DeviceError as error:
+                except Exception as error:  # noqa: BLE001 - GStreamer's too: a step less, and tried again
                     self._log.warning("encoder failed", encoder=name, error=str(error))
                     failures = 1 if time.monotonic() - began_s > GOOD_AFTER_S else failures + 1
                     if failures >= FAILURES * max(1, len(self._names)):
-                        self._broken = str(error)
+                        self._broken = str(error) or repr(error)
                         self._log.error("the low step is left out", error=str(error), for_s=RETRY_S)
                         self._loop.call_later(RETRY_S, self._mend)
                         return

@@ -10,7 +10,6 @@ from unitd.call.picture.decoder import Picture
 from unitd.call.picture.still_maker import StillMaker
 from unitd.call.picture.still_parts import Caption, Still, parts_of
 from unitd.call.picture.still_plan import LEAST_BIT_S, PERIOD_S, StillChooser, StillSize, most_bytes, period_s
-from unitd.errors import DeviceError
 from unitd.runtime.logs import Logger
 
 POLL_S = 0.05
@@ -138,8 +137,8 @@ class StillSender:
         bit_s = max(LEAST_BIT_S, self.bit_s) * (1.0 if is_channel else SIGNALLING_SHARE)
         try:
             still = await self._make(picture, bit_s)
-        except DeviceError as error:
-            self._drop("not made", str(error))
+        except Exception as error:  # noqa: BLE001 - GStreamer's too: the next is tried
+            self._drop("not made", str(error) or repr(error))
             return 0
         if is_channel:
             done = await self._by_channel(still)
