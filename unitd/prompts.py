@@ -5,6 +5,7 @@ go first, in the package those made from `unitd/call/words/*.toml`.
 """
 
 import re
+import struct
 import wave
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +20,8 @@ LONGEST_S = 60.0
 LARGEST_BYTES = 6 * 1024 * 1024
 """A minute at 48 kHz; a file of this size is read into memory whole."""
 RATES_HZ = (8_000, 48_000)
+UNREADABLE_WAV = (OSError, EOFError, ValueError, ArithmeticError, RuntimeError, struct.error, wave.Error)
+"""What Python's wave module raises for what is no WAV (RuntimeError: a chunk that says it is longer than it is)."""
 _NAME = re.compile(r"[a-z0-9_]{1,32}")
 _REMEDY = "make it a WAV of one channel, 16 bit, 8 to 48 kHz, a minute at most"
 
@@ -80,7 +83,7 @@ def sound_problem(file: Path) -> str:
         with file.open("rb") as raw, wave.open(raw, "rb") as sound:
             channels, width, rate_hz = sound.getnchannels(), sound.getsampwidth(), sound.getframerate()
             frames = sound.getnframes()
-    except (OSError, EOFError, ValueError, ArithmeticError, wave.Error) as error:
+    except UNREADABLE_WAV as error:
         return f"it cannot be read ({error or type(error).__name__}); {_REMEDY}"
     if channels != 1 or width != 2 or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         return f"{channels} channels, {8 * width} bit, {rate_hz} Hz; {_REMEDY}"

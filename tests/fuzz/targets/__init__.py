@@ -1,7 +1,7 @@
 """Every target by its name."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import call, camera, control_room, evidence, field, letters, sockets, stored, text
+from tests.fuzz.targets import call, camera, control_room, evidence, field, letters, recordings, sockets, stored, text
 
 ALL: dict[str, Target] = {
     **call.TARGETS,
@@ -13,4 +13,5 @@ ALL: dict[str, Target] = {
     **field.TARGETS,
     **camera.TARGETS,
     **evidence.TARGETS,
+    **recordings.TARGETS,
 }

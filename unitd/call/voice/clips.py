@@ -9,7 +9,7 @@ import numpy as np
 
 from unitd.call.voice.mixer import I16, PROMPT_PERIOD_S
 from unitd.call.voice.pcm import RATE_HZ
-from unitd.prompts import Kind, sound_problem
+from unitd.prompts import UNREADABLE_WAV, Kind, sound_problem
 from unitd.runtime.logs import Logger
 
 FALLBACK_LANGUAGE = "en"
@@ -19,7 +19,7 @@ AFTER_S = 2.0
 
 
 def load_wav(file: Traversable) -> I16:
-    """Samples of a mono 16 bit WAV file at RATE_HZ. Raises OSError, EOFError, wave.Error or ValueError."""
+    """Samples of a mono 16 bit WAV file at RATE_HZ. Raises one of UNREADABLE_WAV."""
     with file.open("rb") as raw, wave.open(raw, "rb") as sound:
         if sound.getnchannels() != 1 or sound.getsampwidth() != 2:
             raise ValueError(f"{file}: must be mono, 16 bit")
@@ -72,7 +72,7 @@ class Library:
             if not problem:
                 try:
                     return load_wav(own)
-                except (OSError, EOFError, ValueError, wave.Error) as error:
+                except UNREADABLE_WAV as error:
                     problem = f"it cannot be read ({error})"
             self._bad(str(own), problem)
         file = resources.files("unitd.call") / kind / language / f"{name}.wav"

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from unitd.call.voice.mixer import I16
 from unitd.call.voice.pcm import RATE_HZ
+from unitd.prompts import UNREADABLE_WAV
 
 ENGINE = "espeak-ng"
 SPEED_WPM = 150
@@ -115,7 +116,7 @@ def ready(made: bytes, rate_hz: int) -> I16:
             made_hz = sound.getframerate()
             if (sound.getnchannels(), sound.getsampwidth()) != (1, 2) or not 8_000 <= made_hz <= 48_000:
                 raise SpeechError(f"{ENGINE} made sound of another form")
-    except (wave.Error, EOFError, ValueError) as error:
+    except UNREADABLE_WAV as error:
         raise SpeechError(f"{ENGINE} made no sound ({error or 'nothing came'})") from None
     loud = np.flatnonzero(np.abs(samples) > SILENT)
     if not len(loud):
