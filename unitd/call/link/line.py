@@ -7,6 +7,7 @@ from typing import Protocol
 
 from unitd.call.link.way import MakeWay, Target, Way
 from unitd.messages import duplex
+from unitd.runtime.logs import Logger
 from unitd.runtime.waiting import set_within
 
 DIAL_AGAIN_S = 3.0
@@ -37,7 +38,7 @@ class LineEvents(Protocol):
 class Line:
     """Dials its target until `end()`; at most one of its ways is up. Belongs to the loop."""
 
-    def __init__(self, target: Target, make: MakeWay, events: LineEvents) -> None:
+    def __init__(self, target: Target, make: MakeWay, events: LineEvents, log: Logger) -> None:
         self.target = target
         self.name = target.name
         self.started_s = time.monotonic()
@@ -46,6 +47,7 @@ class Line:
         self.talking: Way | None = None
         self._make = make
         self._events = events
+        self._log = log
         self._dials: dict[Way, asyncio.Task[str]] = {}
         self._dialled_s: dict[Way, float] = {}
         self._up: Way | None = None
@@ -91,10 +93,14 @@ class Line:
             self._wake.clear()
             now_s = time.monotonic()
             due_s = self._due_s(now_s)
-            if due_s is not None and due_s <= now_s:
-                self._begin(now_s)
-            else:
+            if due_s is None or due_s > now_s:
                 await set_within(self._wake, None if due_s is None else due_s - now_s)
+                continue
+            try:
+                self._begin(now_s)
+            except Exception as error:  # noqa: BLE001 - the next dial may be better; without a line nobody dials
+                self._log.error("endpoint cannot be dialled", endpoint=self.name, error=repr(error))
+                await asyncio.sleep(LONGEST_PAUSE_S)
 
     def _due_s(self, now_s: float) -> float | None:
         """When to dial next, or (while up) to look again; None: not while things are as they are."""
@@ -131,6 +137,8 @@ class Line:
         cancelled = task.cancelled()
         error = None if cancelled else task.exception()
         reason = "given up" if cancelled else repr(error) if error is not None else task.result()
+        if error is not None:
+            self._log.error("endpoint's link failed", endpoint=self.name, error=reason)
         if self.talking is way:
             self.talking = None
         if self._up is way:

@@ -154,7 +154,7 @@ class Ways:
                 return None  # what comes behind the one that has the call is no better
             line_or_none = self._lines.get(target.name)
             if line_or_none is None:
-                line_or_none = self._lines[target.name] = Line(target, self._make, self)
+                line_or_none = self._lines[target.name] = Line(target, self._make, self, self._log)
             left_s = line_or_none.started_s + HEAD_START_S - now_s
             if left_s > 0 and not line_or_none.failures:
                 return left_s
