@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.call.link_model import Bottleneck, Clock, Pole, Tcp, one_pole, staircase
+from tests.unit.call.link_model import Bottleneck, Clock, Pole, Tcp, feedback_of, one_pole, staircase
 from unitd.call.bitrate import Controller
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.uncontrolled import Uncontrolled
@@ -297,7 +297,9 @@ def test_a_way_out_that_is_dead_is_silence_though_voices_come_in() -> None:
 
 acts = st.one_of(
     st.tuples(st.just("feedback"), st.binary(max_size=60)),
-    st.tuples(st.just("sent"), st.integers(0, 65_535), st.integers(0, 3000)),
+    st.tuples(st.just("told"), st.integers(0, 300), st.lists(st.none() | st.floats(0, 1e6), min_size=1, max_size=60)),
+    st.tuples(st.just("sent"), st.integers(0, 300), st.integers(0, 3000)),
+    st.tuples(st.just("many"), st.integers(0, 300), st.integers(1, 80)),
     st.tuples(
         st.just("report"),
         st.floats(0, 1) | st.none(),
@@ -322,6 +324,10 @@ def test_nothing_that_comes_in_raises_or_takes_the_voices_share(
         match kind:
             case "feedback":
                 controller.feedback(values[0], now_s)
+            case "told":
+                controller.feedback(feedback_of(values[0], 0, values[1]), now_s)
+            case "many":
+                controller.sent([(values[0] + each, 1200, now_s + each / 400, "picture") for each in range(values[1])])
             case "sent":
                 controller.sent([(values[0], values[1], now_s, "picture")])
             case "report":

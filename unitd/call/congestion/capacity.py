@@ -30,7 +30,7 @@ TRIED_S = 25.0
 NATURAL_GROWTH = 1.3
 """A train that was not ordered shows so much more than was known at most."""
 UNSEEN_SHARE = 0.75
-MOST_FEEDBACK_PER_S = 60.0
+MOST_FEEDBACK_PER_S = 40.0
 
 
 class Capacity:
