@@ -23,8 +23,10 @@ from typing import IO
 
 import numpy as np
 
+from hw_sim.devices.air import LiveAir
 from hw_sim.operator.hearing import tone_db
 from hw_sim.processes import bound_to_us
+from hw_sim.world.acoustics import Street
 
 RATE_HZ = 48_000
 FRAME_BYTES = 1920
@@ -66,6 +68,7 @@ class VirtualSound:
         self._server: subprocess.Popen[bytes] | None = None
         self._caller: subprocess.Popen[bytes] | None = None
         self._caller_live = False
+        self._air: LiveAir | None = None
         self.dropped_bytes = 0
 
     # --- the card ---------------------------------------------------------------------------------------------------
@@ -93,6 +96,7 @@ class VirtualSound:
 
     def stop(self) -> None:
         """Stop everything that was started here."""
+        self.stop_air()
         self.stop_caller()
         server, self._server = self._server, None
         _end(server)
@@ -123,6 +127,29 @@ class VirtualSound:
         # A home of its own: no cookie, no session bus, no configuration of the user's.
         own = {"HOME": str(self._dir), "XDG_RUNTIME_DIR": str(self._dir), "PULSE_RUNTIME_PATH": str(self._dir)}
         return {"PATH": os.environ.get("PATH", "/usr/bin"), "LC_ALL": "C"} | own | self.env()
+
+    # --- the air ----------------------------------------------------------------------------------------------------
+
+    def start_air(self, street: Street) -> None:
+        """From now on the microphone hears the horn, and the street's noise: at 3 % of a core."""
+        self.stop_air()
+
+        def record() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                bound_to_us(
+                    ["pacat", "--record", "--raw", "--device=horn.monitor", "--format=s16le", "--rate=48000",
+                     "--channels=1", "--latency-msec=20"]
+                ),
+                process_group=0, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+        self._air = LiveAir(street, record, lambda: self._pacat("street", stdin=subprocess.PIPE))
+
+    def stop_air(self) -> None:
+        air, self._air = self._air, None
+        if air is not None:
+            air.stop()
 
     # --- the caller -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import functools
 import itertools
 import json
 import sys
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.bench.progress import Progress
 from tests.live.speech import CALLER, OPERATOR, sentences
 from unitd.call.voice.canceller import Canceller
 from unitd.call.voice.gain import HornGain, Loudness
-from unitd.drivers.sound_echo import WebRtcModule
+from unitd.drivers.sound_echo import BLOCK_BYTES, WebRtcModule
 
 ERLE_DB, STOI_LOST, ATTENUATION_DB = 35.0, 0.10, 3.0
 TALK_S, DOUBLE_S, JUDGED_S = 24.0, 12.0, 10.0
@@ -94,12 +95,35 @@ def _canceller() -> Canceller:
     return Canceller(lambda: WebRtcModule(echo=False))
 
 
-def measured(case: Case, talk_s: float = TALK_S, double_s: float = DOUBLE_S) -> Figures:
-    """One street, about 4 s of CPU for the default lengths."""
+class WebRtcAlone(Canceller):
+    """For comparison: WebRTC's own canceller (AEC3) with its noise suppressor, told the true delay, and nothing of
+    ours."""
+
+    def __init__(self, delay_ms: float) -> None:
+        super().__init__(None)
+        self._apm = WebRtcModule(echo=True)
+        self._delay_ms = int(delay_ms)
+        self._played: deque[bytes] = deque()
+
+    def far(self, pcm: bytes, at_ns: int) -> None:
+        self._played.append(pcm)
+
+    def near(self, pcm: bytes, at_ns: int) -> list[bytes]:
+        out = b""
+        played = self._played.popleft() if self._played else bytes(len(pcm))
+        for at in (0, BLOCK_BYTES):
+            self._apm.far(played[at : at + BLOCK_BYTES])
+            self._apm.delay(self._delay_ms)
+            out += self._apm.process(pcm[at : at + BLOCK_BYTES])
+        return [out]
+
+
+def measured(case: Case, talk_s: float = TALK_S, double_s: float = DOUBLE_S, *, webrtc: bool = False) -> Figures:
+    """One street, about 4 s of CPU for the default lengths; `webrtc`: by WebRTC's canceller instead of ours."""
     operator, caller = voices(talk_s, double_s)
     gain = HornGain(LOUDNESS)
     gain.aim(case.limit_dba, LOUD_STREET_DBA)  # whatever the street: the horn is at its loudest
-    heard = run(case.street, operator, caller, gain, _canceller())
+    heard = run(case.street, operator, caller, gain, WebRtcAlone(case.street.delay_ms) if webrtc else _canceller())
     # The microphone of a silent horn hears the same, however long the way from the horn is.
     plain = dataclasses.replace(case.street, delay_ms=80.0, saturates_at=None, coupling_db=0.0)
     alone = _alone(plain, talk_s, double_s)
@@ -137,12 +161,13 @@ async def measure(progress: Progress) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.echo", description=__doc__)
     parser.add_argument("--only", default="", help="streets whose name contains this")
+    parser.add_argument("--webrtc", action="store_true", help="WebRTC's canceller instead of ours")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the JSON goes (default build/echo.json)")
     arguments = parser.parse_args()
     found = {}
     for case in cases():
         if arguments.only in case.name:
-            figures = found[case.name] = measured(case)
+            figures = found[case.name] = measured(case, webrtc=arguments.webrtc)
             print(in_one_line(case.name, figures), flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps({name: dataclasses.asdict(each) for name, each in found.items()}, indent=1))

@@ -18,6 +18,7 @@ HORN_PPM = -40.0
 """No card is right; the microphone's is `drift_ppm` faster than this."""
 
 MIC_AFTER_S = 0.007
+LONGEST_LAG = RATE_HZ // 10
 PRELUDE_FRAMES = 3000
 """The horn's card has been open since the unit started; a minute of that is enough. The microphone's is just opened."""
 
@@ -102,16 +103,15 @@ class Figures:
 def judged(heard: Heard, alone: Heard, single: slice, double: slice) -> Figures:
     """The figures of `heard`, beside the same run with a silent horn; `single` is the stretch (in samples) in which the
     operator speaks alone, `double` the one in which both do."""
-    lag = _lag(heard.caller[double], alone.sent[double])
-    late = slice(double.start + lag, double.stop)
-    clean, left = heard.caller[double.start : double.stop - lag], heard.sent[late]
+    clean = heard.caller[double.start : double.stop - LONGEST_LAG]
+    left, best = (_on_time(clean, each.sent[double.start : double.stop]) for each in (heard, alone))
     excess = 10 ** (db(heard.sent[single]) / 10) - 10 ** (db(alone.sent[single]) / 10)
     residual_db = 10 * np.log10(max(excess, 0.1 * 10 ** (db(alone.sent[single]) / 10)))
-    along = float(np.dot(left, alone.sent[late]) / np.dot(alone.sent[late], alone.sent[late]))
+    along = float(np.dot(left, best) / np.dot(best, best))
     return Figures(
         erle_db=db(heard.echo[single]) - residual_db,
         residual_db=residual_db,
-        stoi_alone=intelligibility(clean, alone.sent[late]),
+        stoi_alone=intelligibility(clean, best),
         stoi=intelligibility(clean, left),
         raw_stoi=intelligibility(heard.caller[double], heard.microphone[double]),
         attenuation_db=-20 * float(np.log10(max(along, 1e-3))),
@@ -137,10 +137,10 @@ def _converged_s(heard: Heard, until: int) -> float:
     return last
 
 
-def _lag(clean: F32, heard: F32) -> int:
-    """By how many samples `heard` is late, up to 0.1 s."""
-    length = len(clean) - RATE_HZ // 10
-    return max(range(0, RATE_HZ // 10, 12), key=lambda at: float(np.dot(clean[:length], heard[at : at + length])))
+def _on_time(clean: F32, late: F32) -> F32:
+    """The part of `late` that fits `clean` best; it is up to LONGEST_LAG samples late."""
+    lag = max(range(0, LONGEST_LAG, 12), key=lambda at: float(np.dot(clean, late[at : at + len(clean)])))
+    return late[lag : lag + len(clean)]
 
 
 def _ns(at_s: float) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from hw_sim.devices.sound import VirtualSound
 from hw_sim.operator.hearing import tone_db
+from hw_sim.world.acoustics import Street
 from unitd.drivers import sound as sound_driver
 from unitd.drivers.sound import FRAME_BYTES, FRAME_SAMPLES, RATE_HZ, SoundCard
 
@@ -165,6 +166,19 @@ def test_a_caller_who_speaks_live_is_heard(sound: Sound, card: VirtualSound) -> 
         assert time.monotonic() < deadline, "not heard"
         card.write_caller_pcm(loud)
         time.sleep(0.018)
+
+
+def test_the_microphone_hears_the_horn_when_there_is_air_between_them(sound: Sound, card: VirtualSound) -> None:
+    def hears() -> bool:
+        return tone_db(np.frombuffer(b"".join(sound.heard[-10:]), np.int16), 700) > -45
+
+    sound.card.want(microphone=True, horn=True)
+    wait(lambda: len(sound.heard) > 25, 5, "frames")
+    assert not hears()
+    card.start_air(Street(noise_dba=40.0, delay_ms=0.0))
+    wait(hears, 8, "the horn at the microphone")
+    card.stop_air()
+    wait(lambda: not hears(), 5, "silence")
 
 
 def test_a_listing_that_would_kill_the_process_is_a_lost_card(

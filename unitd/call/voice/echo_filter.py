@@ -23,6 +23,10 @@ STAYS = 0.9995
 DOUBT_AT_FIRST = 1e-3
 """Variance of each coefficient before anything was heard (the whole way is some -15 to 0 dB over a few partitions)."""
 OTHERS_SMOOTHING = 0.8
+SOUND = 0.005
+LEAST_DOUBT = 1e-6
+LEARNED_BLOCKS = 250
+"""5 s of sound"""
 LEAST = 1e-7
 
 
@@ -41,10 +45,16 @@ class EchoFilter:
         self._head = 0
         self._turn = 0
         self._begun = False
+        self._learned_blocks = 0
 
     def doubt(self) -> None:
-        """What was learned may no longer hold (a card was opened anew): learn fast again, from what is known."""
-        self._doubt.fill(DOUBT_AT_FIRST)
+        """What was learned may no longer hold (a card was opened anew): learn fast again, from what is known. Where there
+        was hardly an echo none is expected elsewhere: the caller is not turned down for it."""
+        doubt = DOUBT_AT_FIRST
+        if self._learned_blocks >= LEARNED_BLOCKS:
+            loudness = float(np.mean(np.sum(_power(self._way), axis=0)))
+            doubt = min(max(4 * loudness / PARTS, LEAST_DOUBT), DOUBT_AT_FIRST)
+        np.maximum(self._doubt, doubt, out=self._doubt)
         self._begun = False
 
     @property
@@ -65,6 +75,7 @@ class EchoFilter:
         self._spectrum[:BINS] = np.einsum("pk,pk->k", fars, self._way)
         echo = np.fft.irfft(self._spectrum)[BLOCK:].astype(np.float32)
         rest = near - echo
+        self._learned_blocks += bool(np.abs(far).max(initial=0.0) > SOUND)
         error = np.fft.rfft(np.concatenate((np.zeros(BLOCK, np.float32), rest)))[:BINS].astype(np.complex64)
         return rest, echo, self._learn(fars, powers, error)
 
