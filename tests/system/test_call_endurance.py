@@ -18,7 +18,7 @@ def _steps(made: Rig) -> list[str]:
     return [str(line["step"]) for line in made.logged() if line.get("event") == "picture step"]
 
 
-def test_a_lost_relay_is_dialled_again_and_the_call_is_made_again(tmp_path: Path) -> None:
+def test_a_relay_that_is_lost_and_dialled_again_costs_the_call_nothing(tmp_path: Path) -> None:
     async def play() -> None:
         async with rig(tmp_path) as made:
             peer = OperatorPeer(made.relay.peer_url)
@@ -28,8 +28,12 @@ def test_a_lost_relay_is_dialled_again_and_the_call_is_made_again(tmp_path: Path
             await until(lambda: peer.frames > 5, 10, "picture")
             await made.relay.stop()
             await made.relay.start()
-            offers = peer.offers
-            await until(lambda: peer.offers > offers, 10, "offered again")
+            await until(lambda: made.core.health.facts.get("endpoint") == "hub", 10, "dialled again")
+            peer.forget()
+            await until(lambda: peer.frames > 20, 10, "the picture goes on")
+            assert peer.offers == 1
+            await peer.hang_up()
+            await until(lambda: peer.offers > 1, 15, "a session that is dead is offered again by the new link")
             peer.forget()
             await until(lambda: peer.frames > 20, 10, "picture again")
             await peer.close()

@@ -53,6 +53,10 @@ class HostileRelay:
             except websockets.ConnectionClosed:
                 return
 
+    def greeted(self) -> bool:
+        """Whether the unit is here for a call; its standing link says nothing of one."""
+        return any(entry["type"] == "hello" for entry in self.heard)
+
     def offers(self, peer: str) -> list[str]:
         return [entry["sdp"] for entry in self.heard if entry["type"] == "offer" and entry["peer"] == peer]
 
@@ -82,7 +86,7 @@ def test_lies_floods_and_silence_neither_kill_nor_fill_the_process(tmp_path: Pat
             await made.start_call()
             async with HostileRelay(made) as relay:
                 made.core.want(made.call())
-                await until(lambda: relay.sockets, 10, "the unit dials")
+                await until(lambda: relay.greeted(), 10, "the unit dials")
                 offer = await _offer(relay, "liar")
                 for sdp in _bad_answers(offer):
                     await relay.say({"type": "answer", "peer": "liar", "sdp": sdp})
