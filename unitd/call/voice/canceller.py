@@ -25,9 +25,11 @@ from unitd.call.voice.residual import HOP, ResidualSuppressor
 BEHIND = BLOCK
 """The reference is read so far behind the newest frame of the horn: callbacks tremble by some milliseconds. What is
 handed to a card is heard 40 ms later at the earliest (a frame each way), so the echo is never ahead of it."""
-FURTHEST_BEHIND = 5 * BLOCK
+FURTHEST_BEHIND = 10 * BLOCK
 """A server that calls in bursts has long buffers, so that there is room to be further behind; the filter has 400 ms."""
-SLACK = 4 * BLOCK
+SLACK = 3 * BLOCK
+SETTLED_FRAMES = 100
+"""Bursts even out over 2 s: a mean that has moved since is frames that were lost."""
 AHEAD_FRAMES = 3
 """So many frames in a row without a reference are no tremble."""
 KEPT = 20 * BLOCK
@@ -59,7 +61,9 @@ class Canceller:
         self._drift = DriftWatch()
         self._residual = ResidualSuppressor()
         self._pace = Pace(BLOCK)
-        self._behind = BEHIND
+        self._behind: float = BEHIND
+        self._lead = self._settled = 0.0
+        self._since = 0
         self._ahead = 0
         self.slips = 0
         self._late = np.zeros(HOP, np.float32)
@@ -113,21 +117,35 @@ class Canceller:
         if self._drift.callbacks_say(self.horn_clock.ppm - self.mic_clock.ppm):
             self._filter.doubt()
         step = 1 + self._drift.ppm * 1e-6
-        wanted = float(self._horn.written - BLOCK - self._behind)
         if self._read_at is None:
-            self._read_at = wanted
-        self._ahead = self._ahead + 1 if self._read_at > wanted + self._behind else 0
-        if self._ahead >= AHEAD_FRAMES or self._read_at < wanted - SLACK:
-            # Frames were lost on one side, or come in bursts: the echo is elsewhere now.
-            if self._ahead:
-                self._behind = min(self._behind + BLOCK, FURTHEST_BEHIND)
-            self.slips += 1
-            self._ahead = 0
-            self._read_at = float(self._horn.written - BLOCK - self._behind)
-            self._filter.doubt()
-            self._drift.forget()
+            self._anchor(0.0)
+        assert self._read_at is not None  # noqa: S101 - for the type checker
+        lead = self._horn.written - BLOCK - self._read_at
+        self._ahead = self._ahead + 1 if lead < 0 else 0
+        self._lead += 0.02 * (lead - self._lead)
+        self._since += 1
+        if self._since == SETTLED_FRAMES:
+            self._settled = self._lead
+        if self._ahead >= AHEAD_FRAMES:
+            self._behind = min(self._behind - BLOCK * float(lead // BLOCK), FURTHEST_BEHIND)
+            self._anchor(self._horn.written - BLOCK - self._behind)
+        elif self._since > SETTLED_FRAMES and abs(self._lead - self._settled) > SLACK:
+            # Frames were lost on one side: the echo is elsewhere by as much.
+            self._anchor(self._read_at + self._lead - self._settled)
         first, self._read_at = self._read_at, self._read_at + step * BLOCK
         return self._horn.read(first, step, BLOCK)
+
+    def _anchor(self, at: float) -> None:
+        """Read the horn's sound from here on; nothing that is known of the echo's place holds."""
+        if self._read_at is None:
+            at = float(self._horn.written - BLOCK - self._behind)
+        else:
+            self.slips += 1
+        self._read_at = at
+        self._lead = self._horn.written - BLOCK - at
+        self._since = self._ahead = 0
+        self._filter.doubt()
+        self._drift.forget()
 
     def _through_module(self, clean: F32) -> F32:
         if self._make_module is None:

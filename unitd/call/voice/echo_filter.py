@@ -48,8 +48,8 @@ class EchoFilter:
         self._learned_blocks = 0
 
     def doubt(self) -> None:
-        """What was learned may no longer hold (a card was opened anew): learn fast again, from what is known. Where there
-        was hardly an echo none is expected elsewhere: the caller is not turned down for it."""
+        """What was learned may no longer hold (a card was opened anew): learn fast again, from what is known. Where
+        there was hardly an echo none is expected elsewhere: the caller is not turned down for it."""
         doubt = DOUBT_AT_FIRST
         if self._learned_blocks >= LEARNED_BLOCKS:
             loudness = float(np.mean(np.sum(_power(self._way), axis=0)))
