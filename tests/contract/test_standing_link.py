@@ -13,8 +13,10 @@ import structlog
 import websockets
 
 from unitd.call.link import standing
-from unitd.call.link.endpoint import EndpointLink
+from unitd.call.link.duplex_way import DuplexWay
 from unitd.call.link.standing import StandingLinks
+from unitd.call.link.way import Target
+from unitd.call.link.ways import Ways
 from unitd.config import EndpointTable
 from unitd.messages import duplex
 
@@ -59,8 +61,17 @@ class Events:
 
     def link_message(self, message: duplex.ToUnit) -> None: ...
 
+    def link_again(self, peer: str) -> None: ...
+
     def link_down(self, endpoint: str, reason: str) -> None:
         self.downs.append(reason)
+
+
+def _ways(endpoint: EndpointTable, events: Events, links: StandingLinks) -> Ways:
+    log = structlog.get_logger()
+    return Ways(
+        (Target(endpoint),), lambda target, told: DuplexWay(target, HELLO, _no_tls, links, told, log), events, log
+    )
 
 
 def test_a_standing_link_says_standby_and_is_taken_for_the_call_without_another_dial() -> None:
@@ -74,7 +85,7 @@ def test_a_standing_link_says_standby_and_is_taken_for_the_call_without_another_
             await until(lambda: far.heard and far.heard[0][:2] == ["standby", "ping"])
             links.rest(False)
             events = Events()
-            link = EndpointLink((endpoint,), HELLO, _no_tls, events, structlog.get_logger(), links)
+            link = _ways(endpoint, events, links)
             calling = asyncio.create_task(link.run())
             await until(lambda: "hello" in far.heard[0])
             assert len(far.heard) == 1 and links.names == ()
@@ -95,7 +106,7 @@ def test_a_link_that_died_in_silence_is_dialled_anew_within_two_seconds() -> Non
             far.answers = False
             links.rest(False)
             events = Events()
-            link = EndpointLink((endpoint,), HELLO, _no_tls, events, structlog.get_logger(), links)
+            link = _ways(endpoint, events, links)
             began_s = time.monotonic()
             calling = asyncio.create_task(link.run())
             await until(lambda: len(far.heard) == 2 and "hello" in far.heard[1])
