@@ -81,7 +81,7 @@ class Text(Duplex, frozen=True, kw_only=True, tag="text"):
 
 
 class Standby(Duplex, frozen=True, kw_only=True, tag="standby"):
-    """The unit keeps this connection for a call to come: no call yet. It pings every few minutes and wants an answer."""
+    """The unit keeps this connection for a call to come. It pings every few minutes and wants an answer."""
 
     version: int = VERSION
     unit: str
