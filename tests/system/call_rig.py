@@ -193,7 +193,8 @@ class RecordEnd:
         for message in self._groups[stream]:
             writer.write(message)
         self._writers[writer] = stream
-        await reader.read()
+        with contextlib.suppress(OSError):
+            await reader.read()
         self._writers.pop(writer, None)
         with contextlib.suppress(OSError):
             writer.close()
