@@ -19,13 +19,15 @@ FULL = np.float32(32767)
 STOP_WITHIN_S = 2.0
 PIPE_BYTES = 4096
 """43 ms: an ordinary pipe holds 0.7 s, and air does not."""
+FIRST_SILENCE_BYTES = 2 * 48 * 60
+"""60 ms in hand: a sound server that runs dry puts silence in, and the way becomes longer by that."""
 MOST_WAITING_BYTES = PIPE_BYTES
 
 
 class LiveAir:
     """From `record` (a process that writes 48 kHz s16 mono) through the street to `play` (one that reads it). The
-    buffers on the way are the delay, and grow when the machine is busy; the street's own comes on top. `stop` ends both
-    processes."""
+    buffers on the way are the delay, the street's own comes on top. On a busy machine the sound server's buffers grow
+    and the way becomes longer every second: no canceller follows that. `stop` ends both processes."""
 
     def __init__(
         self, street: Street, record: Callable[[], subprocess.Popen[bytes]], play: Callable[[], subprocess.Popen[bytes]]
@@ -57,6 +59,7 @@ class LiveAir:
         if source is None or sink is None:
             return
         with contextlib.suppress(OSError, ValueError):
+            sink.write(bytes(FIRST_SILENCE_BYTES))
             while not self._ending:
                 pcm = source.read(2 * BLOCK)
                 if len(pcm) < 2 * BLOCK:

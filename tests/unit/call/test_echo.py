@@ -5,11 +5,9 @@ import os
 import pytest
 
 from hw_sim.world.acoustics import Street
-from tests.bench.echo import ATTENUATION_DB, ERLE_DB, STOI_LOST, Case, cases, measured
+from tests.bench.echo import ATTENUATION_DB, ERLE_DB, QUIET_STREET_DBA, STOI_LOST, Case, cases, measured
 
 LONG = bool(os.environ.get("UNITD_TEST_LONG"))
-QUIET_STREET_DBA = 50.0
-"""Above, the echo that is left drowns in the street, and less than the goal can be measured."""
 
 
 SAMPLE = Case("sample", Street(noise_dba=45.0, delay_ms=120.0, drift_ppm=100.0, seed=5))
