@@ -111,6 +111,13 @@ class VirtualSound:
         if self._server is None:
             self.start()
 
+    @property
+    def server_pid(self) -> int:
+        """The running server's process."""
+        if self._server is None:
+            raise RuntimeError("the sound server does not run")
+        return self._server.pid
+
     def env(self) -> dict[str, str]:
         """What a process needs to see this card, and only this one."""
         return {"PULSE_SERVER": f"unix:{self._socket}", "ALSA_CONFIG_PATH": str(self._dir / "asound.conf")}

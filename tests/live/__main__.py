@@ -20,7 +20,7 @@ picture is shown; the clocks of page and machine are compared before. The voices
 unit's microphone and into Chromium's, recorded behind Chromium's jitter buffer and at the unit's horn.
 
 Two cores are enough when nothing else runs. On a busy machine, as root, put real-time priority before it, or its
-figures are the machine's: `chrt -r 5 python -m tests.live`.
+figures are the machine's: `chrt -r 5 python -m tests.live` (not above 7: Chromium's own sound threads have 8).
 """
 
 from __future__ import annotations
