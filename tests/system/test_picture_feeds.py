@@ -108,7 +108,7 @@ def test_what_record_has_in_hand_comes_as_one_group_and_live_pictures_follow(tmp
             began_s = time.monotonic()
             stream.watch(screen)
             await until(lambda: screen.begins, 1.0, "the group in hand")
-            assert time.monotonic() - began_s < 0.1
+            assert time.monotonic() - began_s < 0.5
             assert screen.begins[0][0].keyframe
             assert len(screen.begins[0]) > 5
             await until(lambda: len(screen.units) > 5, 2.0, "live pictures")
@@ -210,7 +210,7 @@ def test_stills_come_every_second_at_the_rate_that_is_left_and_never_two_at_once
             work = asyncio.create_task(sender.run())
             await until(lambda: len(screen.stills) >= 4, 8.0, "four stills")
             times = [at for at, _ in screen.stills]
-            assert max(later - before for before, later in itertools.pairwise(times)) < 1.8
+            assert max(later - before for before, later in itertools.pairwise(times)) < 2.2
             for _, still in screen.stills[1:]:
                 assert len(still.jpeg) * 8 <= 1.5 * kbit_s * 1000
                 assert (still.jpeg[:2], still.jpeg[-2:]) == (b"\xff\xd8", b"\xff\xd9")
