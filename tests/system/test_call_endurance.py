@@ -32,8 +32,10 @@ def test_a_relay_that_is_lost_and_dialled_again_costs_the_call_nothing(tmp_path:
             peer.forget()
             await until(lambda: peer.frames > 20, 10, "the picture goes on")
             assert peer.offers == 1
-            await peer.hang_up()
-            await until(lambda: peer.offers > 1, 15, "a session that is dead is offered again by the new link")
+            await peer.hang_up()  # a console that has lost its session, and its own link to the relay
+            await made.relay.stop()
+            await made.relay.start()
+            await until(lambda: peer.offers > 1, 15, "a session that is not heard on the new link is offered again")
             peer.forget()
             await until(lambda: peer.frames > 20, 10, "picture again")
             await peer.close()

@@ -18,6 +18,7 @@ from unitd.call.picture.still_parts import Still
 from unitd.call.picture.view import PeerView
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
+from unitd.call.staying import Staying
 from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.messages.duplex import Step
@@ -25,20 +26,6 @@ from unitd.runtime.logs import Logger
 from unitd.runtime.waiting import set_within
 
 CONNECT_TIMEOUT_S = 15.0
-DISCONNECTED_FOR_S = 5.0
-DEAD_AFTER_S = 4.0
-"""Without a packet of media while the signalling is heard, the session is made anew."""
-ALIVE_FOR_S = 1.0
-"""After an outage the media gets so long to come back with the signalling."""
-UNTOLD_AFTER_S = 8.0
-"""The same where there is no signalling to be heard (WHIP)."""
-SILENT_AFTER_S = 60.0
-"""And while nothing is heard at all: a link that comes back sooner goes on as it was, without a round trip lost."""
-PROVE_S = 0.8
-PROVE_BY_REPORTS_S = 2.0
-"""On a new link a session that is heard within this goes on; far ends without feedback are heard once a second."""
-GIVEN_UP_S = 12.0
-"""A browser holds a session for failed some 15 s after the last packet: in a longer outage it is not waited for."""
 OUTAGE_S = 2.5
 OUTAGE_REPORTS_S = 3.0
 TICK_S = 0.1
@@ -94,11 +81,9 @@ class Peer:
         self._log = log.bind(peer=peer)
         self._session: PeerSession | None = None
         self._over = asyncio.Event()
-        self._bad_since_s: float | None = None
-        self._doubt_s: float | None = None
+        self._staying = Staying()
         self._at_once = False
         self._closing: asyncio.Task[None] | None = None
-        self._prove_s = PROVE_S
         self.view = PeerView(port.feeds, self, self._log)
         self.corner = Corner(port.feeds, self._log)
         self._controller = make_controller(self.view.steps, time.monotonic(), has_feedback=False)
@@ -108,7 +93,6 @@ class Peer:
         self._owes_keyframe = False
         self._mended_s = 0.0
         self._replayed_s = 0.0
-        self._heard_s = 0.0
         self._outage_until_s = 0.0
         self._resends: deque[tuple[int, int]] = deque(maxlen=LAST_MOMENTS_TICKS)
         self.stats = LinkStats()
@@ -154,14 +138,9 @@ class Peer:
 
     def prove(self, is_new_path: bool = False) -> None:
         """The far end is there on a new link: a session that is heard goes on, another is offered afresh, at once."""
-        now_s = time.monotonic()
-        session = self._session
-        if session is None or not session.connected or is_new_path or now_s - self._heard_s > GIVEN_UP_S:
+        if is_new_path or not self.connected or not self._staying.prove(time.monotonic()):
             self._at_once = True
             self._over.set()
-            return
-        self._doubt_s = now_s
-        self._prove_s = PROVE_S if session.has_feedback else PROVE_BY_REPORTS_S
 
     def push_voice(self, pcm: bytes) -> None:
         if self._session is not None:
@@ -190,7 +169,7 @@ class Peer:
     async def _one_session(self) -> bool:
         """Whether it was connected at all."""
         self._over = asyncio.Event()
-        self._bad_since_s = self._doubt_s = None
+        self._staying = Staying()
         self.stats = LinkStats()
         self.sessions += 1
         was_connected = False
@@ -226,7 +205,7 @@ class Peer:
                 if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
                     self._log.warning("peer did not connect", within_s=CONNECT_TIMEOUT_S)
                     break
-                if self._is_lost(now_s):
+                if self._is_lost(session, now_s):
                     break
         finally:
             self.view.close()
@@ -246,23 +225,13 @@ class Peer:
         if not self._at_once:
             await asyncio.shield(self._closing)
 
-    def _is_lost(self, now_s: float) -> bool:
-        """Whether another session would do better: not in an outage, which takes the offer with it."""
-        if self._doubt_s is not None and self._heard_s > self._doubt_s:
-            self._doubt_s = None
-        if self._doubt_s is not None and now_s - self._doubt_s > self._prove_s:
-            self._log.info("session did not outlive its link")
+    def _is_lost(self, session: PeerSession, now_s: float) -> bool:
+        signalling_s = self._port.alive_s(self.peer)
+        reason = self._staying.lost(now_s, session.connected, session.has_feedback, signalling_s)
+        if reason:
+            self._log.warning("session is made anew", reason=reason, signalling_s=signalling_s)
             self._at_once = True
-            return True
-        alive_s = self._port.alive_s(self.peer)
-        if self._bad_since_s is not None and now_s - self._bad_since_s > DISCONNECTED_FOR_S:
-            return alive_s is None or alive_s > ALIVE_FOR_S
-        limit_s = UNTOLD_AFTER_S if alive_s is None else DEAD_AFTER_S if alive_s > ALIVE_FOR_S else SILENT_AFTER_S
-        if self.connected and now_s - self._heard_s > limit_s:
-            self._log.warning("peer silent", for_s=round(now_s - self._heard_s, 1), signalling_s=alive_s)
-            self._at_once = True
-            return True
-        return False
+        return bool(reason)
 
     # --- what the session tells -------------------------------------------------------------------------------------
 
@@ -278,8 +247,7 @@ class Peer:
         self._log.info("peer", state=state, detail=detail)
         match state:
             case "connected":
-                self._bad_since_s = None
-                self._heard_s = time.monotonic()
+                self._staying.connected(time.monotonic())
                 if not self.view.is_open:
                     self._begin(session)
                     self._port.report("call_connected", self.peer)
@@ -288,7 +256,7 @@ class Peer:
                     if session.pip is not None and session.has_pip:
                         self.corner.open(session.pip)
             case "disconnected":
-                self._bad_since_s = time.monotonic()
+                self._staying.disconnected(time.monotonic())
             case "failed" | "closed" | "error":
                 self._over.set()
 
@@ -302,9 +270,9 @@ class Peer:
 
     def _judge(self, stats: LinkStats) -> None:
         now_s = time.monotonic()
-        silent_s = now_s - self._heard_s
+        silent_s = now_s - self._staying.heard_s
         if stats.heard > self.stats.heard:  # fewer: a source of before was forgotten
-            self._heard_s = now_s
+            self._staying.heard_s = now_s
             if silent_s > OUTAGE_S:
                 self._log.info("link back", after_s=round(silent_s, 1))
                 self._outage_until_s = now_s + OUTAGE_REPORTS_S
@@ -327,7 +295,7 @@ class Peer:
     def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
         self._controller.sent(session.feedback.sent())
         self._controller.feedback(fci, at_s)
-        self._heard_s = at_s
+        self._staying.heard_s = at_s
         self._obey(session)
 
     def _tick(self, session: PeerSession) -> None:
@@ -340,7 +308,7 @@ class Peer:
         self._controller.sent(session.feedback.sent())
         self._resends.append(session.resends())
         asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
-        if now_s - self._heard_s < OUTAGE_S and now_s > self._outage_until_s:
+        if now_s - self._staying.heard_s < OUTAGE_S and now_s > self._outage_until_s:
             self._controller.asked_again(asked_again, sent, now_s)
         self._obey(session)
 
