@@ -68,13 +68,14 @@ def test_two_clocks_that_part_tear_nothing(card_ppm: float) -> None:
     assert (playout.gaps, playout.dropped_frames) == (0, 0)
 
 
-def test_a_tone_has_no_click_while_the_clocks_part() -> None:
+def test_there_is_no_click_while_the_clocks_part() -> None:
+    """Three tones without a common period: no place is quite like another, and the seams have to be soft."""
     times = np.arange(SECONDS * 50 * FRAME_SAMPLES) / RATE_HZ
-    tone = (8000 * np.sin(2 * np.pi * 440 * times)).astype("<i2")
-    playout, sound = over(lambda _t, chance: 0.001 * chance.random(), 2000, tone)
+    chord = sum(2500 * np.sin(2 * np.pi * hz * times) for hz in (213, 347, 479)).astype("<i2")
+    playout, sound = over(lambda _t, chance: 0.001 * chance.random(), 3000, chord)
     assert playout.periods_again + playout.periods_out > 2
-    steps = np.abs(np.diff(sound[RATE_HZ:].astype(int)))
-    assert steps.max() < 1.25 * 8000 * 2 * np.pi * 440 / RATE_HZ
+    most = np.abs(np.diff(chord.astype(int))).max()
+    assert np.abs(np.diff(sound[RATE_HZ:].astype(int))).max() < 1.2 * most
 
 
 def test_jitter_is_taken_up() -> None:
