@@ -337,7 +337,9 @@ class PeerSession:
             return
         error = self._pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
         if error is not None:
-            self._events.session_state(self, "error", error.parse_error()[0].message)
+            failure, where = error.parse_error()
+            detail = f"{error.src.get_name()}: {failure.message} {(where or '').splitlines()[-1:]}"
+            self._events.session_state(self, "error", detail[:300])
             return
         if self.connected:
             me = weakref.ref(self)
