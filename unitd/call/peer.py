@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from unitd.call.bitrate import Controller
 from unitd.call.congestion.decision import Decision
+from unitd.call.congestion.train import train_packets
 from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.link.ice_servers import UsableServers
 from unitd.call.picture.corner import Corner
@@ -354,7 +355,7 @@ class Peer:
         if session.pip is not None and session.has_pip:
             self.corner.follow(decision.pip)
         if decision.trains != before.trains:
-            session.feedback.send_train()
+            session.feedback.send_train(train_packets(decision.capacity_bit_s))
 
     def _mend(self, session: PeerSession, decision: Decision) -> None:
         """A packet that was asked for and not sent again leaves a browser without a picture until it asks for a

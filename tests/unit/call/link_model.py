@@ -19,11 +19,11 @@ from typing import Any
 from unitd.call.bitrate import Controller
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.packet_log import WIRE_BYTES
+from unitd.call.congestion.train import train_packets
 
 TICK_S = 0.005
 PACKET_BYTES = 1190
 FEEDBACK_EVERY_S = 0.1
-TRAIN_PACKETS = 12
 
 
 class Clock:
@@ -280,7 +280,7 @@ class Pole:
             self._waiting.clear()
             self._await_key = True
         if self.decision.trains != before.trains:
-            for _ in range(TRAIN_PACKETS):
+            for _ in range(train_packets(self.decision.capacity_bit_s)):
                 self._packet(PACKET_BYTES, "resend")
         if self.decision.step != before.step:
             self._waiting.clear()

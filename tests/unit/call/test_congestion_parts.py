@@ -190,7 +190,7 @@ def test_up_needs_a_train_and_one_that_fits_alone_is_asked_again() -> None:
 
 def test_trains_are_believed_when_two_agree() -> None:
     capacity = Capacity(1e6)
-    for bit_s, sure in ((9e6, 1e6), (2e6, 2e6), (8e6, 8e6)):
+    for bit_s, sure in ((9e6, 1e6), (2e6, 2e6), (8e6, 8e6)):  # the second best of three
         capacity._learn(Train(bit_s, True, True), 50.0)
         capacity.bit_s = 1e6
         assert capacity.tried_bit_s(50.0, twice=True) == (sure, bit_s)

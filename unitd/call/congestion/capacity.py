@@ -115,7 +115,9 @@ class Capacity:
         best = sorted(told, reverse=True)[:2]
         if not told or (twice and not patient and len(told) < 2):
             return self.bit_s, told[-1] if told else None
-        return best[0 if patient else -1], told[-1]
+        tried_bit_s = best[0 if patient else -1]
+        # Short trains are told slower rather than faster than they are; what keyframes have shown counts where near.
+        return max(tried_bit_s, min(self.bit_s or 0.0, NATURAL_GROWTH * tried_bit_s)), told[-1]
 
     def _learn(self, train: Train, now_s: float) -> None:
         """One train. It cannot be slower than what comes through."""

@@ -19,6 +19,7 @@ SKIP = 0.8
 HOLD_AFTER_DOWN_S = 4.0
 HOLD_AFTER_UP_S = 1.5
 """Between two steps up at the start of a call; the last one's keyframe is still on its way."""
+START_TRAIN_S = 2.0
 FIRST_TRAIN_S = 4.0
 LONGEST_TRAIN_S = 15.0
 TRAIN_ANSWER_S = 1.5
@@ -57,7 +58,7 @@ class Ladder:
         self._not_before_s = now_s
         self._retry_s = now_s
         self._train_s = now_s
-        self._interval_s = FIRST_TRAIN_S
+        self._interval_s = START_TRAIN_S
         self._proved_s = -1e9
 
     # --- down -------------------------------------------------------------------------------------------------------

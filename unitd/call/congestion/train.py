@@ -15,8 +15,16 @@ MOST_PACKETS = 48
 LEAST_SPAN_S = 0.0005
 SPREAD = 0.85
 """A train that came at less than this share of the rate it left with was spread by the bottleneck."""
+TRAIN_S = 0.06
+LEAST_ORDERED, MOST_ORDERED = 8, 30
 UNFINISHED_SPREAD = 0.5
 MOST_BIT_S = 100e6
+
+
+def train_packets(capacity_bit_s: float | None) -> int:
+    """How many packets a train has: TRAIN_S of what the link is known to carry, so that it is felt nowhere, and its
+    arrival is told apart from chance."""
+    return min(MOST_ORDERED, max(LEAST_ORDERED, int((capacity_bit_s or 0.0) * TRAIN_S / 8 / 1250)))
 
 
 class _Came(NamedTuple):

@@ -21,7 +21,7 @@ from unitd.call.rtc.gst import Gst
 HEADER_BYTES = 20
 MAX_NOTED = 4096
 """Packets between two looks of the loop: 10 s of a stream of 4 Mbit/s."""
-TRAIN_PACKETS = 12
+MOST_RECENT = 12
 RECENT_BYTES = 500
 """A train is made of packets larger than this, of the last RECENT_S: RESEND_WINDOW_MS less a margin. On a small stream
 they are few, and go several times."""
@@ -43,7 +43,7 @@ class TransportFeedback:
         self.budget = ResendBudget(UNTIL_KNOWN_BIT_S)
         self._on_feedback = on_feedback
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
-        self._recent: deque[tuple[int, int, float]] = deque(maxlen=TRAIN_PACKETS)
+        self._recent: deque[tuple[int, int, float]] = deque(maxlen=MOST_RECENT)
         self._resender: Any = None
         self._resend_payloads: frozenset[int] = frozenset()
         self.trains = 0
@@ -79,7 +79,7 @@ class TransportFeedback:
             noted.append(self._noted.popleft())
         return noted
 
-    def send_train(self) -> int:
+    def send_train(self, packets: int = MOST_RECENT) -> int:
         """Send the last large packets of the picture again at once, to learn what the link carries; how many."""
         resender = self._resender
         if resender is None:
@@ -89,14 +89,14 @@ class TransportFeedback:
         if not recent:
             return 0
         pad = resender.get_static_pad("src")
-        for source, number in islice(cycle(recent), TRAIN_PACKETS):
+        for source, number in islice(cycle(recent), packets):
             request = Gst.Structure.new_empty(RESEND_REQUEST)
             request.set_value("seqnum", _uint(number))
             request.set_value("ssrc", _uint(source))
             request.set_value(OURS, True)
             pad.send_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, request))
         self.trains += 1
-        return TRAIN_PACKETS
+        return packets
 
     def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
         """One packet that leaves, by its first bytes."""
