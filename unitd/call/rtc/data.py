@@ -95,6 +95,10 @@ class DataChannels:
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
+    def lose(self) -> None:
+        """The association is gone, and with it every channel, for the rest of the session."""
+        self.text_open = self.stills_open = False
+
     def _opened(self, label: str, is_open: bool) -> None:
         if label == TEXT:
             self.text_open = is_open

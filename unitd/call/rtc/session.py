@@ -337,6 +337,11 @@ class PeerSession:
             return
         error = self._pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
         if error is not None:
+            if error.src.get_name().startswith("sctp"):
+                # An outage of 3 s is too much for the data channels, and costs the picture and the voice nothing:
+                # letters and stills take the signalling link from here on.
+                self.data.lose()
+                return
             failure, where = error.parse_error()
             detail = f"{error.src.get_name()}: {failure.message} {(where or '').splitlines()[-1:]}"
             self._events.session_state(self, "error", detail[:300])
