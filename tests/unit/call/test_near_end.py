@@ -9,7 +9,7 @@ import pytest
 
 from unitd.call.voice.canceller import Canceller
 from unitd.call.voice.gain import Loudness
-from unitd.call.voice.near_end import DISCARDED_FRAMES, LATE_FRAMES, NearEnd
+from unitd.call.voice.near_end import DISCARDED_FRAMES, LATE_FRAMES, PASSED_BY_FRAMES, NearEnd
 from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
 LOUDNESS = Loudness(100.0, 90.0, 80.0, 55.0)
@@ -126,6 +126,17 @@ def test_a_canceller_that_hangs_holds_up_neither_the_card_nor_the_voice(rig: Rig
     assert "late or hangs" in rig.near_end.trouble
     rig.fake.goes_on.set()
     until(lambda: len(rig.out) == 200, 2)
+
+
+def test_a_canceller_that_is_late_for_a_moment_is_no_fault(rig: Rig) -> None:
+    rig.open()
+    rig.fake.goes_on.clear()
+    for _ in range(LATE_FRAMES + PASSED_BY_FRAMES - 1):
+        rig.near_end.heard(VOICE)
+    assert rig.near_end.passed_by_frames == PASSED_BY_FRAMES - 1
+    assert rig.near_end.trouble == ""
+    rig.near_end.heard(VOICE)
+    assert "late or hangs" in rig.near_end.trouble
 
 
 def test_nothing_from_before_the_gate_was_shut_comes_out_after_it_is_open(rig: Rig) -> None:

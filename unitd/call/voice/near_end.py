@@ -27,6 +27,8 @@ LATE_FRAMES = 8
 HORN_FRAMES_TOGETHER = 5
 """While nobody listens to the microphone the horn's frames are taken up some at a time: 10 wake-ups a second."""
 AGAIN_S = 10.0
+PASSED_BY_FRAMES = 50
+"""So many passed by within AGAIN_S (1 s in 10) are a fault; less is a machine that was busy for a moment."""
 DISCARDED_FRAMES = 3
 """After the gate was shut the chain still holds some 40 ms of what was heard before: that is never given out."""
 FULL = np.float32(32767)
@@ -67,7 +69,7 @@ class NearEnd:
         self._canceller: Canceller | None = None
         self._again_s = 0.0
         self._failure = ""
-        self._passed_s = -AGAIN_S
+        self._passed_s: deque[float] = deque(maxlen=PASSED_BY_FRAMES)
         self.passed_by_frames = 0
         self._thread = threading.Thread(target=self._run, name="canceller", daemon=True)
 
@@ -103,7 +105,8 @@ class NearEnd:
     def trouble(self) -> str:
         """Why the canceller, or its noise suppression, is not at work; empty when it is well."""
         canceller = self._canceller
-        if time.monotonic() - self._passed_s < AGAIN_S:
+        passed_s = self._passed_s
+        if len(passed_s) == PASSED_BY_FRAMES and time.monotonic() - passed_s[0] < AGAIN_S:
             return self._failure or "the echo canceller is late or hangs, the voice passes it by"
         return self._failure or (canceller.trouble if canceller is not None else "")
 
@@ -140,7 +143,7 @@ class NearEnd:
             self._deliver(pcm)
         elif self._near_in - self._near_out >= LATE_FRAMES or not self._put(self._opening, pcm):
             self.passed_by_frames += 1
-            self._passed_s = time.monotonic()
+            self._passed_s.append(time.monotonic())
             self._deliver(pcm)
 
     def _put(self, opening: int | None, pcm: bytes) -> bool:
