@@ -28,7 +28,8 @@ class CameraProcess:
     ) -> None:
         self.urls: dict[str, str] = {}
         self.fault: str | None = None
-        self._control_path = directory / f"{name}.sock"
+        # Not the bare name: a camera called `panel` would sit on the daemon's own `panel.sock`.
+        self._control_path = directory / f"camera-{name}.sock"
         self._log_file = log_directory / f"camera-{name}.log"
         self._profiles, self._seed, self._name = profiles, seed, name
         self._process: asyncio.subprocess.Process | None = None

@@ -29,10 +29,11 @@ def test_a_live_session() -> None:
 async def _session() -> None:
     options = BenchOptions(panel_camera=True, config={"incident": {"pre_roll_s": 2.0, "post_roll_s": 1.0}})
     async with Bench(options) as bench:
-        await bench.wait_ready()
         assert bench.room is not None
+        # Before the daemon is ready, as `hw-sim up` does it: the panel dials until the daemon's own socket is there.
         pole_page = PolePage(PoleView(bench), audio=bench.sound, panel=bench.run_dir / SOCKET_NAME)
         await pole_page.start()
+        await bench.wait_ready()
         try:
             async with chromium() as browser:
                 context = await browser.new_context(viewport=DESKTOP, permissions=["microphone"])
