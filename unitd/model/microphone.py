@@ -6,9 +6,10 @@ OPEN_IN = ("panic", "voice", "test")
 
 
 def microphone_open(state: State) -> bool:
-    """Open only in panic, voice and test incidents, from raised to closed. In intrusion and tamper it stays shut, and
-    while an operator has muted the incident that is served. A watch is no incident: it opens nothing."""
+    """Open only while a panic, voice or test incident is served, from raised to closed, and no operator has muted it.
+
+    An intrusion's or tamper's call never has the microphone, whatever else is closing meanwhile; nor has a watch, which
+    is no incident.
+    """
     served = state.served
-    if served is not None and served.orders.mute_microphone:
-        return False
-    return any(incident.kind in OPEN_IN and incident.open for incident in state.incidents)
+    return served is not None and served.kind in OPEN_IN and not served.orders.mute_microphone

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.model.worlds import INCIDENT, PRESS, SETTINGS, S, at, every_state, idle, pressed
+from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, SETTINGS, S, at, every_state, idle, pressed, raised
 from unitd.model import events as ev
 from unitd.model.incident import PRECEDENCE, STAGES, State
 from unitd.model.lamps import lamps
@@ -72,6 +72,21 @@ def test_a_press_sounds_at_once_and_each_again() -> None:
 def test_microphone_gate(kind: str, stage: str) -> None:
     expected = kind in ("panic", "voice", "test") and stage != "closed"
     assert microphone_open(at(stage, kind)) is expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["intrusion", "tamper"])
+@pytest.mark.parametrize("muted", [False, True])
+def test_a_machine_s_alarm_gets_no_voice_while_a_person_s_call_closes(kind: str, muted: bool) -> None:
+    """The person's incident is open still, but the call that goes out is the machine's, to whoever answers that."""
+    state = step(at("answered"), ev.SoundSet(INCIDENT, "Ann", mute_microphone=muted), 6 * S, SETTINGS)
+    state = step(state, raised(kind, SECOND, OTHER, 7 * S), 7 * S, SETTINGS)  # type: ignore[arg-type]
+    assert outputs(state, 7 * S, SETTINGS).microphone is not muted
+    state = step(state, ev.Closed(INCIDENT, "Ann", "genuine"), 8 * S, SETTINGS)
+    levels = outputs(state, 8 * S, SETTINGS)
+    assert levels.call is not None
+    assert levels.call.incident_id == OTHER
+    assert not levels.call.microphone
+    assert not levels.microphone
 
 
 @pytest.mark.parametrize(("name", "state"), EVERY, ids=[name for name, _ in EVERY])
