@@ -17,7 +17,7 @@ from unitd.call.rtc.answer import MAX_CANDIDATES, ReadAnswer, read_answer, read_
 from unitd.call.rtc.data import DataChannels
 from unitd.call.rtc.feedback import TransportFeedback
 from unitd.call.rtc.gst import Gst, GstSdp, GstWebRTC
-from unitd.call.rtc.ice import give_servers
+from unitd.call.rtc.ice import give_servers, tame_agent
 from unitd.call.rtc.identity import throw_away_identity
 from unitd.call.rtc.linkstats import LinkStats, read_stats
 from unitd.call.rtc.picture_out import PictureOut
@@ -252,8 +252,7 @@ class PeerSession:
         self._post(self._events.session_offers, acceptable(sdp, self._identity.fingerprint))
 
     def _on_candidate(self, mline: int, candidate: str) -> None:
-        # TCP candidates only lengthen the search. (Not switched off in the ICE agent: reading that property from Python
-        # takes its only reference away, and the next step is a segmentation fault.)
+        # TCP candidates only lengthen the search; the agent makes none (tame_agent), and none is passed on.
         if " UDP " in candidate.upper():
             self._post(self._events.session_candidate, mline, candidate)
 
@@ -403,5 +402,7 @@ def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -
             session = reference()
             if session is not None:
                 session._voice_in.take_buffer(element)
+        case "nicesrc" | "nicesink":
+            tame_agent(element)
         case "dtlssrtpdec":
             element.set_property("pem", pem)  # once more when its bin moves: the same one
