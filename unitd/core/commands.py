@@ -158,7 +158,7 @@ class CommandDesk:
             return "impossible", "no dome is fitted"
         if isinstance(command, wire.ReleaseLock) and (why := self._lock_objection(command.incident_id)):
             return "impossible", why
-        if why := objection(command, self._fitted):
+        if why := objection(command, self._fitted, room):
             return "impossible", why
         event = self._event(command, room)
         reason = refusal(self._state(), event, self._mono_ns() if self._mono_ns is not None else None)

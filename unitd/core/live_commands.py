@@ -32,20 +32,28 @@ class Fitted(NamedTuple):
     sound: bool = True
     cameras: bool = True
     endpoints: bool = True
+    unseeing: tuple[str, ...] = ()
+    """Control rooms that no endpoint would show a watch to: what is left would show it to others alone."""
+
+
+LEAST_REASON = 3
 
 
 def fitted(config: Config) -> Fitted:
+    owned = {name for room in config.control_rooms for name in room.endpoints}
+    shared = any(each.name not in owned for each in config.endpoints)
     return Fitted(
-        hosts=config.call.hosts,
+        hosts=tuple(each.lower() for each in config.call.hosts),
         rooms=tuple(each.name for each in config.control_rooms),
         sound=config.sound is not None,
         cameras=bool(config.cameras),
         endpoints=bool(config.endpoints),
+        unseeing=tuple(each.name for each in config.control_rooms if not shared and not each.endpoints),
     )
 
 
-def objection(command: wire.Command, unit: Fitted) -> str:
-    """Why the unit as it is configured cannot do it, in words for the operator; "" when it can. Pure."""
+def objection(command: wire.Command, unit: Fitted, room: str = "") -> str:
+    """Why the unit as it is configured cannot do it for `room`, in words for the operator; "" when it can. Pure."""
     match command:
         case wire.DialBack():
             if command.whep_url and not command.url:
@@ -57,6 +65,10 @@ def objection(command: wire.Command, unit: Fitted) -> str:
             return "no sound card is fitted"
         case wire.Watch() | wire.Announce() if not unit.endpoints:
             return "no endpoint is configured"
+        case wire.Watch() | wire.Announce() if room in unit.unseeing:
+            return f"no endpoint belongs to {room}"
+        case wire.Watch() | wire.Announce() if len(command.reason.strip()) < LEAST_REASON:
+            return "say why"
         case wire.Snapshot() if not unit.cameras:
             return "no camera is fitted"
         case wire.SendText() | wire.Speak() if not command.text.strip():

@@ -22,6 +22,10 @@ Origin = Literal["press", "command", "periodic", "sensor"]
 Id = Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$", description="UUIDv4 text")]
 Words = Annotated[str, Meta(max_length=2000)]
 Short = Annotated[str, Meta(min_length=1, max_length=128)]
+# Printable ASCII alone: these go into requests as they are. (`$` lets a line end pass by itself.)
+Url = Annotated[str, Meta(pattern=r"^https://[!-~]*$(?!\n)", max_length=2000)]
+MaybeUrl = Annotated[str, Meta(pattern=r"^(https://[!-~]*)?$(?!\n)", max_length=2000)]
+Token = Annotated[str, Meta(pattern=r"^[!-~]*$(?!\n)", max_length=500)]
 Speed = Annotated[float, Meta(ge=-1, le=1)]
 Session = Annotated[int, Meta(description="counts the starts of the unit's core; commands name it")]
 UptimeMs = Annotated[int, Meta(description="milliseconds since the unit's kernel started (CLOCK_MONOTONIC)")]
@@ -275,9 +279,9 @@ class Upload(Command, frozen=True, kw_only=True, tag="upload"):
     """Hand the incident's footage over: HTTPS PUT to `url` with `Authorization: Bearer <token>`."""
 
     incident_id: Id
-    url: Annotated[str, Meta(pattern="^https://", max_length=2000)]
-    token: Annotated[str, Meta(max_length=500, description="for this one upload; no other secret goes over MQTT")] = ""
-    camera: Annotated[str | None, _says("null = the first camera that has footage")] = None
+    url: Url
+    token: Annotated[Token, _says("for this one upload; no other secret goes over MQTT")] = ""
+    camera: Annotated[Short | None, _says("null = the first camera that has footage")] = None
 
 
 class RaiseTest(Command, frozen=True, kw_only=True, tag="raise_test"):
@@ -306,9 +310,9 @@ class DialBack(Command, frozen=True, kw_only=True, tag="dial_back"):
     """Dial the incident's call at once, afresh; with `url`, to that `whip_whep` endpoint (its host must be allowed)."""
 
     incident_id: Id
-    url: Annotated[str, Meta(pattern="^(https://.*)?$", max_length=2000)] = ""
-    whep_url: Annotated[str, Meta(pattern="^(https://.*)?$", max_length=2000)] = ""
-    token: Annotated[str, Meta(max_length=500, description="bearer token of that endpoint")] = ""
+    url: MaybeUrl = ""
+    whep_url: MaybeUrl = ""
+    token: Annotated[Token, _says("bearer token of that endpoint")] = ""
 
 
 class HandOver(Command, frozen=True, kw_only=True, tag="hand_over"):

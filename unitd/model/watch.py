@@ -57,6 +57,11 @@ def passed(state: State, now_ns: int) -> State:
     return state
 
 
+def _same_person(watch: WatchGoal, event: ev.WatchOrdered) -> bool:
+    """By name, and two control rooms that may both have such a one are not taken for one where they are known."""
+    return watch.by == event.by and (watch.room == event.room or "" in (watch.room, event.room))
+
+
 def refusal(state: State, event: ev.WatchOrdered | ev.WatchEnded) -> str | None:
     """Why the order would change nothing now, in words for the operator; None when it is good."""
     if isinstance(event, ev.WatchEnded):
@@ -65,6 +70,6 @@ def refusal(state: State, event: ev.WatchOrdered | ev.WatchEnded) -> str | None:
         return "answer opens the voices" if event.announce else "the call shows it"
     if any(each.open for each in state.incidents):
         return "an incident is closing: try again in a moment"
-    if state.watch is not None and state.watch.by != event.by:
+    if state.watch is not None and not _same_person(state.watch, event):
         return f"{state.watch.by} is watching already"
     return None

@@ -114,6 +114,57 @@ def test_a_host_that_the_site_does_not_allow_is_refused(fields: dict[str, str], 
     assert unit.call.dial == 0
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://media.example.:443/", "https://media.example:444\\@x/", "https://[::1]/", "https://xn--mdia-epa.example/",
+        "https://media.example%2eevil.example/", "https://evil.example#media.example", "https://evil.example?media.example",
+        "https://media.example\\.evil.example/",
+    ],
+)  # fmt: skip
+def test_no_trick_makes_another_host_of_it(url: str) -> None:
+    assert Unit().order(wire.DialBack, incident_id=INCIDENT, url=url).code == "impossible"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"url": "https://media.example/a\r\nHost: evil.example"}, {"url": "https://me\ndia.example/"},
+        {"url": "https://media.example/\n"}, {"url": "https://media.example/ b"}, {"url": "https://\uff4dedia.example/"},
+        {"url": "https://media.example/", "whep_url": "https://media.example/\x00"},
+        {"url": "https://media.example/", "token": "t\r\nX: y"}, {"url": "https://media.example/", "token": "t\n"},
+    ],
+)  # fmt: skip
+def test_what_would_go_into_a_request_and_is_no_url_or_token_is_malformed(fields: dict[str, str]) -> None:
+    unit = Unit()
+    assert unit.order(wire.DialBack, incident_id=INCIDENT, **fields).code == "malformed"
+    upload = {"url": fields.get("whep_url", fields["url"]), "token": fields.get("token", "")}
+    assert unit.order(wire.Upload, incident_id=INCIDENT, **upload).code == "malformed"
+    assert (unit.call.dial, unit.desired.uploads) == (0, ())
+
+
+def test_a_host_may_be_written_in_capitals() -> None:
+    config = msgspec.structs.replace(CONFIG, call=CallTable(hosts=("Media.Example",)))
+    assert Unit(config).order(wire.DialBack, incident_id=INCIDENT, url="https://MEDIA.example/w").result == "done"
+
+
+def test_the_longest_of_everything_that_operators_may_say_is_one_line_for_the_workers() -> None:
+    """A line that no worker would read takes all four from core."""
+    unit = Unit()
+    path, text = '"' * 1970, "\x01" * 300
+    url, whep = f"https://media.example/{path}", f"https://media.example/{path}"
+    for number in range(16):
+        unit.order(
+            wire.Upload, incident_id=INCIDENT, url=f"{url}{number}", token='"' * 500, camera='"' * 128
+        )  # fmt: skip
+        unit.order(wire.SendText, by="\x01" * 128, incident_id=INCIDENT, text="I" + text[1:])
+        unit.order(wire.DialBack, incident_id=INCIDENT, url=f"{url}{number}", whep_url=whep, token='"' * 500)
+    unit.order(wire.Speak, text="I" + text[1:])
+    assert unit.order(wire.Upload, incident_id=INCIDENT, url=url, camera="c" * 129).code == "malformed"
+    assert (len(unit.desired.uploads), len(unit.call.texts), len(unit.call.named)) == (16, 16, 4)
+    assert len(msgspec.json.encode(unit.desired)) < workers.MAX_LINE_BYTES * 3 // 4
+
+
 def test_a_hand_over_moves_the_call_and_is_told() -> None:
     unit = Unit()
     unit.order(wire.Answer, via="council", incident_id=INCIDENT)
@@ -203,6 +254,21 @@ def test_a_watch_is_a_call_without_an_incident() -> None:
         ("watch_began", True), ("watch_began", True), ("watch_ended", True),
     ]  # fmt: skip
     assert unit.told[-1].data == {"watch_id": "id-1", "watcher": "Ann", "by": "Bob", "reason": "", "seconds": 5}
+
+
+def test_a_watch_is_never_shown_to_another_room_alone() -> None:
+    rooms = (ControlRoomTable(name="council", brokers=("a",)), CONFIG.control_rooms[1])
+    dark = Unit(msgspec.structs.replace(CONFIG, control_rooms=rooms, endpoints=CONFIG.endpoints[2:]), pressed=False)
+    assert dark.order(wire.Watch, via="council", for_s=60, reason="a fight").reason == "no endpoint belongs to council"
+    assert dark.desired.call is None
+    assert dark.order(wire.Watch, via="police", for_s=60, reason="a fight").result == "done"
+    assert dark.call.endpoints == ("police",)
+
+
+def test_a_watch_without_a_reason_is_refused() -> None:
+    unit = Unit(pressed=False)
+    assert unit.order(wire.Watch, for_s=60, reason=" \t ").reason == "say why"
+    assert unit.order(wire.Announce, for_s=60, reason="    ").reason == "say why"
 
 
 def test_an_incident_tells_that_the_watch_has_ended() -> None:

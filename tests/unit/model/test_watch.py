@@ -1,5 +1,7 @@
 """Watching outside an incident: the microphone stays shut whatever happens, and any incident ends it."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.unit.model.worlds import (
@@ -90,6 +92,14 @@ def test_one_person_at_a_time_who_may_go_on() -> None:
     assert longer.watch is not None
     assert (longer.watch.watch_id, longer.watch.until_mono_ns, longer.watch.announce) == ("w1", 700 * S, True)
     assert longer.watched is None
+
+
+def test_two_rooms_may_each_have_an_ann() -> None:
+    state = step(idle(), replace(WATCH, room="council"), 0, SETTINGS)
+    other = replace(WATCH, watch_id="w3", room="police")
+    assert refusal(state, other) == "Ann is watching already"
+    assert step(state, other, S, SETTINGS) == state
+    assert refusal(state, replace(other, room="council")) is None
 
 
 def test_anybody_may_end_it_and_who_did_is_kept() -> None:
