@@ -136,8 +136,33 @@ class CallWorker:
         self._words.prepare()
 
     async def _reconcile(self, desired: Desired | None) -> None:
+        self._levels(desired)
         call = desired.call if desired is not None else None
-        # The gates first: they must not wait for a call to be put down.
+        if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
+            ending = asyncio.create_task(self._hang_up("the call is no longer wanted"), name="hang up")
+            following = asyncio.create_task(self._follow_levels(), name="levels")
+            try:
+                await ending
+            finally:
+                following.cancel()
+            desired = self._frame.core.desired
+            call = desired.call if desired is not None else None
+        if call is not None and self._conversation is None and desired is not None:
+            kind = "watch" if call.watch else desired.incident.kind if desired.incident is not None else "panic"
+            self._call(call, kind)
+        if call is not None and self._conversation is not None:
+            self._conversation.follow(call)
+
+    async def _follow_levels(self) -> None:
+        """While a call is put down, which takes seconds at worst, no gate waits for it."""
+        seen = self._frame.core.version
+        while True:
+            seen = await self._frame.core.wait_change(seen)
+            self._levels(self._frame.core.desired)
+
+    def _levels(self, desired: Desired | None) -> None:
+        """Gates, sound and letters as core wants them; does not block."""
+        call = desired.call if desired is not None else None
         is_open = call is not None and call.microphone
         self.microphone.gate(is_open)
         self._near_end.gate(is_open)
@@ -152,13 +177,6 @@ class CallWorker:
         self._mixer.set_prompt(desired.sound.prompt if desired is not None else None)
         self._words.order(desired.sound.warning if desired is not None else None)
         self.texts.follow(desired)
-        if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
-            await self._hang_up("the call is no longer wanted")
-        if call is not None and self._conversation is None and desired is not None:
-            kind = "watch" if call.watch else desired.incident.kind if desired.incident is not None else "panic"
-            self._call(call, kind)
-        if call is not None and self._conversation is not None:
-            self._conversation.follow(call)
 
     def _call(self, call: CallWanted, kind: str) -> None:
         if not self._config.endpoints:
