@@ -3,20 +3,16 @@
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
 from unitd.call.bitrate import Controller
-from unitd.call.congestion.decision import Decision
-from unitd.call.congestion.train import train_packets
 from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.link.ice_servers import UsableServers
-from unitd.call.picture.corner import Corner
+from unitd.call.peer_picture import PeerPicture
 from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.still_parts import Still
-from unitd.call.picture.view import PeerView
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
 from unitd.call.staying import Staying
@@ -27,16 +23,9 @@ from unitd.runtime.logs import Logger
 from unitd.runtime.waiting import set_within
 
 CONNECT_TIMEOUT_S = 15.0
-OUTAGE_S = 2.5
-OUTAGE_REPORTS_S = 3.0
 TICK_S = 0.1
 STATS_EVERY_TICKS = 7
-LAST_MOMENTS_TICKS = 8
 TELL_EVERY_TICKS = 10
-KEYFRAME_REPLAY_S = 1.0
-RATE_CHANGE = 0.04
-"""A smaller one is not worth an encoder's attention."""
-MEND_LEAST_S = 1.5
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
 
@@ -85,18 +74,7 @@ class Peer:
         self._staying = Staying()
         self._at_once = False
         self._closing: asyncio.Task[None] | None = None
-        self.view = PeerView(port.feeds, self, self._log)
-        self.corner = Corner(port.feeds, self._log)
-        self._controller = make_controller(self.view.steps, time.monotonic(), has_feedback=False)
-        self._decision: Decision = self._controller.decide(time.monotonic())
-        self._followed_bit_s = 0.0
-        self._refused = 0
-        self._owes_keyframe = False
-        self._mended_s = 0.0
-        self._replayed_s = 0.0
-        self._outage_until_s = 0.0
-        self._resends: deque[tuple[int, int]] = deque(maxlen=LAST_MOMENTS_TICKS)
-        self.stats = LinkStats()
+        self._picture = PeerPicture(peer, port, self, make_controller, self._log)
         self.sessions = 0
         self.refused_answers = 0
 
@@ -106,12 +84,17 @@ class Peer:
 
     @property
     def step(self) -> Step:
-        return self.view.step
+        return self._picture.view.step
+
+    @property
+    def stats(self) -> LinkStats:
+        """The last reading of the session's figures."""
+        return self._picture.stats
 
     def look(self, camera: str, pip: str | None) -> None:
         """The console asks to see this camera, and `pip` in its corner; a name that is unknown changes nothing."""
-        self.view.look(camera)
-        self.corner.ask(pip)
+        self._picture.view.look(camera)
+        self._picture.corner.ask(pip)
 
     # --- signalling -------------------------------------------------------------------------------------------------
 
@@ -171,13 +154,12 @@ class Peer:
         """Whether it was connected at all."""
         self._over = asyncio.Event()
         self._staying = Staying()
-        self.stats = LinkStats()
         self.sessions += 1
         was_connected = False
-        self._resends.clear()
         ticks = 0
         is_duplex = self._port.is_duplex(self.peer)
-        self.view.has_stills = is_duplex
+        picture = self._picture
+        picture.renew(self._staying, has_stills=is_duplex)
         session = self._session = PeerSession(
             self.peer,
             self,
@@ -189,18 +171,18 @@ class Peer:
             servers=self._port.session_servers(self.peer),
             pip=is_duplex and len(self._port.feeds.cameras) > 1,
         )
-        session.on_pip_keyframe = self.corner.renew
+        session.on_pip_keyframe = picture.corner.renew
         started_s = time.monotonic()
         try:
             await session.start()
             while not self._over.is_set():
                 if not await set_within(self._over, TICK_S):
                     ticks += 1
-                    self._tick(session)
+                    picture.tick(session)
                     if ticks % STATS_EVERY_TICKS == 0:
-                        session.poll(self._judge)
+                        session.poll(picture.report)
                     if ticks % TELL_EVERY_TICKS == 0 and session.connected:
-                        self._tell()
+                        picture.tell()
                 was_connected = was_connected or session.connected
                 now_s = time.monotonic()
                 if not was_connected and now_s - started_s > CONNECT_TIMEOUT_S:
@@ -209,8 +191,7 @@ class Peer:
                 if self._is_lost(session, now_s):
                     break
         finally:
-            self.view.close()
-            self.corner.close()
+            picture.end()
             if session.connected:
                 self._port.report("call_lost", self.peer)
             self._port.forget_voice(self.peer)
@@ -249,142 +230,19 @@ class Peer:
         match state:
             case "connected":
                 self._staying.connected(time.monotonic())
-                if not self.view.is_open:
-                    self._begin(session)
+                if not self._picture.view.is_open:
+                    self._picture.begin(session)
                     self._port.report("call_connected", self.peer)
-                    self._replayed_s = time.monotonic()
-                    self.view.open(session.picture)
-                    if session.pip is not None and session.has_pip:
-                        self.corner.open(session.pip)
             case "disconnected":
                 self._staying.disconnected(time.monotonic())
             case "failed" | "closed" | "error":
                 self._over.set()
 
     def session_wants_keyframe(self, session: PeerSession) -> None:
-        now_s = time.monotonic()
-        if now_s - self._replayed_s > KEYFRAME_REPLAY_S:
-            self._replayed_s = now_s
-            self.view.renew()
-
-    # --- picture ----------------------------------------------------------------------------------------------------
-
-    def _judge(self, stats: LinkStats) -> None:
-        now_s = time.monotonic()
-        silent_s = now_s - self._staying.heard_s
-        if stats.heard > self.stats.heard:  # fewer: a source of before was forgotten
-            self._staying.heard_s = now_s
-            if silent_s > OUTAGE_S:
-                self._log.info("link back", after_s=round(silent_s, 1))
-                self._outage_until_s = now_s + OUTAGE_REPORTS_S
-        self.stats = stats
-        if silent_s > OUTAGE_S or now_s < self._outage_until_s:
-            return  # what an outage lost says nothing about what the link can carry
-        self._controller.report(stats, now_s)
-
-    # --- the controller ---------------------------------------------------------------------------------------------
-
-    def _begin(self, session: PeerSession) -> None:
-        """Connected: from now on the controller decides."""
-        now_s = time.monotonic()
-        self._controller = make_controller(self.view.steps, now_s, has_feedback=session.has_feedback)
-        self._controller.needs(self._needs())
-        self._decision = decision = self._controller.decide(now_s)
-        session.picture.set_pace(decision.pace_bit_s)
-        self.view.follow(decision.step, _picture_bit_s(decision))
+        self._picture.wants_keyframe()
 
     def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
-        self._controller.sent(session.feedback.sent())
-        self._controller.feedback(fci, at_s)
-        self._staying.heard_s = at_s
-        self._obey(session)
-
-    def _tick(self, session: PeerSession) -> None:
-        if not session.connected:
-            return
-        self.view.tick()
-        self.corner.tick()
-        now_s = time.monotonic()
-        self._controller.needs(self._needs(), self.corner.need_bit_s)
-        self._controller.sent(session.feedback.sent())
-        self._resends.append(session.resends())
-        asked_again, sent = (self._resends[-1][index] - self._resends[0][index] for index in (0, 1))
-        if now_s - self._staying.heard_s < OUTAGE_S and now_s > self._outage_until_s:
-            self._controller.asked_again(asked_again, sent, now_s)
-        self._obey(session)
-
-    def _needs(self) -> dict[Step, float]:
-        """What the camera's streams take by themselves."""
-        needs: dict[Step, float] = {}
-        for step in ("main", "sub"):
-            stream = self._port.feeds.get(self.view.camera, step)
-            if stream is not None:
-                needs[step] = stream.rate.bit_s
-        return needs
-
-    def _obey(self, session: PeerSession) -> None:
-        """Make what is sent agree with the decision."""
-        before, decision = self._decision, self._controller.decide(time.monotonic())
-        self._decision = decision
-        for track in (session.picture, session.pip):
-            if track is not None:
-                track.set_pace(decision.pace_bit_s)
-                track.hold(decision.holds)
-        session.voice.set_rate(decision.voice_bit_s, decision.voice_loss_percent)
-        session.feedback.budget.rate_bit_s = decision.resend_bit_s
-        if decision.flushes != before.flushes:
-            session.picture.flush()
-        if decision.step != before.step:
-            self._log.info(
-                "picture step",
-                step=decision.step,
-                capacity_kbit_s=round((decision.capacity_bit_s or 0.0) / 1000),
-                queue_ms=round(1000 * decision.queue_s),
-                loss=round(decision.loss, 3),
-                round_trip_s=decision.round_trip_s,
-            )
-            self._resends.clear()
-            self._replayed_s = time.monotonic()
-        bit_s = _picture_bit_s(decision)
-        if decision.step != before.step or abs(bit_s - self._followed_bit_s) > RATE_CHANGE * self._followed_bit_s:
-            self._followed_bit_s = bit_s
-            self.view.follow(decision.step, bit_s)
-        elif (before.holds and not decision.holds) or decision.flushes != before.flushes:
-            self.view.renew()
-        self._mend(session, decision)
-        if session.pip is not None and session.has_pip:
-            self.corner.follow(decision.pip)
-        if decision.trains != before.trains:
-            session.feedback.send_train(train_packets(decision.capacity_bit_s))
-
-    def _mend(self, session: PeerSession, decision: Decision) -> None:
-        """A packet that was asked for and not sent again leaves a browser without a picture until it asks for a
-        keyframe, some 3.5 s later. In the low step it gets one unasked, as soon as the link takes resends again."""
-        refused, now_s = session.feedback.budget.refused, time.monotonic()
-        self._owes_keyframe = self._owes_keyframe or refused > self._refused
-        self._refused = refused
-        if decision.step != "low":
-            self._owes_keyframe = False
-        elif self._owes_keyframe and decision.resend_bit_s > 0 and now_s - self._mended_s > MEND_LEAST_S:
-            self._owes_keyframe, self._mended_s = False, now_s
-            self.view.renew()
-
-    def _tell(self) -> None:
-        """Say to the console what it is sent: a picture never goes, or stands, without a word."""
-        stats = self.stats
-        self._port.send(
-            duplex.Link(
-                peer=self.peer,
-                step=self.view.step,
-                camera=self.view.camera or "",
-                pip=self.corner.camera,
-                kbit_s=round((self.view.sending_bit_s + self.corner.sending_bit_s) / 1000),
-                capacity_kbit_s=round((self._decision.capacity_bit_s or 0.0) / 1000),
-                loss_percent=round(100 * self._decision.loss, 1),
-                round_trip_ms=round(1000 * (stats.round_trip_s or 0.0)),
-                words="; ".join(filter(None, (self._decision.words, self.view.trouble))),
-            )
-        )
+        self._picture.feedback(session, fci, at_s)
 
     # --- stills -----------------------------------------------------------------------------------------------------
 
@@ -404,8 +262,3 @@ class Peer:
             duplex.StillPart(peer=self.peer, camera=caption.camera, at_utc_us=caption.at_utc_us, jpeg=still.jpeg)
         )
         return True
-
-
-def _picture_bit_s(decision: Decision) -> float:
-    """What a step whose rate is ours may take."""
-    return decision.low_bit_s if decision.step == "low" else decision.target_bit_s
