@@ -17,6 +17,8 @@ from tests.live.world import World, world
 
 FIRST_PICTURE_S = 20.0
 LOOK_S = 0.5
+SETTLE_S = 1.5
+"""A unit has been up for long when somebody presses: `call` has loaded what it needs."""
 Tell = Callable[[str], None]
 
 
@@ -31,6 +33,7 @@ async def play(
         horn = asyncio.create_task(witness.record_horn())
         try:
             await made.page.evaluate("probe.openVoices()")
+            await asyncio.sleep(SETTLE_S)
             press_s = made.want(microphone=True, voices=True)
             tell("the press")
             from_s = await _first_picture(witness, press_s)
