@@ -184,6 +184,7 @@ class ChainDesk:
 
 
 _ONCE = {
+    "call": ("event", "watch_id", "reason", "announce", "for_s"),
     "incident": ("incident_id", "stage"),
     "lock": ("incident_id", "from_boot", "to_boot", "to_mono_ns"),
     "lock_released": ("incident_id",),

@@ -14,7 +14,7 @@ from unitd.config import Config
 from unitd.core.chain_desk import ChainDesk, once_of
 from unitd.core.checkpoint_desk import LOCK_S, CheckpointDesk, signature_text
 from unitd.core.incident_events import by_whom
-from unitd.core.live_events import told
+from unitd.core.live_events import Told, told
 from unitd.core.machine import Machine
 from unitd.core.releases import ReleaseDesk
 from unitd.core.settings import settings_of
@@ -34,7 +34,8 @@ HUNG_APPEND_S = 0.2
 """One disk thread appends: another can only be one that was given up, and alarms wait behind who waits for it."""
 COMMAND_PACE = Pace(burst=120, every_ns=1_000_000_000)
 MALFORMED_PACE = Pace(burst=5, every_ns=20_000_000_000)
-LONGEST_TEXT = 400
+LONGEST_TEXT = 2000
+"""As long as a command's words may be: a note is evidence to its end."""
 BY_LOCAL_TOOL = "tool"
 _SECRET = ("token", "session", "seq", "not_after_uptime_ms", "by", "cmd", "incident_id", "reason")
 """Not in a command's `detail`: the token is a secret, the others have fields of their own or mean nothing later."""
@@ -88,6 +89,8 @@ class EvidenceDesk:
         self.chain.add("session", boot_id=self._boot_id, session=self._session)
         for incident in self._state().incidents:
             self.stage(incident)
+        for each in told(State(), State(watch=self._state().watch), self._settings):
+            self._call_line(each)
 
     def reconcile(self, levels: Outputs) -> None:
         self.releases.reconcile(levels)
@@ -130,10 +133,14 @@ class EvidenceDesk:
         for each in told(before, after, self._settings):
             self._event(each.name, incident_id=each.incident_id, data=each.data)
             if each.chained:
-                fields = {
-                    name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in each.data.items()
-                }
-                self.chain.add("call", event=each.name, incident_id=each.incident_id, **fields)
+                self._call_line(each)
+
+    def _call_line(self, each: Told) -> None:
+        fields: dict[str, str | int | float | bool | None] = {
+            name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in each.data.items()
+        }
+        fields = {"event": each.name, "incident_id": each.incident_id, **fields}
+        self.chain.add("call", once=once_of("call", fields) if each.name == "watch_began" else None, **fields)
 
     def lock_written(self, lock: Lock) -> None:
         """A lock is on the disk as it stands here."""

@@ -14,6 +14,9 @@ LONGEST_WORDS = 1000
 LONGEST_NAME = 64
 SAID = ("warning_played", "spoken", "speak_failed")
 """What came out of the horn by an operator's order, or did not: the order is on the record as his command."""
+LONGEST_ID = 64
+LARGEST = 2**53
+"""As far as every reader of JSON takes a whole number for what it is."""
 
 
 class Record(Protocol):
@@ -40,7 +43,7 @@ class WorkerEvents:
         self._apply, self._still = apply, still
         self._event, self._worker_event = event, worker_event
         self._record, self._clock = record, clock
-        self._pace = TEXT_PACE
+        self._pace = self._said_pace = TEXT_PACE
         self.texts_dropped = 0
 
     def take(self, worker: str, event: wire.Event) -> None:
@@ -74,12 +77,29 @@ class WorkerEvents:
             self._record.count_lost()
             return
         self._event("text", incident_id=event.incident_id, mono_ns=event.mono_ns, data=data)
-        self._record.add("call", event="text", incident_id=event.incident_id, at_mono_ns=event.mono_ns, **data)
+        self._record.add("call", event="text", **_of_what(event), **data)
 
     def _said(self, event: wire.Event) -> None:
-        said = {name: event.data[name] for name in ("number", "name", "language", "error") if name in event.data}
+        self._said_pace, may = self._said_pace.take(self._clock.mono_ns())
+        if not may:
+            self._record.count_lost()
+            return
+        said = {
+            name: str(event.data[name])[:LONGEST_WORDS] for name in ("name", "language", "error") if name in event.data
+        }
         words = str(event.data.get("words") or "")[:LONGEST_WORDS]
-        self._record.add(
-            "call", event=event.name, incident_id=event.incident_id, at_mono_ns=event.mono_ns, words=words,
-            **{key: value[:LONGEST_WORDS] if isinstance(value, str) else value for key, value in said.items()},
-        )  # fmt: skip
+        number = _whole(event.data.get("number"))
+        self._record.add("call", event=event.name, **_of_what(event), words=words, number=number, **said)
+
+
+def _of_what(event: wire.Event) -> dict[str, str | int | float | bool | None]:
+    """The incident and the instant, as a line of the chain can hold them."""
+    incident_id = event.incident_id
+    return {
+        "incident_id": None if incident_id is None else incident_id[:LONGEST_ID],
+        "at_mono_ns": _whole(event.mono_ns),
+    }
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value <= LARGEST else 0

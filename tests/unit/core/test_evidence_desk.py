@@ -104,8 +104,23 @@ def test_a_command_is_a_line_without_its_secrets(tmp_path: Path) -> None:
     assert (upload["role"], upload["by"], upload["cmd"], upload["result"]) == ("operator", "Ann", "upload", "done")
     assert json.loads(upload["detail"]) == {"camera": "dome", "url": "https://hub/x"}
     assert (close["result"], close["code"], close["incident_id"]) == ("refused", "impossible", INCIDENT)
-    assert len(close["detail"]) < 500
+    assert json.loads(close["detail"]) == {"outcome": "hoax", "note": "n" * 1900}
     assert (isolate["reason"], json.loads(isolate["detail"])) == ("new lamp", {"for_s": 60})
+
+
+def test_a_watch_that_a_killed_core_did_not_write_down_is_on_the_record_all_the_same_and_once(tmp_path: Path) -> None:
+    watch = ev.WatchOrdered("w", "Ann", "a fight", 60 * SECOND_NS)
+    for _ in range(3):
+        rig = Rig(tmp_path)
+        rig.state = step(rig.state, watch, rig.clock.now_ns, SETTINGS)
+
+        async def story(rig: Rig = rig) -> None:
+            rig.desk.began()
+            await rig.desk.chain.flush()
+
+        run(story)
+    [line] = rig.lines("call")
+    assert (line["event"], line["watch_id"], line["by"], line["reason"]) == ("watch_began", "w", "Ann", "a fight")
 
 
 def test_whatever_an_operator_has_said_on_the_horn_is_on_the_record_with_who_and_what(tmp_path: Path) -> None:

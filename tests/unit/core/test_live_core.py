@@ -401,6 +401,23 @@ def test_what_came_out_of_the_horn_is_on_the_record(name: str) -> None:
     assert len(desk.lines) == 1
 
 
+def test_a_call_process_gone_mad_fills_no_record() -> None:
+    desk = Desk()
+    for _ in range(TEXT_PACE.burst + 40):
+        desk.take("call", "spoken", number=2**62, words="y" * 5000, language="z" * 5000, error=1.5)
+    assert len(desk.lines) == TEXT_PACE.burst
+    assert desk.lost == 40
+    assert (desk.lines[0]["number"], desk.lines[0]["error"], len(desk.lines[0]["language"])) == (
+        0,
+        "1.5",
+        LONGEST_WORDS,
+    )
+    desk = Desk()
+    for name in ("text", "spoken"):
+        desk.desk.take("call", workers.Event(name=name, mono_ns=-(2**60), incident_id="i" * 9999, data={"words": "x"}))
+    assert [(line["at_mono_ns"], len(line["incident_id"])) for line in desk.lines] == [(0, 64), (0, 64)]
+
+
 def test_other_events_go_their_ways() -> None:
     desk = Desk()
     desk.take("record", "upload_done", upload_id="u")
