@@ -231,6 +231,7 @@ def _numbered(state: State, boot: int) -> State:
             for each in state.closed_locks
         ),
         past=tuple(replace(each, boot=boot) if each.boot == was else each for each in state.past),
+        watch=replace(state.watch, boot=boot) if state.watch is not None and state.watch.boot == was else state.watch,
     )
 
 

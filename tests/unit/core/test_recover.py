@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.crash.core_life import CoreLife
-from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, S, at, idle, pressed
+from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, SETTINGS, WATCH, S, at, idle, pressed
 from unitd.core import recover
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
@@ -96,6 +96,14 @@ def test_a_late_disk_brings_all_that_lasts() -> None:
     assert (state.tested_utc_us, state.test_unanswered, state.suppressed) == (5, True, 3)
     assert [each.upload_id for each in state.uploads] == ["u"]
     assert [each.incident_id for each in state.releases] == ["r"]
+
+
+def test_a_watch_goes_on_when_the_disk_tells_the_number_of_its_own_boot() -> None:
+    watched = step(idle(), WATCH, S, SETTINGS)
+    state, _ = merged(watched, Recovered(boot=7), None, 2 * S)
+    after = step(state, ev.Tick(), 2 * S, SETTINGS)
+    assert after.watch is not None
+    assert after.watched is None
 
 
 def test_a_state_that_would_end_every_start_is_done_without(tmp_path: Path) -> None:
