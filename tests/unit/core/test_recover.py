@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.crash.core_life import CoreLife
-from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, SETTINGS, WATCH, S, at, idle, pressed
+from tests.unit.model.worlds import INCIDENT, OTHER, PRESS, SECOND, WATCH, S, at, idle, pressed
 from unitd.core import recover
 from unitd.core.recover import Recovered, merged
 from unitd.model import events as ev
