@@ -10,7 +10,7 @@ from unitd.errors import UNREADABLE, StoreError
 from unitd.evidence.canonical import is_canonical
 from unitd.evidence.check_chain import CORE, RECORD, extract_path
 from unitd.evidence.check_tree import Tree, safe
-from unitd.evidence.manifest import EvidenceFile, Manifest
+from unitd.evidence.manifest import CONVERSATION, EvidenceFile, Manifest
 from unitd.evidence.verify_report import Report
 from unitd.store.segment import SegmentKey
 
@@ -68,7 +68,7 @@ def _belongs(file: EvidenceFile) -> bool:
         key = SegmentKey(file.boot, file.seq).file_name if file.boot >= 0 and file.seq >= 0 else ""
         return file.state is not None and file.path == f"segments/{file.stream}/{key}" and "/" not in file.stream
     if file.kind == "readme":
-        return file.path == "README.txt"
+        return file.path in ("README.txt", CONVERSATION)
     return top == {"still": "stills", "view": "view", "audio": "audio"}[file.kind] and bool(rest)
 
 
@@ -90,7 +90,8 @@ def check_added(tree: Tree, listed: Listed, report: Report) -> None:
     """What lies where only the export's own files belong, and is none of them."""
     known = {file.path for file in listed.manifest.files} | {extract_path(RECORD), extract_path(CORE)}
     for path in sorted(tree.files):
-        if "/" in path and not path.startswith("checkpoints/") and path not in known:
+        ours = "/" in path or path == CONVERSATION
+        if ours and not path.startswith("checkpoints/") and path not in known:
             report.accuse(path, "is not in the manifest: it was added, or has another name than it had")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from unitd.errors import StoreError, UnitdError
 
 KNOWN_DIRS = ("segments", "stills", "view", "audio", "chain", "checkpoints")
-KNOWN_FILES = ("README.txt", "manifest.json", "SHA256SUMS", "certificate.pem")
+KNOWN_FILES = ("README.txt", "conversation.txt", "manifest.json", "SHA256SUMS", "certificate.pem")
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 """What computers leave in every directory that somebody opens on them; besides names with LITTER_PREFIX (a Mac's)."""
 LITTER_PREFIX = "._"

@@ -16,6 +16,7 @@ from unitd.errors import UNREADABLE, StoreError
 from unitd.evidence.canonical import canonical
 from unitd.evidence.chains import extract, first_core_n, last_n
 from unitd.evidence.clip import labels
+from unitd.evidence.conversation import conversation_file
 from unitd.evidence.copy import Copier, total_bytes
 from unitd.evidence.gather import CHAIN, Asked, Gathered, Order, gather, wait_for_end
 from unitd.evidence.manifest import AUDIO_STREAM, BootTime, EvidenceFile, FileKind, IncidentPart, Made, Manifest, Span
@@ -177,6 +178,7 @@ class _Export:
             }
         watcher.phase("joining", 2 * total)
         self._join(copied)
+        copier.files += conversation_file(self._work, self._state / CORE_CHAIN, asked, self._times, self._config)
         copier.files.append(self._readme(found))
         if asked.incident is None:
             self._doubtful_times()

@@ -13,6 +13,7 @@ RelativePath = Annotated[
 ]
 
 AUDIO_STREAM = "audio"
+CONVERSATION = "conversation.txt"
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

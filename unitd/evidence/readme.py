@@ -1,7 +1,7 @@
 """README.txt of an evidence directory: for somebody who has never heard of any of this. Under 4 kB."""
 
 from unitd.config import Config
-from unitd.evidence.manifest import AUDIO_STREAM, EvidenceFile
+from unitd.evidence.manifest import AUDIO_STREAM, CONVERSATION, EvidenceFile
 from unitd.evidence.times import CORRECTED
 
 _CLOCK = {
@@ -26,7 +26,7 @@ Sound:     {sound}
 WHAT IS WHAT
 view/        Watch these: one film for each camera. Double-click; any player will do (VLC, a web browser).
 {audio}segments/    The original recording, exactly as the unit wrote it, about ten seconds a file. They play as well.
-{stills}chain/       The unit's own logs, in which each line holds the fingerprint of the line before.
+{stills}{typed}chain/       The unit's own logs, in which each line holds the fingerprint of the line before.
 checkpoints/ What the unit signed: the state of those logs (missing when the export was not sealed).
 manifest.json, SHA256SUMS   The list of all files with their fingerprints, and remarks ("notes").
 certificate.pem             The unit's public key (missing when it has none).
@@ -66,6 +66,7 @@ def readme(
     site = config.site
     cameras = sorted({file.stream for file in files if file.kind == "segment" and file.stream != AUDIO_STREAM})
     voices = any(file.kind == "segment" and file.stream == AUDIO_STREAM for file in files)
+    typed = any(file.path == CONVERSATION for file in files)
     stills = any(file.kind == "still" for file in files)
     return _TEXT.format(
         what=what,
@@ -77,6 +78,7 @@ def readme(
         cameras=", ".join(cameras) or "NONE: nothing was recorded, or nothing is left of it",
         sound="both voices of the call" if voices else "none of the call; a camera's own sound is in its film",
         audio="audio/       The voices alone: left the street, right the loudspeaker.\n" if voices else "",
+        typed=f"{CONVERSATION}            What was typed and said on the loudspeaker, line by line.\n" if typed else "",
         stills="stills/      Pictures taken at the moment of the press.\n" if stills else "",
         gap=longest_gap_s,
     ).encode()
