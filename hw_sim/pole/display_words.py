@@ -14,8 +14,19 @@ PROMPTS = {
     "closing": "ended",
     "closed": "ended",
 }
-CONNECTED = {"answered": {"en": "An operator is with you. Talk, or type here."}}
-"""There is no prompt of an answered call: the operator speaks."""
+CONNECTED = {
+    "answered": {
+        "cy": "Mae gweithredwr gyda chi. Siaradwch, neu teipiwch yma.",
+        "de": "Die Leitstelle ist für Sie da. Sprechen Sie, oder schreiben Sie hier.",
+        "en": "An operator is with you. Talk, or type here.",
+        "es": "Un operador está con usted. Hable o escriba aquí.",
+        "fr": "Un opérateur est avec vous. Parlez ou écrivez ici.",
+        "pl": "Operator jest z Tobą. Mów albo pisz tutaj.",
+        "ro": "Un operator este cu dumneavoastră. Vorbiți sau scrieți aici.",
+        "ur": "آپریٹر آپ کے ساتھ ہے۔ بات کریں، یا یہاں لکھیں۔",
+    }
+}
+"""There is no prompt of an answered call: the operator speaks. Not yet read by native speakers, as all words."""
 
 
 def stage_words(stage: str, language: str) -> str:

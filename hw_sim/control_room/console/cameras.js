@@ -16,7 +16,7 @@ export class Cameras {
   /** `page`: { line(), notice(words) }. */
   constructor(page) {
     this.page = page;
-    $("corner-choice").addEventListener("change", () => this.#ask(this.camera, $("corner-choice").value || null));
+    $("corner-choice").addEventListener("change", () => this.#ask(this.#wanted, $("corner-choice").value || null));
   }
 
   get #names() {
@@ -26,6 +26,13 @@ export class Cameras {
   /** The camera that is seen, as far as is known. */
   get camera() {
     return this.page.line()?.link?.camera || this.#seen || this.#names[0] || "";
+  }
+
+  /** The camera that was asked for last: the unit says only once a second what it shows, and an order that repeated an
+   * older word of it would take the choice back. */
+  get #wanted() {
+    const asked = this.#asked;
+    return asked && asked.line === this.page.line() && performance.now() - asked.at_ms < PATIENCE_MS ? asked.camera : this.camera;
   }
 
   get #corner() {
@@ -41,12 +48,13 @@ export class Cameras {
 
   next() {
     const names = this.#names;
-    if (names.length > 1) this.#see(names[(names.indexOf(this.camera) + 1) % names.length]);
+    if (names.length > 1) this.#see(names[(names.indexOf(this.#wanted) + 1) % names.length]);
   }
 
   toggleCorner() {
-    const other = this.#names.find((each) => each !== this.camera);
-    if (other) this.#ask(this.camera, this.#asked?.pip || this.#corner ? null : other);
+    const seen = this.#wanted;
+    const other = this.#names.find((each) => each !== seen);
+    if (other) this.#ask(seen, this.#asked?.pip || this.#corner ? null : other);
   }
 
   #see(camera) {
@@ -68,11 +76,11 @@ export class Cameras {
     const names = this.#names;
     $("cameras").hidden = names.length < 2;
     const camera = this.camera;
-    const wanted = this.#asked && performance.now() - this.#asked.at_ms < PATIENCE_MS ? this.#asked.camera : camera;
+    const wanted = this.#wanted;
     keep($("camera-choice"), names.map((name) => ({ name, seen: name === camera, coming: name === wanted && name !== camera })), (each) => each.name,
       ({ name, seen, coming }) => make("button", { type: "button", class: "small", "aria-pressed": String(seen), "data-focus": "camera", onclick: () => this.#see(name) },
         coming ? `${title(name)}…` : title(name)));
-    keep($("corner-choice"), [NONE, ...names.filter((each) => each !== camera)].map((name) => ({ name })), (each) => each.name,
+    keep($("corner-choice"), [NONE, ...names.filter((each) => each !== wanted)].map((name) => ({ name })), (each) => each.name,
       ({ name }) => make("option", { value: name }, name ? title(name) : "nothing"));
     const corner = this.#asked ? this.#asked.pip ?? NONE : this.#corner ?? NONE;
     if (document.activeElement !== $("corner-choice") && $("corner-choice").value !== corner) $("corner-choice").value = corner;

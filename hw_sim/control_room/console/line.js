@@ -24,6 +24,7 @@ export class Line {
   #link = null;
   #link_at_ms = 0;
   #ice = [];
+  #named = null;
   voices = false;
   talking = false;
   phase = "dialling";
@@ -115,6 +116,11 @@ export class Line {
   text(letters, by) {
     const way = this.textWay;
     if (!way) return false;
+    // A data channel carries letters alone: who writes them is told beside it, once for each session and name.
+    if (way === "channel" && this.#open && (this.#named?.session !== this.#session || this.#named.by !== by)) {
+      this.#named = { session: this.#session, by };
+      this.#send({ type: "text", t140: "", by });
+    }
     for (const piece of pieces(letters, MOST_TEXT)) {
       if (way === "channel") this.#session.sendText(piece);
       else this.#send({ type: "text", t140: piece, by });

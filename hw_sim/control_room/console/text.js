@@ -8,6 +8,7 @@ import { timeOfDay } from "./words.js";
 
 const SEND_EVERY_MS = 300; // RFC 4103, 5.1
 const MOST_LINES = 200;
+const CAPTION_MS = 12000; // then a finished line no longer stands before the caller's face; it is in the log below
 const $ = (id) => document.getElementById(id);
 
 export class Conversation {
@@ -20,6 +21,8 @@ export class Conversation {
   #finished = "";
   #name = "";
   #of = null;
+  #captioned = "";
+  #uncaption = 0;
 
   /** `page`: { call(), line(), order(fields, done), by(), show() }. */
   constructor(page) {
@@ -118,11 +121,23 @@ export class Conversation {
     const open = this.#caller.open;
     say($("text-open"), open);
     $("text-open-box").hidden = !open;
-    const last = open || this.#caller.lines.at(-1) || "";
-    $("caption").hidden = !last;
-    say($("caption"), last ? `Caller types: ${last}` : "");
+    this.#caption(open || this.#caller.lines.at(-1) || "", Boolean(open));
     $("text-none").hidden = this.#log.length > 0 || Boolean(open);
     $("text-log").parentElement.scrollTop = $("text-log").parentElement.scrollHeight;
+  }
+
+  /** What the caller types stands on the picture while it is typed, and for a while after. */
+  #caption(words, typing) {
+    if (typing || !words) clearTimeout(this.#uncaption);
+    const key = typing ? "" : `${this.#caller.lines.length} ${words}`;
+    if (!typing && key === this.#captioned) return; // shown already, perhaps taken away again
+    this.#captioned = key;
+    $("caption").hidden = !words;
+    say($("caption"), words ? `Caller types: ${words}` : "");
+    if (words && !typing) {
+      clearTimeout(this.#uncaption);
+      this.#uncaption = setTimeout(() => ($("caption").hidden = true), CAPTION_MS);
+    }
   }
 }
 

@@ -30,7 +30,7 @@ export class Warnings {
     const languages = ["", ...(unit?.languages ?? [])];
     $("speak-language").parentElement.hidden = languages.length < 3;
     keep($("speak-language"), languages.map((name) => ({ name })), (each) => each.name, ({ name }) =>
-      make("option", { value: name }, name ? languageName(name) : "its first"));
+      make("option", { value: name }, name ? languageName(name) : "the site's own"));
   }
 }
 

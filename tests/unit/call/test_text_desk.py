@@ -57,6 +57,16 @@ def in_room(act: Callable[[Room], Coroutine[Any, Any, None]]) -> Room:
     return asyncio.run(run())
 
 
+def test_a_console_names_itself_for_the_letters_that_come_without_a_name() -> None:
+    async def act(room: Room) -> None:
+        room.desk.heard("peer-1", "", "Ann of desk 3")
+        room.desk.heard("peer-1", f"I see you{NEW_LINE}")
+
+    room = in_room(act)
+    assert room.told == [("operator", "Ann of desk 3", "I see you")]
+    assert room.desk.lines == [Line("operator", "I see you", True, "Ann of desk 3")]
+
+
 def test_the_first_letter_goes_at_once_and_the_rest_at_their_pace() -> None:
     async def act(room: Room) -> None:
         room.desk.typed("H")

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from hw_sim.pole.bench_port import TextMessage
+from hw_sim.pole.display_words import stage_words
 from hw_sim.pole.server import PolePage
 from tests.browser.fake_bench import FakeBench, FakePanel, FakeSound
 from tests.unit.control_room.hub_with_unit import true
@@ -162,3 +164,11 @@ def test_the_panel_shows_what_the_daemon_says_and_hands_on_what_is_typed(tmp_pat
             await page.stop()
 
     asyncio.run(run())
+
+
+def test_an_answered_caller_reads_it_in_every_language_of_the_prompts() -> None:
+    words = resources.files("unitd") / "call" / "words"
+    languages = {Path(each.name).stem for each in words.iterdir() if each.name.endswith(".toml")} - {"tones"}
+    assert "de" in languages
+    said = {language: stage_words("answered", language) for language in languages}
+    assert len(set(said.values())) == len(languages), said

@@ -137,8 +137,10 @@ class TextDesk:
         self._letters(THE_CALLER, "", begun + words + NEW_LINE)
 
     def heard(self, console: str, letters: str, by: str = "") -> None:
-        """By an operator. `by` is the name that the console gives, else it is known by its own."""
-        self._letters(console, _name(by) or _name(console), letters)
+        """By an operator. `by` is the name that the console gives, else the one that it gave last (a data channel has
+        no room for names; no letters with a name are the name alone), else it is known by its own."""
+        known = self._writers.get(console)
+        self._letters(console, _name(by) or (known.by if known is not None else "") or _name(console), letters)
 
     def greet(self, console: str) -> None:
         """Somebody new reads along: he gets what the caller has begun."""
