@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from unitd.call.conversation import Conversation
 from unitd.call.link.standing import StandingLinks
 from unitd.call.peer import Name
@@ -34,6 +36,8 @@ from unitd.runtime.worker import Frame, run_worker
 HEALTH_PERIOD_S = 1.0
 CALL_FAILED_AFTER_S = 5.0
 CALL_AGAIN_S = 1.0
+END_WITHIN_S = 2.0
+"""The next incident's call waits so long for the end of the last one's; what takes longer goes on behind it."""
 
 
 def main(config: Config) -> int:
@@ -68,6 +72,7 @@ class CallWorker:
         self._mixer = Mixer(self._words.prompt, self._warning_played)
         self._conversation: Conversation | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         sound = frame.config.sound
         self.standing = StandingLinks(self._config.endpoints, self._config.unit.id, self._trust, self._log)
         self.texts = Texts(frame.config, frame.log, self._tell_text)
@@ -137,7 +142,7 @@ class CallWorker:
 
     async def _reconcile(self, desired: Desired | None) -> None:
         self._levels(desired)
-        call = desired.call if desired is not None else None
+        call = self._wanted(desired)
         if self._conversation is not None and (call is None or call.incident_id != self._conversation.incident_id):
             ending = asyncio.create_task(self._hang_up("the call is no longer wanted"), name="hang up")
             following = asyncio.create_task(self._follow_levels(), name="levels")
@@ -146,12 +151,20 @@ class CallWorker:
             finally:
                 following.cancel()
             desired = self._frame.core.desired
-            call = desired.call if desired is not None else None
+            call = self._wanted(desired)
         if call is not None and self._conversation is None and desired is not None:
             kind = "watch" if call.watch else desired.incident.kind if desired.incident is not None else "panic"
             self._call(call, kind)
         if call is not None and self._conversation is not None:
             self._conversation.follow(call)
+
+    def _wanted(self, desired: Desired | None) -> CallWanted | None:
+        """The call that is to be. When core has been gone for too long, an incident's goes on, with the microphone
+        shut: nobody has ended it. A watch does not."""
+        if desired is not None:
+            return desired.call
+        last = self._conversation.wanted if self._conversation is not None else None
+        return None if last is None or last.watch else replace(last, microphone=False)
 
     async def _follow_levels(self) -> None:
         """While a call is put down, which takes seconds at worst, no gate waits for it."""
@@ -162,7 +175,7 @@ class CallWorker:
 
     def _levels(self, desired: Desired | None) -> None:
         """Gates, sound and letters as core wants them; does not block."""
-        call = desired.call if desired is not None else None
+        call = self._wanted(desired)
         is_open = call is not None and call.microphone
         self.microphone.gate(is_open)
         self._near_end.gate(is_open)
@@ -226,10 +239,18 @@ class CallWorker:
         self.standing.rest(True)
         if conversation is None or task is None:
             return
-        await conversation.say_bye(reason)
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        self._ending.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            await conversation.say_bye(reason)
+        finally:
+            task.cancel()
+        await asyncio.wait({task}, timeout=END_WITHIN_S)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("call did not end in order", error=repr(error))
 
     async def _trust(self, endpoint: EndpointTable) -> ssl.SSLContext:
         return await asyncio.to_thread(

@@ -37,8 +37,12 @@ class SlowGoodbye:
 
     incident_id = "old"
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: CallWanted | None = None) -> None:
         self.asked, self.may_end = asyncio.Event(), asyncio.Event()
+        self.wanted = wanted
+
+    def follow(self, wanted: CallWanted) -> None:
+        self.wanted = wanted
 
     async def say_bye(self, _reason: str) -> None:
         self.asked.set()
@@ -50,15 +54,16 @@ def wanted(*, microphone: bool) -> Desired:
     return Desired(session=1, number=1, incident=incident, call=CallWanted(incident_id="new", microphone=microphone))
 
 
+def worker_of(core: Core, run_dir: Path) -> CallWorker:
+    bare = Config(schema=1)
+    config = msgspec.structs.replace(bare, paths=msgspec.structs.replace(bare.paths, run_dir=str(run_dir)))
+    return CallWorker(cast("Frame", Frame(config, setup("call", "error"), *cast("Any", (None, core, None, None)))))
+
+
 def test_a_gate_does_not_wait_for_a_call_to_be_put_down(tmp_path: Path) -> None:
     async def run() -> None:
-        config = msgspec.structs.replace(
-            Config(schema=1), paths=msgspec.structs.replace(Config(schema=1).paths, run_dir=str(tmp_path))
-        )
         core = Core()
-        worker = CallWorker(
-            cast("Frame", Frame(config, setup("call", "error"), *cast("Any", (None, core, None, None))))
-        )
+        worker = worker_of(core, tmp_path)
         gates: list[bool] = []
         gated = asyncio.Event()
 
@@ -82,5 +87,25 @@ def test_a_gate_does_not_wait_for_a_call_to_be_put_down(tmp_path: Path) -> None:
             assert not work.done()
             old.may_end.set()
             await work
+
+    asyncio.run(run())
+
+
+def test_a_core_that_stays_away_costs_the_caller_s_voice_and_not_the_call(tmp_path: Path) -> None:
+    async def run() -> None:
+        worker = worker_of(Core(), tmp_path)
+        for watch in (False, True):
+            old = SlowGoodbye(CallWanted(incident_id="old", microphone=not watch, voices=True, watch=watch))
+            old.may_end.set()
+            gates: list[bool] = []
+            worker.microphone.gate = gates.append  # type: ignore[method-assign]
+            worker._conversation = cast("Any", old)
+            worker._task = asyncio.create_task(asyncio.Event().wait())  # type: ignore[assignment, arg-type]
+            await worker._reconcile(None)
+            assert gates == [False]
+            assert old.asked.is_set() is watch
+            if not watch:
+                assert old.wanted == CallWanted(incident_id="old", voices=True)
+                await worker._hang_up("the test is over")
 
     asyncio.run(run())
