@@ -12,10 +12,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from unitd.config import BrokerTable, Config, EndpointTable, UploadTable, load
+from unitd.config import BrokerTable, Config, EndpointTable, SoundTable, UploadTable, load
 from unitd.config_files import layers
 from unitd.model.sms import normal_number
-from unitd.prompts import site_problems
+from unitd.prompts import site_files, site_problems, voice_languages
 from unitd.tools.check_signing import signing_warnings
 from unitd.tools.plain import fitted
 
@@ -52,8 +52,9 @@ def warnings(c: Config) -> Iterator[str]:
     if c.sound is None:
         yield "sound: not fitted; the caller hears nobody and is not heard; add [sound]"
     else:
-        yield from (f"sound.site_dir: {problem}" for problem in site_problems(c.sound.site_dir))
+        yield from _words(c.sound)
     yield from _rooms(c)
+    yield from _turn(c)
     yield from _button(c)
     yield from _files(c)
     yield from _ports(c)
@@ -71,6 +72,24 @@ def _rooms(c: Config) -> Iterator[str]:
         if (number := normal_number(duty.number)) in seen:
             yield f"duty_numbers[{index}].number: {duty.number} is there twice and may get each message twice; keep one"
         seen.add(number)
+
+
+def _words(sound: SoundTable) -> Iterator[str]:
+    yield from (f"sound.site_dir: {problem}" for problem in site_problems(sound.site_dir))
+    if sound.site_dir != SoundTable().site_dir and not Path(sound.site_dir).is_dir():
+        yield f"sound.site_dir: there is no directory {sound.site_dir}; make it, or take the key out"
+    spoken = {*voice_languages(), *(file.parts[-2] for file in site_files(sound.site_dir))}
+    named = [("sound.language", sound.language)]
+    named += [(f"sound.more_languages[{index}]", each) for index, each in enumerate(sound.more_languages)]
+    for key, language in named:
+        if language not in spoken:
+            yield f'{key}: there are no words in "{language}"; write one of {", ".join(sorted(spoken))}'
+
+
+def _turn(c: Config) -> Iterator[str]:
+    for index, server in enumerate(c.ice_servers):
+        if not server.username and any(url.startswith("turn") for url in server.urls):
+            yield f"ice_servers[{index}]: a TURN server without a name is mostly refused; set username and password_file"
 
 
 def _button(c: Config) -> Iterator[str]:

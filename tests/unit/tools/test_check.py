@@ -160,6 +160,13 @@ def _add(text: str) -> Callable[[Unit], None]:
     return add
 
 
+def _sound(text: str) -> Callable[[Unit], None]:
+    def spoil(unit: Unit) -> None:
+        unit.write(**{"[sound]": f"[sound]\n{text}"})
+
+    return spoil
+
+
 def _no_broker(unit: Unit) -> None:
     unit.file.write_text('schema = 1\n[[control_rooms]]\nname = "a"\n')
 
@@ -183,6 +190,10 @@ SPOILT = [
     (_spoil_port_name, "dome.port", "/dev/serial/by-id/"),
     (_spoil_state_dir, "paths.state_dir", "not a directory"),
     (_no_sound, "sound", "add [sound]"),
+    (_sound('language = "xx"'), "sound.language", 'no words in "xx"; write one of cy, de, en'),
+    (_sound('more_languages = ["cy", "yy"]'), "sound.more_languages[1]", 'no words in "yy"'),
+    (_sound('site_dir = "/nonexistent/sounds"'), "sound.site_dir", "there is no directory /nonexistent/sounds"),
+    (_add('[[ice_servers]]\nurls = ["turn:turn.example:3478"]\n'), "ice_servers[0]", "set username and password_file"),
     (_no_hosts, "upload.hosts", "name the hosts"),
 ]
 
