@@ -89,7 +89,7 @@ def _words(sound: SoundTable) -> Iterator[str]:
 def _turn(c: Config) -> Iterator[str]:
     for index, server in enumerate(c.ice_servers):
         if not server.username and any(url.startswith("turn") for url in server.urls):
-            yield f"ice_servers[{index}]: a TURN server without a name is mostly refused; set username and password_file"
+            yield f"ice_servers[{index}]: TURN without a name is mostly refused; set username and password_file"
 
 
 def _button(c: Config) -> Iterator[str]:
