@@ -61,7 +61,7 @@ def objection(command: wire.Command, unit: Fitted, room: str = "") -> str:
             return next((why for url in (command.url, command.whep_url) if url and (why := _url(url, unit.hosts))), "")
         case wire.HandOver() if command.room not in unit.rooms:
             return f"no such control room: {command.room} (configured: {', '.join(unit.rooms) or 'none'})"
-        case wire.Speak() | wire.Announce() if not unit.sound:
+        case wire.Speak() | wire.Announce() | wire.PlayWarning() if not unit.sound:
             return "no sound card is fitted"
         case wire.Watch() | wire.Announce() if not unit.endpoints:
             return "no endpoint is configured"

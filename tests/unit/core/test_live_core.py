@@ -284,6 +284,7 @@ def test_an_incident_tells_that_the_watch_has_ended() -> None:
 def test_what_is_not_fitted_is_refused() -> None:
     bare = Unit(Config(schema=1, brokers=CONFIG.brokers), pressed=False)
     assert bare.order(wire.Speak, text="x").reason == "no sound card is fitted"
+    assert bare.order(wire.PlayWarning, name="cctv").reason == "no sound card is fitted"
     assert bare.order(wire.Watch, for_s=1, reason="why").reason == "no endpoint is configured"
     bare.apply(ev.Pressed("p", INCIDENT, S, 0, "synced"))
     assert bare.order(wire.Snapshot, incident_id=INCIDENT).reason == "no camera is fitted"
