@@ -24,6 +24,8 @@ MOST_HEADER_BYTES = 16 * 1024
 MOST_BODY_BYTES = 64 * 1024
 MOST_RECEIVED_BYTES = 4 * MOST_BODY_BYTES
 """For one answer with everything around it."""
+MOST_INTERIM = 16
+"""100 Continue and 103 Early Hints: a server has reason for a few."""
 READ_BYTES = 16 * 1024
 MOST_REDIRECTS = 4
 """RFC 9725, 4.5 asks for 307 and 308; the rest is a loop."""
@@ -121,7 +123,7 @@ class HttpClient:
                     reply = await self._once(method, url, headers, body)
                     if reply.status not in (307, 308):
                         return reply
-                    url = urljoin(reply.url, reply.value("location"))
+                    url = _led_to(reply)
         except TimeoutError:
             self.close()
             raise HttpError(f"no answer within {self._limit_s:.0f} s") from None
@@ -208,7 +210,7 @@ class _Connection:
         out += self._state.send(h11.EndOfMessage()) or b""
         self._writer.write(out)
         await self._writer.drain()
-        response, read, received = None, b"", 0
+        response, read, received, interim = None, b"", 0, 0
         while True:
             event = self._state.next_event()
             match event:
@@ -220,6 +222,10 @@ class _Connection:
                     if received > MOST_RECEIVED_BYTES:
                         raise ValueError(f"more than {MOST_RECEIVED_BYTES} bytes, and no end")
                     self._state.receive_data(data)
+                case h11.InformationalResponse():
+                    interim += 1
+                    if interim > MOST_INTERIM:
+                        raise ValueError(f"more than {MOST_INTERIM} interim answers, and no end")
                 case h11.Response():
                     response = event
                 case h11.Data(data=part):
@@ -246,6 +252,14 @@ class _Connection:
         transport = self._writer.transport
         if transport is not None:
             transport.abort()  # a far end that reads nothing would hold an orderly end up
+
+
+def _led_to(reply: Reply) -> str:
+    """Where a redirect leads. Raises HttpForbiddenError for what is no address."""
+    try:
+        return urljoin(reply.url, reply.value("location"))
+    except ValueError as error:
+        raise HttpForbiddenError(f"no URL: {error}") from None
 
 
 def _words(error: BaseException) -> str:
