@@ -29,6 +29,9 @@ SESSIONS_AT_ONCE = 6.0
 """A relay that names consoles a hundred times a second must not make a hundred media sessions: each costs 50 ms of CPU
 to set up. Three consoles that come at once do not wait."""
 
+PEER_AGAIN_S = 2.0
+"""After a failure inside a peer."""
+
 Report = Callable[[Name, str, str | None], None]
 
 
@@ -148,7 +151,7 @@ class Conversation:
             self._log.info("dialled afresh", number=call.dial)
             self.link.dial_now()
             for peer, _ in self._peers.values():
-                peer.restart()
+                peer.again()
 
     def _path_changed(self) -> None:
         """Packets leave from another address: what hung on the old one is dead. Sessions follow their signalling."""
@@ -188,11 +191,13 @@ class Conversation:
             self._texts.greet(name)
 
     async def _keep(self, peer: Peer | Talkback) -> None:
-        try:
-            await peer.run()
-        except Exception as error:  # noqa: BLE001 - one peer is no reason to lose the others
-            self._log.error("peer failed", peer=peer.peer, error=repr(error), exc_info=True)
-            self._peers.pop(peer.peer, None)
+        """A peer for as long as it is there, whatever breaks in it: a console is not told to come again."""
+        while True:
+            try:
+                await peer.run()
+            except Exception as error:  # noqa: BLE001 - one peer is no reason to lose the others
+                self._log.error("peer failed", peer=peer.peer, error=repr(error), exc_info=True)
+            await asyncio.sleep(PEER_AGAIN_S)
 
     def _drop(self, name: str) -> None:
         if (entry := self._peers.pop(name, None)) is not None:
@@ -253,8 +258,8 @@ class Conversation:
     def voice_of(self, peer: str) -> Callable[[bytes], None]:
         return self._mixer.voice_of(peer)
 
-    def forget_voice(self, peer: str) -> None:
-        self._mixer.forget(peer)
+    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None:
+        self._mixer.forget(peer, voice)
 
     def report(self, name: Name, peer: str) -> None:
         if name != "call_lost":

@@ -15,6 +15,7 @@ from unitd.call.picture.feeds import Feeds
 from unitd.call.picture.still_parts import Still
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
+from unitd.call.rtc.session_events import AnsweredTwiceError
 from unitd.call.staying import Staying
 from unitd.errors import WireError
 from unitd.messages import duplex
@@ -26,6 +27,8 @@ CONNECT_TIMEOUT_S = 15.0
 TICK_S = 0.1
 STATS_EVERY_TICKS = 7
 TELL_EVERY_TICKS = 10
+CLOSE_WITHIN_S = 5.0
+"""An end that hangs in the media library costs a thread; the next session does not wait for it."""
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 5.0
 
@@ -57,7 +60,7 @@ class PeerPort(Protocol):
 
     def hear_letters(self, peer: str, letters: str) -> None: ...
 
-    def forget_voice(self, peer: str) -> None: ...
+    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None: ...
 
     def report(self, name: Name, peer: str) -> None: ...
 
@@ -72,7 +75,8 @@ class Peer:
         self._session: PeerSession | None = None
         self._over = asyncio.Event()
         self._staying = Staying()
-        self._at_once = False
+        self._hurry = asyncio.Event()
+        self._answer = ""
         self._closing: asyncio.Task[None] | None = None
         self._picture = PeerPicture(peer, port, self, make_controller, self._log)
         self.sessions = 0
@@ -103,6 +107,12 @@ class Peer:
             return
         try:
             self._session.set_answer(sdp)
+            self._answer = sdp
+        except AnsweredTwiceError:
+            # Two offers have crossed, and the answer to the first was taken for the second's.
+            if not self.connected and sdp != self._answer:
+                self._log.info("answers have crossed")
+                self.restart()
         except WireError as error:
             self.refused_answers += 1
             if self.refused_answers.bit_count() == 1:  # the 1st, 2nd, 4th: a flood does not fill the log
@@ -113,7 +123,12 @@ class Peer:
             self._session.add_candidate(mline, candidate)
 
     def restart(self) -> None:
-        """Give up the session and offer another."""
+        """Give up the session and offer another; a console that asks without end waits longer and longer."""
+        self._over.set()
+
+    def again(self) -> None:
+        """As `restart`, at once, whatever went before."""
+        self._hurry.set()
         self._over.set()
 
     def send_letters(self, letters: str) -> bool:
@@ -123,8 +138,7 @@ class Peer:
     def prove(self, is_new_path: bool = False) -> None:
         """The far end is there on a new link: a session that is heard goes on, another is offered afresh, at once."""
         if is_new_path or not self.connected or not self._staying.prove(time.monotonic()):
-            self._at_once = True
-            self._over.set()
+            self.again()
 
     def push_voice(self, pcm: bytes) -> None:
         if self._session is not None:
@@ -137,7 +151,7 @@ class Peer:
             await self._keep()
         finally:
             if self._closing is not None:
-                await asyncio.shield(self._closing)
+                await self._closed(self._closing)
 
     async def _keep(self) -> None:
         pause_s = FIRST_PAUSE_S
@@ -145,14 +159,13 @@ class Peer:
             await self._port.turn()
             lasted = await self._one_session()
             pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
-            if self._at_once:
-                self._at_once = False
-                continue
-            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
+            await set_within(self._hurry, pause_s * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, not a secret
 
     async def _one_session(self) -> bool:
         """Whether it was connected at all."""
         self._over = asyncio.Event()
+        self._hurry.clear()
+        self._answer = ""
         self._staying = Staying()
         self.sessions += 1
         was_connected = False
@@ -160,10 +173,11 @@ class Peer:
         is_duplex = self._port.is_duplex(self.peer)
         picture = self._picture
         picture.renew(self._staying, has_stills=is_duplex)
+        voice = self._port.voice_of(self.peer)
         session = self._session = PeerSession(
             self.peer,
             self,
-            self._port.voice_of(self.peer),
+            voice,
             self._port.executor,
             lambda letters: self._port.hear_letters(self.peer, letters),
             data=is_duplex,
@@ -194,7 +208,7 @@ class Peer:
             picture.end()
             if session.connected:
                 self._port.report("call_lost", self.peer)
-            self._port.forget_voice(self.peer)
+            self._port.forget_voice(self.peer, voice)
             self._session = None
             await self._close(session)
         return was_connected
@@ -203,29 +217,37 @@ class Peer:
         """Free a session: a new one that is wanted at once does not wait for it, the one after that does."""
         before, self._closing = self._closing, asyncio.create_task(session.close())
         if before is not None:
-            await asyncio.shield(before)
-        if not self._at_once:
-            await asyncio.shield(self._closing)
+            await self._closed(before)
+        if not self._hurry.is_set():
+            await self._closed(self._closing)
+
+    async def _closed(self, closing: asyncio.Task[None]) -> None:
+        await asyncio.wait({closing}, timeout=CLOSE_WITHIN_S)
+        if not closing.done():
+            self._log.error("session does not end", within_s=CLOSE_WITHIN_S)
 
     def _is_lost(self, session: PeerSession, now_s: float) -> bool:
         signalling_s = self._port.alive_s(self.peer)
         reason = self._staying.lost(now_s, session.connected, session.has_feedback, signalling_s)
         if reason:
             self._log.warning("session is made anew", reason=reason, signalling_s=signalling_s)
-            self._at_once = True
+            self._hurry.set()
         return bool(reason)
 
-    # --- what the session tells -------------------------------------------------------------------------------------
+    # --- what the session tells; the word of one that was given up, on its way to the loop, is not heard ------------
 
     def session_offers(self, session: PeerSession, sdp: str) -> None:
-        self._port.send(duplex.Offer(peer=self.peer, sdp=sdp))
-        self._port.report("call_offered", self.peer)
+        if session is self._session:
+            self._port.send(duplex.Offer(peer=self.peer, sdp=sdp))
+            self._port.report("call_offered", self.peer)
 
     def session_candidate(self, session: PeerSession, mline: int, candidate: str) -> None:
-        if len(candidate) <= duplex.MAX_CANDIDATE_BYTES:
+        if session is self._session and len(candidate) <= duplex.MAX_CANDIDATE_BYTES:
             self._port.send(duplex.Ice(peer=self.peer, candidate=candidate, sdp_mline_index=mline))
 
     def session_state(self, session: PeerSession, state: str, detail: str) -> None:
+        if session is not self._session:
+            return
         self._log.info("peer", state=state, detail=detail)
         match state:
             case "connected":
@@ -239,10 +261,12 @@ class Peer:
                 self._over.set()
 
     def session_wants_keyframe(self, session: PeerSession) -> None:
-        self._picture.wants_keyframe()
+        if session is self._session:
+            self._picture.wants_keyframe()
 
     def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
-        self._picture.feedback(session, fci, at_s)
+        if session is self._session:
+            self._picture.feedback(session, fci, at_s)
 
     # --- stills -----------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ CONNECT_TIMEOUT_S = 10.0
 SILENT_AFTER_S = 20.0
 """Without a packet the session is made anew. A server may send nothing while nobody speaks: it costs little."""
 DISCONNECTED_FOR_S = 5.0
+CLOSE_WITHIN_S = 5.0
+"""An end that hangs in the media library costs a thread; the next session does not wait for it."""
 TICK_S = 0.6
 FIRST_PAUSE_S = 0.3
 LONGEST_PAUSE_S = 10.0
@@ -36,7 +38,7 @@ class TalkbackPort(Protocol):
 
     def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
 
-    def forget_voice(self, peer: str) -> None: ...
+    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None: ...
 
     def session_servers(self, peer: str) -> UsableServers: ...
 
@@ -52,6 +54,7 @@ class Talkback:
         self._log = log.bind(peer=peer)
         self._session: ListenSession | None = None
         self._over = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._bad_since_s: float | None = None
         self._heard = 0
         self._heard_s = 0.0
@@ -77,6 +80,11 @@ class Talkback:
         """Give up the session and offer another."""
         self._over.set()
 
+    def again(self) -> None:
+        """As `restart`, at once, whatever went before."""
+        self._hurry.set()
+        self._over.set()
+
     def prove(self, is_new_path: bool = False) -> None:
         """Its way is HTTP: there is no link to come back."""
 
@@ -92,15 +100,15 @@ class Talkback:
             await self._port.turn()
             lasted = await self._one_session()
             pause_s = FIRST_PAUSE_S if lasted else min(2 * pause_s, LONGEST_PAUSE_S)
-            await asyncio.sleep(pause_s)
+            await set_within(self._hurry, pause_s)
 
     async def _one_session(self) -> bool:
         self._over = asyncio.Event()
+        self._hurry.clear()
         self._bad_since_s, self._heard = None, 0
         port = self._port
-        session = self._session = ListenSession(
-            self.peer, self, port.voice_of(self.peer), port.executor, port.session_servers(self.peer)
-        )
+        voice = port.voice_of(self.peer)
+        session = self._session = ListenSession(self.peer, self, voice, port.executor, port.session_servers(self.peer))
         started_s = self._heard_s = time.monotonic()
         was_connected = False
         try:
@@ -118,8 +126,8 @@ class Talkback:
         finally:
             self._session = None
             port.media(self.peer, False)
-            port.forget_voice(self.peer)
-            await asyncio.shield(session.close())
+            port.forget_voice(self.peer, voice)
+            await asyncio.wait({asyncio.create_task(session.close())}, timeout=CLOSE_WITHIN_S)
         return was_connected
 
     def _judge(self, stats: LinkStats) -> None:
@@ -137,6 +145,8 @@ class Talkback:
             self._port.send(duplex.Ice(peer=self.peer, candidate=candidate, sdp_mline_index=mline))
 
     def session_state(self, session: PeerSession, state: str, detail: str) -> None:
+        if session is not self._session:
+            return  # one that was given up
         self._log.info("talkback", state=state, detail=detail)
         match state:
             case "connected":

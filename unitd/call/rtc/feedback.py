@@ -28,6 +28,8 @@ they are few, and go several times."""
 RECENT_S = 0.5
 UNTIL_KNOWN_BIT_S = 300_000.0
 KINDS: dict[int, Kind] = {96: "picture", 98: "picture", 97: "voice"}
+FEEDBACK_PER_S, FEEDBACK_AT_ONCE = 100.0, 200.0
+"""A browser sends twenty a second at most. More of them are let go: each would cost the loop a decision."""
 RESEND_REQUEST = "GstRTPRetransmissionRequest"
 OURS = "train"
 
@@ -46,6 +48,8 @@ class TransportFeedback:
         self._recent: deque[tuple[int, int, float]] = deque(maxlen=MOST_RECENT)
         self._resender: Any = None
         self._resend_payloads: frozenset[int] = frozenset()
+        self._credit, self._credit_s = FEEDBACK_AT_ONCE, time.monotonic()
+        self.dropped_feedback = 0
         self.trains = 0
         self.pictures = 0
         """Packets of pictures that have left."""
@@ -98,6 +102,16 @@ class TransportFeedback:
         self.trains += 1
         return packets
 
+    def heard(self, fci: bytes, at_s: float) -> None:
+        """One feedback off the wire; on a GStreamer thread."""
+        self._credit = min(FEEDBACK_AT_ONCE, self._credit + (at_s - self._credit_s) * FEEDBACK_PER_S)
+        self._credit_s = at_s
+        if self._credit < 1:
+            self.dropped_feedback += 1
+            return
+        self._credit -= 1
+        self._on_feedback(fci, at_s)
+
     def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
         """One packet that leaves, by its first bytes."""
         payload = header[1] & 0x7F
@@ -136,7 +150,7 @@ def _on_packet(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
 def _on_rtcp(reference: "weakref.ref[TransportFeedback]", kind: Any, form: Any, fci: Any) -> None:
     feedback = reference()
     if feedback is not None and fci is not None and int(kind) == 205 and int(form) == 15:
-        feedback._on_feedback(fci.extract_dup(0, min(fci.get_size(), MAX_FCI_BYTES + 1)), time.monotonic())
+        feedback.heard(fci.extract_dup(0, min(fci.get_size(), MAX_FCI_BYTES + 1)), time.monotonic())
 
 
 def _on_resend(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:

@@ -8,7 +8,8 @@ from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.rtc.answer import ReadAnswer, read_voice_answer
 from unitd.call.rtc.gst import Gst, GstWebRTC
 from unitd.call.rtc.pipeline import LISTEN_CAPS, LISTEN_PIPELINE
-from unitd.call.rtc.session import PeerSession, SessionEvents
+from unitd.call.rtc.session import PeerSession
+from unitd.call.rtc.session_events import SessionEvents
 
 
 class ListenSession(PeerSession):

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any
 
 from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.picture.units import AccessUnit
@@ -22,24 +22,10 @@ from unitd.call.rtc.identity import throw_away_identity
 from unitd.call.rtc.linkstats import LinkStats, read_stats
 from unitd.call.rtc.picture_out import PictureOut
 from unitd.call.rtc.pipeline import PIP_PIPELINE, PIPELINE, PRIMER, RESEND_WINDOW_MS, acceptable, mids_in
+from unitd.call.rtc.session_events import AnsweredTwiceError, SessionEvents
 from unitd.call.rtc.voice_in import VoiceIn
 from unitd.call.rtc.voice_out import VoiceOut
 from unitd.errors import WireError
-
-
-class SessionEvents(Protocol):
-    """What a session tells its owner, on the loop. `state` is webrtcbin's connection state, or `error`."""
-
-    def session_offers(self, session: "PeerSession", sdp: str) -> None: ...
-
-    def session_candidate(self, session: "PeerSession", mline: int, candidate: str) -> None: ...
-
-    def session_state(self, session: "PeerSession", state: str, detail: str) -> None: ...
-
-    def session_wants_keyframe(self, session: "PeerSession") -> None: ...
-
-    def session_feedback(self, session: "PeerSession", fci: bytes, at_s: float) -> None:
-        """Transport-wide feedback as it came."""
 
 
 class PeerSession:
@@ -75,12 +61,14 @@ class PeerSession:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._pipeline: Any = None
+        self._rtc: Any = None
         self._handlers: list[tuple[Any, int]] = []
         self._offered = False
         self._closed = False
         self._promised: list[Any] = []
         self._resender: Any = None
         self._answered = False
+        self._asked: set[str] = set()
         self.has_pip = False
         self.has_feedback = False
         """The far end agreed to report every packet."""
@@ -283,7 +271,7 @@ class PeerSession:
         if not self._mids:
             raise WireError("answer to an offer that was not made")
         if self._answered:
-            raise WireError("answered twice")
+            raise AnsweredTwiceError("answered twice")
         read = self._read(sdp)
         result, message = GstSdp.SDPMessage.new_from_text(read.sdp)
         if result != GstSdp.SDPResult.OK:
@@ -302,8 +290,9 @@ class PeerSession:
         return read_answer(sdp, self._mids, self._hears, self.pip is not None)
 
     def add_candidate(self, mline: int, candidate: str) -> None:
-        """Take one of the peer's transport candidates; what is none, and what is too much, is let go."""
-        if self._pipeline is None or self._closed or mline > 3 or self._candidates >= MAX_CANDIDATES:
+        """Take one of the peer's transport candidates; what is none, and what is too much, is let go. So is what comes
+        before the offer: it belongs to the session before."""
+        if not self._mids or self._closed or mline > 3 or self._candidates >= MAX_CANDIDATES:
             return
         text = read_candidate(candidate)
         if text is not None:
@@ -360,10 +349,20 @@ class PeerSession:
             self._post(lambda session: session._events.session_feedback(session, fci, at_s))
 
     def _ask_pip_keyframe(self) -> None:
-        self._post(lambda session: session.on_pip_keyframe())
+        self._ask_once("pip", lambda session: session.on_pip_keyframe())
 
     def _ask_keyframe(self) -> None:
-        self._post(self._events.session_wants_keyframe)
+        self._ask_once("picture", self._events.session_wants_keyframe)
+
+    def _ask_once(self, track: str, ask: Callable[["PeerSession"], None]) -> None:
+        """On a GStreamer thread; a flood of requests is one."""
+        if track not in self._asked:
+            self._asked.add(track)
+            self._post(PeerSession._asked_on_loop, track, ask)
+
+    def _asked_on_loop(self, track: str, ask: Callable[["PeerSession"], None]) -> None:
+        self._asked.discard(track)
+        ask(self)
 
     def _running_ns(self) -> int:
         now_ns: int = self._pipeline.get_clock().get_time() - self._pipeline.get_base_time()

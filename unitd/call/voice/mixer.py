@@ -81,9 +81,11 @@ class Mixer:
             playout = self._voices[peer] = Playout(is_open=self._voices_open)
         return playout
 
-    def forget(self, peer: str) -> None:
+    def forget(self, peer: str, voice: object = None) -> None:
+        """End a peer's sound; with `voice` only when it is still this one, and no newer session's."""
         with self._lock:
-            self._voices.pop(peer, None)
+            if voice is None or self._voices.get(peer) is voice:
+                self._voices.pop(peer, None)
 
     def voice_facts(self) -> dict[str, int]:
         """What is in hand of the operators' voices (the most, ms), and how often one ran dry in this call."""
