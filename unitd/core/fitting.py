@@ -25,7 +25,7 @@ def event_payload(event: wire.Event) -> bytes:
 
 
 def state_payload(state: wire.State) -> bytes:
-    """The payload; without its facts, and then with short faults, when it would be too large. Pure.
+    """The payload; without its facts, and then with short faults and reasons, when it would be too large. Pure.
 
     Open incidents stay: they are bounded by the model.
     """
@@ -41,4 +41,10 @@ def state_payload(state: wire.State) -> bytes:
         )
         for each in state.faults[:MOST_FAULTS]
     )
-    return msgspec.json.encode(msgspec.structs.replace(state, facts={}, faults=faults))
+    isolation, watch = state.isolation, state.watch
+    if isolation is not None:
+        isolation = msgspec.structs.replace(isolation, reason=isolation.reason[:LONGEST_TEXT])
+    if watch is not None:
+        watch = msgspec.structs.replace(watch, reason=watch.reason[:LONGEST_TEXT])
+    short = msgspec.structs.replace(state, facts={}, faults=faults, isolation=isolation, watch=watch)
+    return msgspec.json.encode(short)
