@@ -43,6 +43,7 @@ class Words:
 
     def prepare(self) -> None:
         """Load what the first call would otherwise wait for. Blocks; before anything else is asked."""
+        voices()
         for name in prompt_names():
             self._library.prompt(name)
         for name in warning_names(self._site_dir, self._languages):
