@@ -36,9 +36,8 @@ def processes_of(directory: Path) -> list[str]:
     return found
 
 
-PROVED_ONLY = set() if os.environ.get("UNITD_TEST_LONG") else {"clock-steps", "disk-dying", "no-stream", "quiet"}
-"""Played by `make prove`; their parts are in test_core_clock.py, test_record_disks.py, browser/test_stills.py and the
-tests of core's policy."""
+LONG = bool(os.environ.get("UNITD_TEST_LONG"))
+PROVED_ONLY = set() if LONG else {"clock-steps", "disk-dying", "no-stream", "quiet", "slow-link", "stand-alone"}
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - PROVED_ONLY))
