@@ -27,9 +27,11 @@ STILLS_SHARE = 0.8
 LOW_SHARE = 0.85
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
 START_PACE_BIT_S = 2_000_000.0
-START_BYTES = 30_000
+START_BYTES = 16_000
 WAITING_PACE_BIT_S = 200_000.0
 """An unknown link gets so much at the start pace before its first answer, then little."""
+START_LOOK_S = 0.07
+"""After so long that much has left: to be asked again then."""
 LEAST_PACE_BIT_S = 60_000.0
 MOST_PACE_BIT_S = 100e6
 DRAIN_QUEUE_S = 0.06

@@ -1,10 +1,11 @@
 """What one far end sees, kept in agreement with what the controller decides; one for as long as the peer is there."""
 
+import asyncio
 import time
 from collections import deque
 from typing import Protocol
 
-from unitd.call.bitrate import Controller
+from unitd.call.bitrate import START_LOOK_S, Controller
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.train import train_packets
 from unitd.call.congestion.uncontrolled import Uncontrolled
@@ -94,6 +95,7 @@ class PeerPicture:
         self.view.open(session.picture)
         if session.pip is not None and session.has_pip:
             self.corner.open(session.pip)
+        asyncio.get_running_loop().call_later(START_LOOK_S, self.tick, session)
 
     # --- what the far end reports -------------------------------------------------------------------------------------
 

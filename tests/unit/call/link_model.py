@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from unitd.call.bitrate import Controller
+from unitd.call.bitrate import START_LOOK_S, Controller
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.packet_log import WIRE_BYTES
 from unitd.call.congestion.train import train_packets
@@ -198,6 +198,7 @@ class Pole:
         clock.every(0.1, self._decide)
         clock.every(TICK_S, self._leave)
         clock.every(0.02, self._still)
+        clock.at(clock.now_s + START_LOOK_S, self._decide)
         self._begin(self.decision)
 
     # --- out

@@ -44,3 +44,12 @@ def test_times_always_rise(steps: list[tuple[int, int, int]]) -> None:
 @given(st.integers(-(10**12), 10**12), st.integers(10**9, 10**12))
 def test_a_first_live_picture_is_now(source_ns: int, now_ns: int) -> None:
     assert abs(Timeline().live(source_ns, now_ns) - now_ns) <= REBASE_NS
+
+
+def test_another_source_with_a_clock_of_its_own_is_laid_on_its_arrival() -> None:
+    line = Timeline()
+    assert line.live(1_000 * MS, 5_000 * MS) == 5_000 * MS
+    line.anew()
+    assert line.live(1_250 * MS, 5_050 * MS) == 5_050 * MS, "not 200 ms into the future"
+    line.anew()
+    assert line.live(1_000 * MS, 5_100 * MS) == 5_100 * MS, "nor into the past"

@@ -14,6 +14,9 @@ from unitd.runtime.logs import Logger
 UNTIL_KNOWN_BIT_S = 2_000_000.0
 RENEW_LEAST_S = 0.5
 LOOK_LEAST_S = 0.4
+LONGEST_GROUP_UP_S = 0.15
+"""A step up waits for the next keyframe rather than send a group that takes longer: the pictures behind it would all be
+late by so much, and a browser that has seen late ones goes on showing late for ten seconds."""
 STREAMS: tuple[Step, ...] = ("main", "sub", "low")
 
 
@@ -28,6 +31,10 @@ class Track(Protocol):
     def push_backlog(self, units: list[AccessUnit]) -> None: ...
 
     def await_keyframe(self) -> None: ...
+
+    def takes_s(self, units: list[AccessUnit]) -> float:
+        """How long these are on their way out, at the present pace."""
+        ...
 
 
 class _Tap:
@@ -301,6 +308,8 @@ class PeerView:
         if track is None or tap not in (self._shown, self._coming):
             return
         if group:
+            if self._is_step_up(tap) and track.takes_s(group) > LONGEST_GROUP_UP_S:
+                return
             self._show(tap, track)
             track.push_backlog(group)
         elif tap is self._shown:
@@ -315,6 +324,11 @@ class PeerView:
             self._show(tap, track)
         if tap is self._shown:
             track.push(unit)
+
+    def _is_step_up(self, tap: _Tap) -> bool:
+        """The same camera is on show at a lower step, which goes on meanwhile."""
+        shown = self._shown
+        return shown is not None and shown is not tap and shown.camera == tap.camera
 
     def _show(self, tap: _Tap, track: Track) -> None:
         if tap is self._coming:

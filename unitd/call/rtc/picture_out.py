@@ -100,16 +100,20 @@ class PictureOut:
         if not self._is_open or self._holds or not units or not units[0].keyframe:
             return
         self._stale_before_ns = self._timeline.next_ns
-        takes_s = sum(len(unit.data) for unit in units) * 8 / self.pacer.rate_bit_s
-        self._await_keyframe = takes_s > LONGEST_BACKLOG_S
+        self._await_keyframe = self.takes_s(units) > LONGEST_BACKLOG_S
         if self._await_keyframe:
             units = units[:1]
         for unit, pts_ns in zip(units, self._timeline.backlog(len(units), self._running_ns()), strict=True):
             self._source.emit("push-buffer", buffer_of(unit.data, pts_ns))
 
+    def takes_s(self, units: list[AccessUnit]) -> float:
+        """How long these are on their way out, at the present pace."""
+        return sum(len(unit.data) for unit in units) * 8 / self.pacer.rate_bit_s
+
     def await_keyframe(self) -> None:
         """Send nothing of the picture until its next keyframe (its source changes); what waits is let go."""
         self._await_keyframe = True
+        self._timeline.anew()
         self._stale_before_ns = self._timeline.next_ns
 
     def set_pace(self, bit_s: float) -> None:

@@ -25,6 +25,11 @@ class Timeline:
         self._last_ns = max(source_ns + self._offset_ns, self._last_ns + STEP_NS)
         return self._last_ns
 
+    def anew(self) -> None:
+        """Another source begins, whose times say nothing beside those of the one before: its next frame has the time
+        of its arrival. Less than REBASE_NS of difference would else be delay that a browser adds for good."""
+        self._offset_ns = None
+
     @property
     def next_ns(self) -> int:
         """No frame so far has this output time or a later one."""
