@@ -33,7 +33,7 @@ REMEDIES = {
     "sim_pin": "the SIM asks for a PIN or PUK: switch the PIN off in a telephone",
     "sms_refused": "check the duty number, and that the SIM's contract allows text messages to it",
     "sound_file_bad": "a site's recording is not used: see the text, and mend or remove the file in `sound.site_dir`",
-    "canceller_failed": "install the package `livekit` again; until then more of the street is heard",
+    "canceller_failed": "late: see what else takes the processor; missing: run `make setup`; push to talk helps",
     "sound_lost": "check the sound card's cable and the names under `sound`",
     "speech_failed": "texts cannot be spoken: see that the package espeak-ng is installed; recorded warnings work",
     "worker_lost": "the process has ended and is being started again; see its log: journalctl -u 'unitd-*'",

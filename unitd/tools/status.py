@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ def _facts(s: Status) -> Iterator[str]:
         yield "modem: " + (", ".join(words) or "tells nothing now")
     if "sms.sent" in field:
         yield f"text messages: {field['sms.sent']} sent, {field.get('sms.waiting')} waiting"
+    yield from _call(s.facts.get("call", {}))
     if core.get("evidence.certificate") == "missing":
         yield "evidence: signed, but nobody has certified the unit's key yet (docs/installer.md)"
     elif core.get("evidence.certificate") == "fits":
@@ -120,6 +121,23 @@ def _facts(s: Status) -> Iterator[str]:
     for key, value in record.items():
         if key.endswith(".state"):
             yield f"camera {key.removesuffix('.state')}: {value}"
+
+
+def _call(call: Mapping[str, str | int | float | bool | None]) -> Iterator[str]:
+    """Where the call goes and how it is, and what the horn does to the microphone."""
+    if call.get("incident"):
+        yield (
+            f"call: {call.get('link')}, by {call['endpoint']}" if call.get("endpoint") else "call: NO ENDPOINT ANSWERS"
+        )
+    words = (
+        ("sound.noise_dba", "street {:.0f} dB(A)"),
+        ("sound.limit_dba", "horn up to {:.0f} dB(A)"),
+        ("sound.echo_db", "echo {:.0f} dB down"),
+    )
+    known = [(text, call.get(name)) for name, text in words]
+    said = [text.format(value) for text, value in known if isinstance(value, int | float)]
+    if said:
+        yield "sound: " + ", ".join(said)
 
 
 def _fault(fault: Fault) -> str:

@@ -236,3 +236,19 @@ def test_every_fault_code_of_the_seams_has_a_remedy() -> None:
     codes = set(re.findall(r"`([a-z_]+)`", listed))
     assert len(codes) > 10
     assert codes <= set(REMEDIES)
+
+
+def test_a_call_is_said_in_words() -> None:
+    call = {
+        "incident": "8f14e45f", "endpoint": "hub", "link": "1 peers; main; loss 0 %",
+        "sound.noise_dba": 54.6, "sound.limit_dba": 80.0, "sound.echo_db": 31.2,
+    }  # fmt: skip
+    text = "\n".join(tool.lines(msgspec.structs.replace(WELL, facts={"call": call})))
+    assert "call: 1 peers; main; loss 0 %, by hub\n" in text
+    assert "sound: street 55 dB(A), horn up to 80 dB(A), echo 31 dB down\n" in text
+    text = "\n".join(tool.lines(msgspec.structs.replace(WELL, facts={"call": {**call, "endpoint": None}})))
+    assert "call: NO ENDPOINT ANSWERS\n" in text
+    quiet = {"incident": None, "sound.noise_dba": None}
+    assert not {"call:", "sound:"} & set(
+        "\n".join(tool.lines(msgspec.structs.replace(WELL, facts={"call": quiet}))).split()
+    )

@@ -27,8 +27,8 @@ LATE_FRAMES = 8
 HORN_FRAMES_TOGETHER = 5
 """While nobody listens to the microphone the horn's frames are taken up some at a time: 10 wake-ups a second."""
 AGAIN_S = 10.0
-PASSED_BY_FRAMES = 50
-"""So many passed by within AGAIN_S (1 s in 10) are a fault; less is a machine that was busy for a moment."""
+PASSED_BY_FRAMES = 100
+"""So many passed by within AGAIN_S (2 s in 10) are a fault; less is a machine that was busy for a moment."""
 DISCARDED_FRAMES = 3
 """After the gate was shut the chain still holds some 40 ms of what was heard before: that is never given out."""
 FULL = np.float32(32767)
