@@ -3,9 +3,9 @@ loudness; and the plain tones of words/tones.toml.
 
     python3 tools/make_sounds.py [--all]
 
-English is part of the source: a unit must never be mute for want of a speech engine. Without `--all` it is left as it
-is, and the other languages are made when their words are newer than their sounds. A recorded human voice can replace
-any of them (`sound.site_dir`). Without the engine it says so and ends well: there is English.
+English and the tones are part of the source: a unit must never be mute for want of a speech engine. Without `--all`
+they are left as they are, and the other languages are made when their words are newer than their sounds. A recorded
+human voice can replace any of them (`sound.site_dir`). Without the engine it says so and ends well: there is English.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from unitd.call.voice.speech import ENGINE, command, ready  # noqa: E402 - this 
 
 WORDS = ROOT / "unitd" / "call" / "words"
 KEPT = "en"
+TONES = "tones"
+"""Kept with English: another machine's sine may differ by a bit, and a checkout must not change by being set up."""
 RATE_HZ = 16_000
 TONE_PEAK = 0.8 * 32767
 EDGE_S = 0.01
@@ -60,13 +62,13 @@ def main(argv: list[str]) -> int:
     made = 0
     for source in sorted(WORDS.glob("*.toml")):
         language, table = source.stem, tomllib.loads(source.read_text(encoding="utf-8"))
-        if language == KEPT and not everything:
+        if language in (KEPT, TONES) and not everything:
             continue
         for kind, texts in table.items():
             if not isinstance(texts, dict):
                 continue
             for name, what in texts.items():
-                place = KEPT if language == "tones" else language
+                place = KEPT if language == TONES else language
                 file = ROOT / "unitd" / "call" / kind / place / f"{name}.wav"
                 if not everything and file.exists() and file.stat().st_mtime >= source.stat().st_mtime:
                     continue
