@@ -85,3 +85,24 @@ def test_silence_fills_in_while_the_card_does_not_deliver_and_stops_while_it_doe
         work.cancel()
 
     play(check)
+
+
+def test_the_record_gets_its_frames_with_the_next_one_for_the_peers() -> None:
+    """And by itself before any is lost, when the canceller gives none."""
+
+    async def run() -> None:
+        kept: list[bytes] = []
+        microphone = Microphone(lambda _pcm: None, lambda pcm, _at_ns: kept.append(pcm))
+        microphone.gate(True)
+        microphone.keep(VOICE)
+        await asyncio.sleep(0)
+        assert kept == []
+        microphone.deliver(VOICE)
+        await asyncio.sleep(0)
+        assert kept == [VOICE]
+        for _ in range(WAITING_FRAMES // 2):
+            microphone.keep(VOICE)
+        await asyncio.sleep(0)
+        assert len(kept) == 1 + WAITING_FRAMES // 2
+
+    asyncio.run(run())

@@ -62,11 +62,13 @@ class Microphone:
 
     def keep(self, pcm: bytes) -> None:
         """Take a frame as the card gave it, for the record: evidence is what the microphone heard, not what a canceller
-        made of it. On any thread, as `deliver`."""
+        made of it. On any thread, as `deliver`. It goes on with the next frame for the peers: the record is no hurry,
+        and each wake-up of the loop costs."""
         if not self._open or len(pcm) != FRAME_BYTES:
             return
         self._kept.append((pcm, time.monotonic_ns()))
-        self._schedule()
+        if len(self._kept) >= WAITING_FRAMES // 2:
+            self._schedule()
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -93,8 +95,10 @@ class Microphone:
         due_s = time.monotonic()
         while True:
             await self._listened_to.wait()
-            due_s = max(due_s + FRAME_S, time.monotonic() - 5 * FRAME_S)
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            now_s = time.monotonic()
+            # While the card delivers there is nothing to do before its next frame would be missing.
+            due_s = max(due_s + FRAME_S, now_s - 5 * FRAME_S, self._last_s + MISSING_AFTER_S)
+            await asyncio.sleep(max(0.0, due_s - now_s))
             if time.monotonic() - self._last_s > MISSING_AFTER_S:
                 self.silence_frames += 1
                 self._send(SILENCE)
