@@ -97,7 +97,7 @@ class Canceller:
         rest = self._through_module(rest)
         # The module is 11 ms late: so is the echo that belongs to what it gives.
         echo, self._late = np.concatenate((self._late, echo))[:BLOCK], echo[-HOP:]
-        clean = np.concatenate([self._residual.hop(rest[at : at + HOP], echo[at : at + HOP]) for at in (0, HOP)])
+        clean = self._residual.block(rest, echo)
         if is_heard:
             self._powers = 0.98 * self._powers + 0.02 * np.array((np.mean(_samples(pcm) ** 2), np.mean(clean**2)))
         return [_pcm(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]

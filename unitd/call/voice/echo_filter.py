@@ -46,6 +46,11 @@ class EchoFilter:
         self._turn = 0
         self._begun = False
         self._learned_blocks = 0
+        # Allocated once: fresh memory for each step cost as much as the step.
+        self._frame = np.zeros(2 * BLOCK, np.float32)
+        self._shift = np.zeros((PARTS, BINS), np.complex64)
+        self._step = np.zeros((PARTS, BINS), np.float32)
+        self._work = np.zeros((PARTS, BINS), np.float32)
 
     def doubt(self) -> None:
         """What was learned may no longer hold (a card was opened anew): learn fast again, from what is known. Where
@@ -76,7 +81,8 @@ class EchoFilter:
         echo = np.fft.irfft(self._spectrum)[BLOCK:].astype(np.float32)
         rest = near - echo
         self._learned_blocks += bool(np.abs(far).max(initial=0.0) > SOUND)
-        error = np.fft.rfft(np.concatenate((np.zeros(BLOCK, np.float32), rest)))[:BINS].astype(np.complex64)
+        self._frame[BLOCK:] = rest
+        error = np.fft.rfft(self._frame)[:BINS].astype(np.complex64)
         return rest, echo, self._learn(fars, powers, error)
 
     def _learn(self, fars: C64, powers: F32, error: C64) -> F32:
@@ -84,16 +90,27 @@ class EchoFilter:
         self._others = OTHERS_SMOOTHING * self._others + (1 - OTHERS_SMOOTHING) * heard if self._begun else heard
         self._begun = True
         expected = np.asarray(0.5 * np.einsum("pk,pk->k", self._doubt, powers), np.float32)
-        step = self._doubt / (expected + self._others + LEAST)
-        self._way += step * np.conj(fars) * error
+        step, work, shift = self._step, self._work, self._shift
+        np.divide(self._doubt, expected + self._others + LEAST, out=step)
+        np.multiply(fars, np.conj(error), out=shift)
+        np.conjugate(shift, out=shift)
+        shift *= step
+        self._way += shift
         # Without this the filter wraps round; one partition in turn is enough (all of them: 3 times the work, +1 dB).
         self._turn = (self._turn + 1) % PARTS
         self._spectrum[:BINS] = self._way[self._turn]
         taps = np.fft.irfft(self._spectrum)
         taps[BLOCK:] = 0
         self._way[self._turn] = np.fft.rfft(taps)[:BINS]
-        self._doubt *= STAYS**2 * (1 - 0.5 * step * powers)
-        self._doubt += (1 - STAYS**2) * _power(self._way)
+        np.multiply(step, powers, out=work)
+        work *= -0.5 * STAYS**2
+        work += STAYS**2
+        self._doubt *= work
+        np.square(self._way.real, out=work)
+        np.square(self._way.imag, out=step)
+        work += step
+        work *= 1 - STAYS**2
+        self._doubt += work
         self._way *= STAYS
         return expected
 

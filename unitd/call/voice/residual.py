@@ -35,8 +35,9 @@ class ResidualSuppressor:
 
     def __init__(self) -> None:
         self._window = np.sqrt(np.hanning(FRAME + 1)[:FRAME]).astype(np.float32)
-        self._rest = np.zeros(HOP, np.float32)
-        self._echo = np.zeros(HOP, np.float32)
+        self._said = np.zeros(3 * HOP, np.float32)
+        self._found = np.zeros(3 * HOP, np.float32)
+        self._frames = np.zeros((4, FRAME), np.float32)
         self._tail = np.zeros(HOP, np.float32)
         bands = len(EDGES) - 1
         self._leak = np.full(bands, LEAK_AT_FIRST, np.float32)
@@ -54,16 +55,23 @@ class ResidualSuppressor:
         # Half: a window of 20 ms instead of none; half again: two bins there are one here.
         self._expected = np.add.reduceat(0.25 * (held[0::2] + held[1::2]), EDGES[:-1]).astype(np.float32)
 
-    def hop(self, rest: F32, echo: F32) -> F32:
-        """The next HOP samples of the filter's output and of the echo it found."""
-        spectrum = np.fft.rfft(np.concatenate((self._rest, rest)) * self._window)
-        found = np.fft.rfft(np.concatenate((self._echo, echo)) * self._window)
-        self._rest, self._echo = rest, echo
-        gains = np.repeat(self._gains(_bands(spectrum), _bands(found)), self._widths)
-        whole = np.fft.irfft(spectrum * gains).astype(np.float32) * self._window
-        out = self._tail + whole[:HOP]
-        self._tail = whole[HOP:]
-        return out
+    def block(self, rest: F32, echo: F32) -> F32:
+        """The next 2 * HOP samples of the filter's output and of the echo it found: two hops, transformed at once."""
+        said, found = self._said, self._found
+        said[:HOP], found[:HOP] = said[-HOP:], found[-HOP:]
+        said[HOP:], found[HOP:] = rest, echo
+        frames = self._frames
+        for index, whole in enumerate((said, found)):
+            np.multiply(whole[:FRAME], self._window, out=frames[2 * index])
+            np.multiply(whole[HOP:], self._window, out=frames[2 * index + 1])
+        spectra = np.fft.rfft(frames)
+        powers = np.add.reduceat(spectra.real**2 + spectra.imag**2, EDGES[:-1], axis=1)
+        for hop in (0, 1):
+            spectra[hop] *= np.repeat(self._gains(powers[hop], powers[2 + hop]), self._widths)
+        wholes = np.fft.irfft(spectra[:2]) * self._window
+        out = np.concatenate((self._tail + wholes[0, :HOP], wholes[0, HOP:] + wholes[1, :HOP]))
+        self._tail = np.asarray(wholes[1, HOP:], np.float32)
+        return np.asarray(out, np.float32)
 
     def _gains(self, rest: F32, echo: F32) -> F32:
         # The echo rings on in the room: what was found just now still explains something.
@@ -84,8 +92,3 @@ class ResidualSuppressor:
         pace = np.where(wanted > self._gain, OPEN_AT_ONCE, CLOSE)
         self._gain += (pace * (wanted - self._gain)).astype(np.float32)
         return self._gain
-
-
-def _bands(spectrum: npt.NDArray[np.complexfloating]) -> F32:
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(np.add.reduceat(power, EDGES[:-1]), np.float32)
