@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from unitd.model import events as ev
 from unitd.model.call_goals import HandOver, NamedEndpoint, SnapshotGoal, TextLine
 from unitd.model.incident import Incident, Settings, State
+from unitd.model.microphone import OPEN_IN
 from unitd.model.stages import put
 
 KEPT_TEXTS = 16
@@ -47,9 +48,11 @@ def refusal(state: State, event: Order, now_ns: int | None = None) -> str | None
         return "no such open incident"
     if not incident.active:
         return f"the incident is {incident.stage} already"
+    if isinstance(event, ev.SnapshotOrdered | ev.TextSent) and state.served is not incident:
+        return "another incident comes first now"
+    if isinstance(event, ev.TextSent) and incident.kind not in OPEN_IN:
+        return "nobody reads it: no person has started this incident"
     if isinstance(event, ev.SnapshotOrdered):
-        if state.served is not incident:
-            return "another incident comes first now"
         last = state.snapshot
         if now_ns is not None and last is not None and 0 <= now_ns - last.ordered_mono_ns < SNAPSHOT_APART_NS:
             return "pictures are being taken: wait a moment"

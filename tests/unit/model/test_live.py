@@ -218,3 +218,13 @@ def test_an_incident_that_nobody_has_answered_can_be_handed_over_and_goes_on_ask
 def test_a_periodic_test_can_be_talked_about_as_any_call() -> None:
     state = step(idle(), dataclasses.replace(raised("test"), origin="periodic"), 0, SETTINGS)
     assert refusal(state, ev.TextSent(INCIDENT, "Ann", "hello"), NOW) is None
+
+
+def test_a_line_that_nobody_would_see_is_refused() -> None:
+    """Or the record would say that the caller was told."""
+    text = ev.TextSent(INCIDENT, "Ann", "I can see you.")
+    both = step(at("answered", "test"), pressed(SECOND, OTHER, NOW), NOW, SETTINGS)
+    assert refusal(both, text) == "another incident comes first now"
+    assert step(both, text, NOW, SETTINGS) == both
+    assert refusal(both, ev.TextSent(OTHER, "Ann", "I can see you.")) is None
+    assert refusal(at("answered", "tamper"), text) == "nobody reads it: no person has started this incident"
