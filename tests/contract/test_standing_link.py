@@ -157,3 +157,48 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_a_link_that_comes_up_when_a_call_has_begun_is_none(monkeypatch: Any) -> None:
+    """A relay takes the newest connection for the true one: it would cost the call its own."""
+
+    async def story() -> None:
+        far, gate, asked = FarEnd(), asyncio.Event(), asyncio.Event()
+
+        async def late(_endpoint: EndpointTable) -> None:
+            asked.set()
+            await gate.wait()
+
+        async with websockets.serve(far.serve, "127.0.0.1", 0) as server:
+            links = StandingLinks((_endpoint(server),), "pole-0001", late, structlog.get_logger())
+            keeping = asyncio.create_task(links.run())
+            await asked.wait()
+            links.rest(False)
+            gate.set()
+            await until(lambda: far.heard)
+            await until(lambda: not server.connections)
+            assert (links.names, far.heard) == ((), [[]])
+            links.rest(True)
+            await until(lambda: links.names == ("room",))
+            await _end(keeping)
+
+    asyncio.run(story())
+
+
+def test_a_dial_that_is_given_up_while_it_takes_a_link_leaves_none_open() -> None:
+    async def story() -> None:
+        far = FarEnd()
+        async with websockets.serve(far.serve, "127.0.0.1", 0) as server:
+            links = StandingLinks((_endpoint(server),), "pole-0001", _no_tls, structlog.get_logger())
+            keeping = asyncio.create_task(links.run())
+            await until(lambda: links.names == ("room",))
+            links.rest(False)
+            taking = asyncio.create_task(links.take("room"))
+            await asyncio.sleep(0)
+            taking.cancel()
+            await asyncio.gather(taking, return_exceptions=True)
+            assert taking.cancelled()
+            await until(lambda: not server.connections)
+            await _end(keeping)
+
+    asyncio.run(story())

@@ -140,6 +140,7 @@ async def _continues(_: str, writer: asyncio.StreamWriter) -> None:
         ("HTTP/1.1 307 Over there\r\nLocation: https://evil.example/\r\nContent-Length: 0\r\n\r\n", "not allowed"),
         ("HTTP/1.1 308 Over there\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", "not an https"),
         ("HTTP/1.1 307 Over there\r\nContent-Length: 0\r\n\r\n", "redirects"),
+        ("HTTP/1.1 307 Over there\r\nLocation: https://[\r\nContent-Length: 0\r\n\r\n", "no URL"),
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "127.0.0.1"),
         ("HTTP/1.1 201 Created\r\nContent-Length: -1\r\n\r\n", "127.0.0.1"),
         ("HTTP/1.1 201 Created\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "127.0.0.1"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -105,5 +106,24 @@ def test_too_many_programs_and_one_that_does_not_read_are_let_go(tmp_path: Path)
             panel.port.show()
             await asyncio.sleep(0)
         assert panel.port.let_go == 1 + MAX_CLIENTS
+
+    with_panel(tmp_path, act)
+
+
+def test_a_program_that_reads_nothing_and_goes_leaves_no_descriptor(tmp_path: Path) -> None:
+    async def act(panel: Panel) -> None:
+        panel.state = Show(lines=tuple(ShownLine(who="caller", text="x" * 300, done=True) for _ in range(30)))
+        near = socket.socket(socket.AF_UNIX)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        near.connect(str(panel.path))
+        await until(lambda: bool(panel.port._clients))
+        (client,) = panel.port._clients
+        while client.transport.get_write_buffer_size() == 0:
+            panel.port.show()
+            await asyncio.sleep(0)
+        near.shutdown(socket.SHUT_WR)
+        await until(lambda: not panel.port._clients)
+        await until(lambda: client.transport.get_extra_info("socket").fileno() == -1)
+        near.close()
 
     with_panel(tmp_path, act)

@@ -271,3 +271,48 @@ def test_a_flood_of_names_is_bounded() -> None:
         assert bench.ways.ignored == 2000 - ways_module.ROUTES
 
     played(test, "a")
+
+
+def test_a_far_end_cannot_take_the_name_that_another_relays_peer_has_here() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.until(lambda: "b" in bench.names())
+        clever = next(way for way in bench.dialled if way.name == "b")
+        clever.up()
+        for name in ("p", "p@a", "p"):
+            clever.join(name)
+        await bench.until(lambda: list(bench.ways._lines) == ["b"])
+        before = len(bench.dialled)
+        bench.ways.prefer(("a",))
+        await bench.until(lambda: len(bench.dialled) > before)
+        honest = bench.dialled[-1]
+        honest.up()
+        honest.join("p")
+        joined = [each for each in bench.told if each.startswith("PeerJoined")]
+        assert joined == ["PeerJoined p", "PeerJoined p@a", "PeerJoined p", "PeerJoined p#0"]
+        assert not [each for each in bench.told if each.startswith("again")]
+        assert honest.name == "a"
+
+    played(test, "a", "b")
+
+
+def test_a_goodbye_ends_in_time_and_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways_module, "BYE_WITHIN_S", 0.05)
+
+    async def test(bench: Bench) -> None:
+        await bench.until(lambda: {"a", "b"} <= set(bench.names()))
+        first, second = (next(way for way in bench.dialled if way.name == name) for name in "ab")
+
+        async def fails(_reason: str) -> None:
+            raise ValueError("its words")
+
+        async def hangs(_reason: str) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(first, "bye", fails)
+        monkeypatch.setattr(second, "bye", hangs)
+        first.join("p")
+        second.join("q")
+        async with asyncio.timeout(2):
+            await bench.ways.say_bye("over")
+
+    played(test, "a", "b")

@@ -85,7 +85,11 @@ class StandingLinks:
         if socket is None or minder is None:
             return None
         minder.cancel()
-        await asyncio.gather(minder, return_exceptions=True)
+        try:
+            await asyncio.gather(minder, return_exceptions=True)
+        except asyncio.CancelledError:  # nobody has it then
+            socket.transport.abort()
+            raise
         return socket if socket.close_code is None else None
 
     async def run(self) -> None:
@@ -113,6 +117,10 @@ class StandingLinks:
             except (OSError, websockets.WebSocketException, TimeoutError, EOFError) as error:
                 self._log.info("no standing link", endpoint=endpoint.name, error=str(error) or repr(error))
             else:
+                if not self._wanted.is_set():
+                    # A call has begun meanwhile: a relay takes the newest connection for the true one.
+                    socket.transport.abort()
+                    continue
                 began_s = time.monotonic()
                 if await self._stand(endpoint.name, socket):
                     pause_s = FIRST_PAUSE_S

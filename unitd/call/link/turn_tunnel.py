@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from unitd.call.link.ice_servers import TlsServer, UsableServers
+from unitd.call.link.tcp import connect_tcp
 from unitd.runtime.logs import Logger
 
 MOST_TUNNELS = 4
@@ -92,7 +93,8 @@ class Tunnels:
 
         server = await asyncio.start_server(serve, sock=listening, limit=BLOCK_BYTES)
         try:
-            await server.serve_forever()
+            # Not serve_forever(): from Python 3.12 on its end waits for every connection, which end below.
+            await asyncio.Event().wait()
         finally:
             server.close()
             for task in list(connections):
@@ -103,7 +105,15 @@ class Tunnels:
         host, port = where
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                far, to_far = await asyncio.open_connection(host, port, ssl=await self._context(), limit=BLOCK_BYTES)
+                context = await self._context()
+                # One look-up of a name at a time: a dozen that wait for a dead name server would hold every thread.
+                reached = await connect_tcp(host, port, CONNECT_TIMEOUT_S)
+                far, to_far = await asyncio.open_connection(
+                    sock=reached,
+                    ssl=context,
+                    server_hostname=host if context is not None else None,
+                    limit=BLOCK_BYTES,
+                )
         except (OSError, ValueError, TimeoutError) as error:
             self.failures += 1
             if self.failures.bit_count() == 1:

@@ -24,6 +24,7 @@ HAND_OVER_S = 4.0
 """The old way is let go when the new one has media, or after this."""
 CONFIRM_S = 5.0
 """After a new link a relay names the peers that are there; those it did not name by then are gone."""
+BYE_WITHIN_S = 1.2
 ROUTES = 16
 """Peers of one endpoint that are told apart; the call takes fewer."""
 
@@ -134,8 +135,14 @@ class Ways:
                 await asyncio.wait(self._ending, timeout=2.0)
 
     async def say_bye(self, reason: str) -> None:
-        """Tell the far ends that the call ends in order; takes a second at most."""
-        await asyncio.gather(*(line.bye(reason) for line in self._lines.values()))
+        """Tell the far ends that the call ends in order; takes BYE_WITHIN_S at most and never raises."""
+        byes = [asyncio.ensure_future(line.bye(reason)) for line in self._lines.values()]
+        if not byes:
+            return
+        await asyncio.wait(byes, timeout=BYE_WITHIN_S)
+        for bye in byes:
+            bye.cancel()
+        await asyncio.gather(*byes, return_exceptions=True)
 
     def _arrange(self) -> float | None:
         """Start the lines that are due and let go those that nobody wants; seconds until the next is due."""
@@ -225,7 +232,7 @@ class Ways:
         peer = self._peer_of(line, wire)
         if isinstance(message, duplex.PeerJoined):
             if peer is None and sum(route.endpoint == line for route in self._routes.values()) < ROUTES:
-                peer = wire if wire not in self._routes else f"{wire}@{line}"[-64:]
+                peer = self._name_for(line, wire)
             if peer is not None:
                 before, link = self._routes.get(peer), self._linked.get(line, 0)
                 self._routes[peer] = _Route(line, wire, time.monotonic(), link)
@@ -242,6 +249,11 @@ class Ways:
 
     def _peer_of(self, line: str, wire: str) -> str | None:
         return next((peer for peer, at in self._routes.items() if (at.endpoint, at.wire) == (line, wire)), None)
+
+    def _name_for(self, line: str, wire: str) -> str:
+        """A name that no other peer of the call has, whatever two relays, or a clever one, call theirs."""
+        names = (wire, f"{wire}@{line}"[-64:], *(f"{wire[:40]}#{number}" for number in range(2 * ROUTES + 1)))
+        return next(name for name in names if name not in self._routes)
 
     def _end_unnamed(self, name: str, since_s: float, links: int) -> None:
         """The peers that a relay has not named on its new link are gone."""

@@ -120,7 +120,7 @@ class PanelPort:
             self.ignored += 1
         finally:
             self._clients.discard(writer)
-            writer.close()
+            writer.transport.abort()  # one that reads nothing would keep its descriptor
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         loop = asyncio.get_running_loop()
