@@ -34,6 +34,7 @@ class Reach:
         self._standing = standing
         self._log = log
         self._known: dict[str, KnownServers] = {}
+        self._allowed = frozenset(each.lower() for each in config.call.hosts)
 
     def make(self, target: Target, events: WayEvents) -> Way:
         """A way to this target, not dialled yet."""
@@ -60,18 +61,17 @@ class Reach:
 
     def _hosts(self, target: Target) -> frozenset[str]:
         """Where requests of this target may go: where it is, and where the site lets a control room lead a call."""
-        return frozenset(self._config.call.hosts) | own_hosts(target.table)
+        return self._allowed | own_hosts(target.table)
 
     def named(self, endpoints: tuple[NamedEndpoint, ...]) -> tuple[Target, ...]:
         """The targets that a control room has named; those at hosts that the site does not allow are left out."""
         targets: list[Target] = []
-        allowed = frozenset(self._config.call.hosts)
         like = self._config.endpoints[0] if self._config.endpoints else EndpointTable(name="named", url="")
         for number, named in enumerate(endpoints[:MOST_NAMED], 1):
             try:
                 for url in (named.url, named.whep_url):
                     if url:
-                        address_of(url, allowed)
+                        address_of(url, self._allowed)
             except HttpForbiddenError as error:
                 self._log.warning("a named endpoint is not dialled", reason=str(error))
                 continue
