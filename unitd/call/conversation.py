@@ -123,10 +123,12 @@ class Conversation:
             self._drop(peer)
         if self._ending:
             await asyncio.wait(self._ending, timeout=3.0)
-        await self._tunnels.close()
-        await self.feeds.close()
-        assert isinstance(self.executor, ThreadPoolExecutor)  # noqa: S101 - for the type checker
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            await self._tunnels.close()
+            await self.feeds.close()
+        finally:
+            assert isinstance(self.executor, ThreadPoolExecutor)  # noqa: S101 - for the type checker
+            self.executor.shutdown(wait=False, cancel_futures=True)
 
     # --- the link ---------------------------------------------------------------------------------------------------
 

@@ -266,6 +266,7 @@ class Peer:
 
     def session_feedback(self, session: PeerSession, fci: bytes, at_s: float) -> None:
         if session is self._session:
+            self._staying.reported = True
             self._picture.feedback(session, fci, at_s)
 
     # --- stills -----------------------------------------------------------------------------------------------------

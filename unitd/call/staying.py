@@ -27,6 +27,8 @@ class Staying:
 
     def __init__(self) -> None:
         self.heard_s = 0.0
+        self.reported = False
+        """Feedback has come. A far end that agreed to it and sends none is judged as one without."""
         self._bad_since_s: float | None = None
         self._doubt_s: float | None = None
 
@@ -49,6 +51,7 @@ class Staying:
     def lost(self, now_s: float, is_connected: bool, has_feedback: bool, signalling_s: float | None) -> str:
         """Why another session is to be made, empty while it is not. `signalling_s`: for how long the signalling has
         been heard without a gap, None where that cannot be told."""
+        has_feedback = has_feedback and self.reported
         if self._doubt_s is not None and self.heard_s > self._doubt_s:
             self._doubt_s = None
         if self._doubt_s is not None and now_s - self._doubt_s > (PROVE_S if has_feedback else PROVE_BY_REPORTS_S):

@@ -21,6 +21,7 @@ NOW_S = 1000.0
 def heard(at_s: float = NOW_S) -> Staying:
     session = Staying()
     session.connected(at_s)
+    session.reported = True
     return session
 
 
@@ -80,3 +81,10 @@ def test_ice_that_is_disconnected_counts_only_beside_signalling() -> None:
     assert session.lost(NOW_S + DISCONNECTED_FOR_S + 0.1, True, True, 60.0) == "disconnected"
     session.connected(NOW_S + 6.0)
     assert not session.lost(NOW_S + 6.1, True, True, 60.0)
+
+
+def test_a_far_end_that_promised_feedback_and_sends_none_is_judged_by_its_reports() -> None:
+    liar = Staying()
+    liar.connected(NOW_S)
+    assert not lost(liar, DEAD_WITHOUT_FEEDBACK_S - 0.1, 60.0, has_feedback=True)
+    assert lost(liar, DEAD_WITHOUT_FEEDBACK_S + 0.1, 60.0, has_feedback=True)

@@ -316,3 +316,19 @@ def test_a_goodbye_ends_in_time_and_raises_nothing(monkeypatch: pytest.MonkeyPat
             await bench.ways.say_bye("over")
 
     played(test, "a", "b")
+
+
+def test_a_way_whose_goodbye_fails_is_let_go_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.until(lambda: bench.dialled)
+        way = bench.dialled[0]
+        way.up()
+
+        async def fails(_reason: str) -> None:
+            raise ValueError("its words")
+
+        monkeypatch.setattr(way, "bye", fails)
+        bench.ways._let_go("a", "over")
+        await bench.until(lambda: way._end.cancelled())
+
+    played(test, "a")

@@ -80,11 +80,13 @@ class Line:
         """Let the endpoint go, in order."""
         self._ended = True
         self._task.cancel()
-        await self.bye(reason)
-        tasks = [self._task, *self._dials.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.bye(reason)
+        finally:
+            tasks = [self._task, *self._dials.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- dialling ---------------------------------------------------------------------------------------------------
 
