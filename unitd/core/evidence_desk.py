@@ -89,7 +89,8 @@ class EvidenceDesk:
         self.chain.add("session", boot_id=self._boot_id, session=self._session)
         for incident in self._state().incidents:
             self.stage(incident)
-        for each in told(State(), State(watch=self._state().watch), self._settings):
+        left = State(watch=self._state().watch, watched=self._state().watched)
+        for each in told(State(), left, self._settings):
             self._call_line(each)
 
     def reconcile(self, levels: Outputs) -> None:
@@ -140,7 +141,8 @@ class EvidenceDesk:
             name: value[:LONGEST_TEXT] if isinstance(value, str) else value for name, value in each.data.items()
         }
         fields = {"event": each.name, "incident_id": each.incident_id, **fields}
-        self.chain.add("call", once=once_of("call", fields) if each.name == "watch_began" else None, **fields)
+        once = once_of("call", fields) if each.name in ("watch_began", "watch_ended") else None
+        self.chain.add("call", once=once, **fields)
 
     def lock_written(self, lock: Lock) -> None:
         """A lock is on the disk as it stands here."""

@@ -298,6 +298,7 @@ def rebooted(state: State, boot: int, now_ns: int) -> State:
         heard_mono_ns=None,
         dome=DomeGoal(state.dome.number + 1, state.dome.preset),
         warning=None,
+        watched=None,
         snapshot=None,
         ended_mono_ns=None,
         on_duty=None,

@@ -123,6 +123,22 @@ def test_a_watch_that_a_killed_core_did_not_write_down_is_on_the_record_all_the_
     assert (line["event"], line["watch_id"], line["by"], line["reason"]) == ("watch_began", "w", "Ann", "a fight")
 
 
+def test_the_end_of_a_watch_that_a_killed_core_did_not_write_down_is_on_the_record_too(tmp_path: Path) -> None:
+    watch, end = ev.WatchOrdered("w", "Ann", "a fight", 60 * SECOND_NS), ev.WatchEnded("Bob")
+    for _ in range(2):
+        rig = Rig(tmp_path)
+        for event in (watch, end):
+            rig.state = step(rig.state, event, rig.clock.now_ns, SETTINGS)
+
+        async def story(rig: Rig = rig) -> None:
+            rig.desk.began()
+            await rig.desk.chain.flush()
+
+        run(story)
+    [line] = rig.lines("call")
+    assert (line["event"], line["watch_id"], line["watcher"], line["by"]) == ("watch_ended", "w", "Ann", "Bob")
+
+
 def test_whatever_an_operator_has_said_on_the_horn_is_on_the_record_with_who_and_what(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
 
