@@ -117,6 +117,15 @@ def test_cameras_are_switched_without_a_new_session() -> None:
             await true(lambda: room.unit.views[-1] == ("panel", "dome"))
             await page.select_option("#corner-choice", "front")
             await true(lambda: room.unit.views[-1] == ("panel", "front"))
+            for _ in range(40):  # asked for, and not in what the unit says once a second that it sends
+                await room.unit.tell(**GOOD, camera="panel")
+                if await page.evaluate(text_of("corner-why", "waits for room")):
+                    break
+                await asyncio.sleep(0.25)
+            else:
+                raise AssertionError("the operator is not told why there is nothing in the corner")
+            await room.unit.tell(**GOOD, camera="panel", pip="front")
+            await until(page, "document.getElementById('corner-why').textContent === ''")
             assert await page.evaluate("window.first === window.console_page.line.connection")
             await until(page, text_of("link-figures", "2.0 Mbit/s of 4.0 Mbit/s"))
 

@@ -1,7 +1,7 @@
 // Which camera is seen, and which in its corner. The unit changes the stream without a new session; what is really shown
 // is what it says once a second.
 
-import { keep, make } from "./lists.js";
+import { keep, make, say } from "./lists.js";
 import { title } from "./words.js";
 
 const NONE = "";
@@ -82,6 +82,8 @@ export class Cameras {
         coming ? `${title(name)}…` : title(name)));
     keep($("corner-choice"), [NONE, ...names.filter((each) => each !== wanted)].map((name) => ({ name })), (each) => each.name,
       ({ name }) => make("option", { value: name }, name ? title(name) : "nothing"));
+    const waits = this.#asked?.pip && line.link && !line.link.pip && performance.now() - this.#asked.at_ms > PATIENCE_MS;
+    say($("corner-why"), waits ? "waits for room on the link" : "");
     const corner = this.#asked ? this.#asked.pip ?? NONE : this.#corner ?? NONE;
     if (document.activeElement !== $("corner-choice") && $("corner-choice").value !== corner) $("corner-choice").value = corner;
   }
