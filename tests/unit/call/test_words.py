@@ -114,6 +114,7 @@ def test_whatever_the_text_it_is_sound_or_a_speech_error(text: str) -> None:
 
 def test_a_text_for_the_engine_is_one_plain_line() -> None:
     assert plain("Stay\nback\0 \x1b[0m now ") == "Stay back [0m now"
+    assert "[[" not in plain("Stay [[[[h@l'oU]] [\0[ back")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import signal
 import tomllib
 import wave
@@ -30,6 +31,7 @@ ENDS_S = 2.0
 MOST_BYTES = 8 * 1024 * 1024
 """Three minutes as the engine gives them; 300 characters are half a minute."""
 PASS_HZ = 7_000.0
+_SOUNDS = re.compile(r"\[(?=\[)")
 SILENT = 200
 """Below this at its beginning and end it is no speech."""
 
@@ -55,8 +57,10 @@ def command(voice: str) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """`text` as one line without control characters, which the engine might take for something else. Pure."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """`text` as one line without what the engine would take for something else: control characters, and `[[`, behind
+    which it reads sounds and not words, so that the record would not say what was heard. Pure."""
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return _SOUNDS.sub("[ ", words)
 
 
 async def spoken(text: str, voice: str) -> I16:
