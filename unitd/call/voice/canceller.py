@@ -89,8 +89,8 @@ class Canceller:
     def near(self, pcm: bytes, at_ns: int) -> list[bytes]:
         """A frame that the microphone's card gave at `at_ns`; returns what is ready for the far end, of 20 ms each."""
         self.mic_clock.callback(len(pcm) // 2, at_ns)
-        far = self._reference()
-        rest, echo, expected = self._filter.block(far, _samples(pcm))
+        far, heard = self._reference(), _samples(pcm)
+        rest, echo, expected = self._filter.block(far, heard)
         is_heard = bool(np.abs(far).max() > HORN_HEARD)
         self._drift.look(self._filter.way, is_heard)
         self._residual.expect(expected)
@@ -99,7 +99,7 @@ class Canceller:
         echo, self._late = np.concatenate((self._late, echo))[:BLOCK], echo[-HOP:]
         clean = self._residual.block(rest, echo)
         if is_heard:
-            self._powers = 0.98 * self._powers + 0.02 * np.array((np.mean(_samples(pcm) ** 2), np.mean(clean**2)))
+            self._powers = 0.98 * self._powers + 0.02 * np.array((np.dot(heard, heard), np.dot(clean, clean))) / BLOCK
         return [_pcm(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
 
     def opened_anew(self, *, microphone: bool) -> None:

@@ -30,6 +30,8 @@ UP_DB_S = 8.0
 DOWN_DB_S = 40.0
 SPEECH_DBFS = -50.0
 MEAN_S = 1.5
+RAMP = np.linspace(0, 1, 96, dtype=np.float32)
+"""From the gain of before to that of a frame: 2 ms, no click."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,13 @@ class HornGain:
             gain_db = most_db
             self.limited_frames += 1
         gain = 10 ** (gain_db / 20)
-        ramp = np.full(len(samples), gain, np.float32)
-        if self._before:
-            ramp[:96] = np.linspace(min(self._before, 4 * gain), gain, 96, dtype=np.float32)
+        before = min(self._before, 4 * gain) if self._before else gain
         self._before = gain
+        louder = samples * np.float32(gain)
+        if before != gain:
+            louder[: len(RAMP)] = samples[: len(RAMP)] * (np.float32(before) + np.float32(gain - before) * RAMP)
         peak = min(PEAK, 10 ** ((self._limit - self._loudness.horn_full_dba + CREST_DB) / 20))
-        out = bent(samples * ramp, peak)
+        out = bent(louder, peak)
         self._fast = keep * self._fast + (1 - keep) * 10 ** (level_dbfs(out) / 10)
         return out
 

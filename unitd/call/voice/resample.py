@@ -18,7 +18,7 @@ HALF = TAPS // 2
 def _table() -> F32:
     spread = np.arange(TAPS)[None, :] - (HALF - 1) - np.arange(PHASES + 1)[:, None] / PHASES
     taps = np.sinc(spread) * np.cos(np.pi * spread / (TAPS + 1)) ** 2
-    return np.asarray((taps / taps.sum(axis=1, keepdims=True))[:, ::-1], np.float32)
+    return np.ascontiguousarray(taps / taps.sum(axis=1, keepdims=True), np.float32)
 
 
 _TABLE = _table()
@@ -53,7 +53,7 @@ class Line:
                 out[piece : piece + PIECE] = self._span(whole, PIECE)
                 continue
             source = self._span(whole - HALF + 1, PIECE + TAPS - 1)
-            out[piece : piece + PIECE] = np.convolve(source, _TABLE[phase], "valid")
+            out[piece : piece + PIECE] = np.correlate(source, _TABLE[phase], "valid")
         return out
 
     def _span(self, first: int, count: int) -> F32:
