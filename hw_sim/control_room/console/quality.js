@@ -64,7 +64,10 @@ function judge(sums, phase, link, age_s, camera) {
   const fair = loss > FAIR_LOSS || (moving && sums.fps < FAIR_FPS) || round_trip_s > FAIR_ROUND_TRIP_S;
   const bars = Math.min(most, weak ? 2 : fair ? 3 : 4);
   const own = weak || bars < 3 ? "Weak link: speak slowly, one at a time" : fair ? "Fair link" : "Good link";
-  return { bars, words: told(link) || own };
+  // The unit calls the link good, and little comes here: the bars may not say it alone.
+  const but = !weak || !/^good\b/i.test(link?.words ?? "") ? ""
+    : loss > WEAK_LOSS ? ", but much is lost on the way" : round_trip_s > WEAK_ROUND_TRIP_S ? ", but slow there and back" : ", but few pictures arrive here";
+  return { bars, words: told(link) ? told(link) + but : own };
 }
 
 /** The unit's own words of the link ("weak: small, coarse picture"), as a sentence begins. */
