@@ -9,7 +9,10 @@ def microphone_open(state: State) -> bool:
     """Open only while a panic, voice or test incident is served, from raised to closed, and no operator has muted it.
 
     An intrusion's or tamper's call never has the microphone, whatever else is closing meanwhile; nor has a watch, which
-    is no incident.
+    is no incident. A test that the unit has raised by itself has it once an operator has answered: before that nobody
+    has asked for the street's sound.
     """
     served = state.served
-    return served is not None and served.kind in OPEN_IN and not served.orders.mute_microphone
+    if served is None or served.kind not in OPEN_IN or served.orders.mute_microphone:
+        return False
+    return served.origin != "periodic" or served.stage == "answered"

@@ -1,5 +1,7 @@
 """The lamp table and the microphone gate of the protocol, row by row and over every state."""
 
+from dataclasses import replace as replace_event
+
 import pytest
 from msgspec.structs import replace
 
@@ -72,6 +74,19 @@ def test_a_press_sounds_at_once_and_each_again() -> None:
 def test_microphone_gate(kind: str, stage: str) -> None:
     expected = kind in ("panic", "voice", "test") and stage != "closed"
     assert microphone_open(at(stage, kind)) is expected  # type: ignore[arg-type]
+
+
+def test_a_test_that_nobody_has_asked_for_is_heard_once_somebody_answers() -> None:
+    state = step(idle(), replace_event(raised("test"), origin="periodic"), 0, SETTINGS)
+    for second, event in enumerate(
+        (ev.BrokerAcked(PRESS), ev.AlarmReceived((PRESS,)), ev.Accepted(INCIDENT, "Ann")), 1
+    ):
+        assert not microphone_open(state)
+        state = step(state, event, second * S, SETTINGS)
+    assert not microphone_open(state)
+    state = step(state, ev.Answered(INCIDENT, "Ann"), 5 * S, SETTINGS)
+    assert microphone_open(state)
+    assert not microphone_open(step(state, ev.Closed(INCIDENT, "Ann", "test"), 6 * S, SETTINGS))
 
 
 @pytest.mark.parametrize("kind", ["intrusion", "tamper"])
