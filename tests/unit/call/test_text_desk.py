@@ -210,3 +210,12 @@ def test_a_name_breaks_no_line() -> None:
         room.desk.heard("ann", f"hello{NEW_LINE}", "Ann\n\u202e\x1bof desk 3")
 
     assert in_room(act).told == [("operator", "Annof desk 3", "hello")]
+
+
+def test_a_console_without_a_name_that_can_be_read_is_not_taken_for_the_caller() -> None:
+    async def act(room: Room) -> None:
+        room.desk.heard("\u200b", "hello", "\u202e")
+        await until(lambda: bool(room.all_for("ann", "operator")))
+
+    room = in_room(act)
+    assert room.all_for("ann") == ""

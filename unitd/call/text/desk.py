@@ -140,7 +140,8 @@ class TextDesk:
         """By an operator. `by` is the name that the console gives, else the one that it gave last (a data channel has
         no room for names; no letters with a name are the name alone), else it is known by its own."""
         known = self._writers.get(console)
-        self._letters(console, _name(by) or (known.by if known is not None else "") or _name(console), letters)
+        name = _name(by) or (known.by if known is not None else "") or _name(console)
+        self._letters(console, name or "operator", letters)  # none at all is the caller's mark
 
     def greet(self, console: str) -> None:
         """Somebody new reads along: he gets what the caller has begun."""
