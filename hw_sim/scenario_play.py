@@ -130,7 +130,10 @@ class Player:
         edge = edges[0]
 
         def put(name: str, at_ns: int | None) -> None:
-            chain[name] = None if at_ns is None else round((at_ns - edge.at_mono_ns) / 1e6, 3)
+            # What was there before the press (a watch's picture) is no step of its way.
+            chain[name] = (
+                None if at_ns is None or at_ns < edge.at_mono_ns else round((at_ns - edge.at_mono_ns) / 1e6, 3)
+            )
 
         for name in ("edge", "latched", "pressed", "persisted", "published", "broker_ack", "received"):
             steps = tail.steps(name, edge.at_mono_ns)

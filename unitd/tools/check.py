@@ -87,9 +87,14 @@ def _words(sound: SoundTable) -> Iterator[str]:
 
 
 def _turn(c: Config) -> Iterator[str]:
+    """What the call leaves out of the servers (docs/adr/0013-whip-and-ice-servers.md)."""
     for index, server in enumerate(c.ice_servers):
+        at = f"ice_servers[{index}]"
         if not server.username and any(url.startswith("turn") for url in server.urls):
-            yield f"ice_servers[{index}]: TURN without a name is mostly refused; set username and password_file"
+            yield f"{at}: TURN without a name is left out; set username and password_file"
+        for number, url in enumerate(server.urls):
+            if url.startswith("stuns:") or (url.startswith("turns:") and url.endswith("?transport=udp")):
+                yield f"{at}.urls[{number}]: {url} is left out; write stun: or turns:host:port?transport=tcp"
 
 
 def _button(c: Config) -> Iterator[str]:

@@ -193,6 +193,7 @@ SPOILT = [
     (_sound('language = "xx"'), "sound.language", 'no words in "xx"; write one of cy, de, en'),
     (_sound('more_languages = ["cy", "yy"]'), "sound.more_languages[1]", 'no words in "yy"'),
     (_sound('site_dir = "/nonexistent/sounds"'), "sound.site_dir", "there is no directory /nonexistent/sounds"),
+    (_add('[[ice_servers]]\nurls = ["stun:a.example", "stuns:a.example"]\n'), "ice_servers[0].urls[1]", "write stun:"),
     (_add('[[ice_servers]]\nurls = ["turn:turn.example:3478"]\n'), "ice_servers[0]", "set username and password_file"),
     (_no_hosts, "upload.hosts", "name the hosts"),
 ]
