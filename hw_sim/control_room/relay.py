@@ -15,6 +15,7 @@ either side is replaced by the pair's own address at that side's end.
 import asyncio
 import contextlib
 import json
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -82,7 +83,8 @@ class Relay:
         self._link = link
         self.ice_servers = tuple(ice_servers)
         self._lines: dict[str, Line] = {}
-        self._next_peer = 0
+        # A relay that was started again gives nobody the id that another had: the unit would take one for the other.
+        self._next_peer = secrets.randbelow(10**9)
         self.ignored = 0
         self.on_change: Callable[[], None] = lambda: None
 
@@ -175,7 +177,8 @@ class Relay:
             await socket.close()
             return socket
         self._next_peer += 1
-        peer = line.peers[f"peer-{self._next_peer}"] = Peer(f"peer-{self._next_peer}", socket, Outlet(socket))
+        name = f"peer-{self._next_peer}"
+        peer = line.peers[name] = Peer(name, socket, Outlet(socket))
         try:
             self._tell_ice_servers(peer.outlet)
             if line.outlet is not None and line.hello:

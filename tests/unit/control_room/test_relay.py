@@ -282,3 +282,19 @@ def test_a_reader_that_takes_nothing_is_cut_off_and_holds_nothing() -> None:
         await outlet.close()
 
     asyncio.run(run())
+
+
+def test_a_relay_that_was_started_again_reuses_no_id(tmp_path: Path) -> None:
+    async def first_id(where: Path) -> str:
+        async with running(where) as (room, _transport, pki, session):
+            console = await peer_talk(session, room, UNIT)
+            unit = await unit_talk(session, room, UNIT, pki.unit(UNIT))
+            await unit.say(**HELLO)
+            heard = await unit.hear()
+            await console.close()
+            return str(heard["peer"])
+
+    async def run() -> None:
+        assert await first_id(tmp_path / "before") != await first_id(tmp_path / "after")
+
+    asyncio.run(run())
