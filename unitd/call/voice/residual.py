@@ -12,7 +12,7 @@ F32 = npt.NDArray[np.float32]
 
 HOP = 480
 FRAME = 2 * HOP
-EDGES = np.unique(np.round(np.concatenate((np.arange(0, 20, 2), np.geomspace(20, 481, 24)))).astype(int))
+EDGES = np.array(sorted({round(float(edge)) for edge in (*range(0, 20, 2), *np.geomspace(20, 481, 24))}))
 """Bands in bins of 50 Hz: 100 Hz wide below 1 kHz, about a third of an octave above."""
 LOWEST_GAIN = 0.03
 """-30 dB"""
