@@ -55,16 +55,16 @@ def fitted(config: Config) -> Fitted:
 def objection(command: wire.Command, unit: Fitted, room: str = "") -> str:
     """Why the unit as it is configured cannot do it for `room`, in words for the operator; "" when it can. Pure."""
     match command:
-        case wire.DialBack():
-            if command.whep_url and not command.url:
-                return "whep_url comes with a url"
-            return next((why for url in (command.url, command.whep_url) if url and (why := _url(url, unit.hosts))), "")
         case wire.HandOver() if command.room not in unit.rooms:
             return f"no such control room: {command.room} (configured: {', '.join(unit.rooms) or 'none'})"
         case wire.Speak() | wire.Announce() | wire.PlayWarning() if not unit.sound:
             return "no sound card is fitted"
-        case wire.Watch() | wire.Announce() if not unit.endpoints:
+        case wire.Watch() | wire.Announce() | wire.DialBack() if not unit.endpoints:
             return "no endpoint is configured"
+        case wire.DialBack():
+            if command.whep_url and not command.url:
+                return "whep_url comes with a url"
+            return next((why for url in (command.url, command.whep_url) if url and (why := _url(url, unit.hosts))), "")
         case wire.Watch() | wire.Announce() if room in unit.unseeing:
             return f"no endpoint belongs to {room}"
         case wire.Watch() | wire.Announce() if len(command.reason.strip()) < LEAST_REASON:

@@ -287,6 +287,7 @@ def test_what_is_not_fitted_is_refused() -> None:
     assert bare.order(wire.PlayWarning, name="cctv").reason == "no sound card is fitted"
     assert bare.order(wire.Watch, for_s=1, reason="why").reason == "no endpoint is configured"
     bare.apply(ev.Pressed("p", INCIDENT, S, 0, "synced"))
+    assert bare.order(wire.DialBack, incident_id=INCIDENT).reason == "no endpoint is configured"
     assert bare.order(wire.Snapshot, incident_id=INCIDENT).reason == "no camera is fitted"
 
 
