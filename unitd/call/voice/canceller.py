@@ -34,6 +34,11 @@ AHEAD_FRAMES = 3
 """So many frames in a row without a reference are no tremble."""
 KEPT = 20 * BLOCK
 MODULE_AGAIN_FRAMES = 500
+MODULE_LATE = 333
+"""Samples: what it gives lies so far behind what it gets."""
+NOISE_LEFT = 0.4
+"""So much passes the module by: a street that is 8 dB quieter. All of it gone would cost the words more than the street
+does (STOI at the far end 0.961, with this 0.973; behind a street 26 dB below the caller 0.922, untouched 0.946)."""
 HORN_HEARD = 0.005
 """-46 dB of full scale"""
 FULL = np.float32(32767)
@@ -52,6 +57,7 @@ class Canceller:
         self._make_module = make_module
         self._module: VoiceModule | None = None
         self._module_in = 0
+        self._passing = np.zeros(MODULE_LATE, np.float32)
         self.trouble = ""
         self.horn_clock = CardClock()
         self.mic_clock = CardClock()
@@ -162,10 +168,13 @@ class Canceller:
         pcm = _pcm(clean)
         try:
             half = FRAME_BYTES // 2
-            return _samples(self._module.process(pcm[:half]) + self._module.process(pcm[half:]))
+            quiet = _samples(self._module.process(pcm[:half]) + self._module.process(pcm[half:]))
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return clean
+        passing = np.concatenate((self._passing, clean))
+        self._passing = passing[BLOCK:]
+        return quiet + np.float32(NOISE_LEFT) * (passing[:BLOCK] - quiet)
 
     def _failed(self, error: Exception) -> None:
         self._module, self._module_in, self.trouble = None, MODULE_AGAIN_FRAMES, str(error) or repr(error)
