@@ -27,6 +27,7 @@ CONNECT_TIMEOUT_S = 15.0
 TICK_S = 0.1
 STATS_EVERY_TICKS = 7
 TELL_EVERY_TICKS = 10
+START_WITHIN_S = 15.0
 CLOSE_WITHIN_S = 5.0
 """An end that hangs in the media library costs a thread; the next session does not wait for it."""
 FIRST_PAUSE_S = 0.3
@@ -188,7 +189,8 @@ class Peer:
         session.on_pip_keyframe = picture.corner.renew
         started_s = time.monotonic()
         try:
-            await session.start()
+            async with asyncio.timeout(START_WITHIN_S):
+                await session.start()
             while not self._over.is_set():
                 if not await set_within(self._over, TICK_S):
                     ticks += 1
@@ -204,6 +206,8 @@ class Peer:
                     break
                 if self._is_lost(session, now_s):
                     break
+        except TimeoutError:
+            self._log.error("session does not start", within_s=START_WITHIN_S)
         finally:
             picture.end()
             if session.connected:

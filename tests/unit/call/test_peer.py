@@ -33,7 +33,7 @@ class FakeSession:
     """A session that does what the test says."""
 
     made: list["FakeSession"]
-    hangs_at_its_end = False
+    hangs_at_its_start = hangs_at_its_end = False
 
     def __init__(self, _peer: str, events: Peer, *_: Any, **__: Any) -> None:
         self.events = events
@@ -44,7 +44,9 @@ class FakeSession:
         self.pip = None
         FakeSession.made.append(self)
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        if self.hangs_at_its_start:
+            await asyncio.Event().wait()
 
     def set_answer(self, sdp: str) -> None:
         self.answers.append(sdp)
@@ -209,3 +211,14 @@ def test_a_failure_inside_a_peer_does_not_cost_the_console_its_call(monkeypatch:
         assert life.cancelled()
 
     asyncio.run(run())
+
+
+def test_a_session_that_does_not_start_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "START_WITHIN_S", 0.02)
+    monkeypatch.setattr(peer_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(FakeSession, "hangs_at_its_start", True)
+
+    async def story(_peer: Peer, _port: Port, made: list[FakeSession]) -> None:
+        await until(lambda: len(made) == 3)
+
+    play(tmp_path, monkeypatch, story)
