@@ -96,9 +96,10 @@ class EndpointLink:
 
     @property
     def alive_s(self) -> float:
-        """For how long the far end has been heard without a gap; 0 while it is not."""
+        """For how long the far end has been heard without a gap; 0 while it is not, and before its first word."""
         now_s = time.monotonic()
-        return now_s - self._alive_since_s if self.up is not None and now_s - self._heard_s < GAP_S else 0.0
+        is_heard = self.up is not None and self._heard.is_set() and now_s - self._heard_s < GAP_S
+        return now_s - self._alive_since_s if is_heard else 0.0
 
     @property
     def _is_idle(self) -> bool:
