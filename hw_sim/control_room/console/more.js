@@ -40,6 +40,8 @@ export class More {
     const call = this.page.call();
     const rooms = this.page.unit()?.control_rooms ?? call?.asked ?? [];
     $("hand-form").reset();
+    $("hand-room").placeholder = rooms.length ? rooms.join(", ") : "This unit knows no other";
+    if (rooms.length === 1) $("hand-room").value = rooms[0];
     keep($("hand-rooms"), rooms.map((name) => ({ name })), (each) => each.name, ({ name }) => make("option", { value: name }));
     $("hand-dialog").incident_id = call.incident_id;
     $("hand-dialog").showModal();
