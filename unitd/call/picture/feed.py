@@ -113,18 +113,20 @@ class Feed:
         work, self._work = self._work, None
         if work is not None:
             work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
+            await asyncio.gather(work, return_exceptions=True)
 
     async def _run(self) -> None:
         profiles: tuple[Profile, ...] = ("main", "sub") if self._profile == "main" else ("sub",)
         pause_s = PAUSE_S
         try:
             while True:
-                for profile in profiles:
-                    if await self._from_record(profile) or await self._from_camera(profile):
-                        pause_s = PAUSE_S
-                        break
+                try:
+                    for profile in profiles:
+                        if await self._from_record(profile) or await self._from_camera(profile):
+                            pause_s = PAUSE_S
+                            break
+                except Exception as error:  # noqa: BLE001 - whatever a source did, the next try may have a picture
+                    self._log.error("picture failed", camera=self._camera.name, error=repr(error), exc_info=True)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         finally:
