@@ -341,7 +341,7 @@ class CallWorker:
 
 
 def _link_words(call: Conversation) -> str:
-    """The link in one line for a person: `2 peers; main from record dome main; loss 0.4 %, round trip 80 ms`."""
+    """The link in one line for a person: `2 consoles; main from record dome main; loss 0.4 %, round trip 80 ms`."""
     connected = [peer for peer in call.peers if peer.connected]
     if not connected:
         return "no peer connected"
@@ -349,6 +349,6 @@ def _link_words(call: Conversation) -> str:
     trips_s = [peer.stats.round_trip_s or 0.0 for peer in connected]
     steps = "+".join(sorted({peer.step for peer in connected}))
     return (
-        f"{len(connected)} peers; {steps} from {call.picture_source or 'nowhere'}; "
+        f"{len(connected)} console{'s' * (len(connected) > 1)}; {steps} from {call.picture_source or 'nowhere'}; "
         f"loss {100 * max(losses):.0f} %, round trip {1000 * max(trips_s):.0f} ms"
     )

@@ -240,11 +240,11 @@ def test_every_fault_code_of_the_seams_has_a_remedy() -> None:
 
 def test_a_call_is_said_in_words() -> None:
     call = {
-        "incident": "8f14e45f", "endpoint": "hub", "link": "1 peers; main; loss 0 %",
+        "incident": "8f14e45f", "endpoint": "hub", "link": "1 console; main; loss 0 %",
         "sound.noise_dba": 54.6, "sound.limit_dba": 80.0, "sound.echo_db": 31.2,
     }  # fmt: skip
     text = "\n".join(tool.lines(msgspec.structs.replace(WELL, facts={"call": call})))
-    assert "call: 1 peers; main; loss 0 %, by hub\n" in text
+    assert "call: 1 console; main; loss 0 %, by hub\n" in text
     assert "sound: street 55 dB(A), horn up to 80 dB(A), echo 31 dB down\n" in text
     text = "\n".join(tool.lines(msgspec.structs.replace(WELL, facts={"call": {**call, "endpoint": None}})))
     assert "call: NO ENDPOINT ANSWERS\n" in text
