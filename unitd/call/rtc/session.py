@@ -25,6 +25,7 @@ from unitd.call.rtc.pipeline import PIP_PIPELINE, PIPELINE, PRIMER, RESEND_WINDO
 from unitd.call.rtc.session_events import AnsweredTwiceError, SessionEvents
 from unitd.call.rtc.voice_in import VoiceIn
 from unitd.call.rtc.voice_out import VoiceOut
+from unitd.call.rtc.weakly import call, reading
 from unitd.errors import WireError
 
 
@@ -77,16 +78,16 @@ class PeerSession:
         self._candidates = 0
         me = weakref.ref(self)
         # All of these hold the session weakly: its last reference must not go on one of their threads.
-        running_ns = _running_ns_of(me)
-        self.picture = PictureOut("picture", running_ns, lambda: _call(me, PeerSession._ask_keyframe))
-        self.pip = PictureOut("pip", running_ns, lambda: _call(me, PeerSession._ask_pip_keyframe)) if pip else None
+        running_ns = reading(me, PeerSession._running_ns, 0)
+        self.picture = PictureOut("picture", running_ns, lambda: call(me, PeerSession._ask_keyframe))
+        self.pip = PictureOut("pip", running_ns, lambda: call(me, PeerSession._ask_pip_keyframe)) if pip else None
         self.voice = VoiceOut(running_ns)
-        self.feedback = TransportFeedback(lambda *of: _call(me, PeerSession._on_feedback, *of))
-        self._voice_in = VoiceIn(hear, lambda *of: _call(me, PeerSession._connect, *of))
+        self.feedback = TransportFeedback(lambda *of: call(me, PeerSession._on_feedback, *of))
+        self._voice_in = VoiceIn(hear, lambda *of: call(me, PeerSession._connect, *of))
         self.data = DataChannels(
-            lambda *of: _call(me, PeerSession._post_plain, *of),
+            lambda *of: call(me, PeerSession._post_plain, *of),
             hear_text,
-            lambda reason: _call(me, PeerSession._flooded, reason),
+            lambda reason: call(me, PeerSession._flooded, reason),
         )
         self._has_data = data
         self._hears = hears
@@ -129,10 +130,10 @@ class PeerSession:
         self._identity = throw_away_identity()
         pem = self._identity.pem
         self._connect(pipeline, "deep-element-added", lambda _p, _b, element: _on_element(me, element, pem))
-        self._connect(rtc, "on-negotiation-needed", lambda _rtc: _call(me, PeerSession._negotiate))
-        self._connect(rtc, "on-ice-candidate", lambda _rtc, m, c: _call(me, PeerSession._on_candidate, m, c))
-        self._connect(rtc, "notify::connection-state", lambda *_: _call(me, PeerSession._on_state))
-        self._connect(rtc, "pad-added", lambda _rtc, pad: _call(me, PeerSession._on_pad, pad))
+        self._connect(rtc, "on-negotiation-needed", lambda _rtc: call(me, PeerSession._negotiate))
+        self._connect(rtc, "on-ice-candidate", lambda _rtc, m, c: call(me, PeerSession._on_candidate, m, c))
+        self._connect(rtc, "notify::connection-state", lambda *_: call(me, PeerSession._on_state))
+        self._connect(rtc, "pad-added", lambda _rtc, pad: call(me, PeerSession._on_pad, pad))
         if self._has_data:
             pipeline.set_state(Gst.State.READY)
             self.data.create(rtc, self._connect)
@@ -224,7 +225,7 @@ class PeerSession:
             return
         self._offered = True
         me = weakref.ref(self)
-        promise = Gst.Promise.new_with_change_func(lambda p, *_: _call(me, PeerSession._on_offer, p))
+        promise = Gst.Promise.new_with_change_func(lambda p, *_: call(me, PeerSession._on_offer, p))
         self._rtc.emit("create-offer", None, promise)
 
     def _on_offer(self, promise: Any) -> None:
@@ -336,7 +337,7 @@ class PeerSession:
             return
         if self.connected:
             me = weakref.ref(self)
-            promise = Gst.Promise.new_with_change_func(lambda p, *_: _call(me, PeerSession._on_stats, p, on_stats))
+            promise = Gst.Promise.new_with_change_func(lambda p, *_: call(me, PeerSession._on_stats, p, on_stats))
             self._rtc.emit("get-stats", None, promise)
 
     def _on_stats(self, promise: Any, on_stats: Callable[[LinkStats], None]) -> None:
@@ -367,20 +368,6 @@ class PeerSession:
     def _running_ns(self) -> int:
         now_ns: int = self._pipeline.get_clock().get_time() - self._pipeline.get_base_time()
         return now_ns
-
-
-def _call(reference: "weakref.ref[PeerSession]", method: Callable[..., None], *values: Any) -> None:
-    session = reference()
-    if session is not None:
-        method(session, *values)
-
-
-def _running_ns_of(reference: "weakref.ref[PeerSession]") -> Callable[[], int]:
-    def running_ns() -> int:
-        session = reference()
-        return session._running_ns() if session is not None else 0
-
-    return running_ns
 
 
 def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -> None:
