@@ -23,9 +23,9 @@ from tests.bench.progress import Progress
 from tests.bench.usage import cpu_s, rss_mb
 from tests.system.call_rig import HEADER, RecordEnd, rig, until
 
-SIZE = (1920, 1080)
+STREAMS = {"main": (1920, 1080, 4_000_000), "sub": (640, 360, 500_000)}
+"""Width, height, bit/s."""
 RATE_FPS = 25
-BIT_S = 4_000_000
 LOOP_S = 4
 SETTLE_S = 8.0
 WATCH_S = 30.0
@@ -49,7 +49,7 @@ asyncio.run(main())
 
 async def measure(progress: Progress) -> list[Row]:
     progress.step("coding 1080p")
-    units = await asyncio.to_thread(_coded)
+    units = {name: await asyncio.to_thread(_coded, *stream) for name, stream in STREAMS.items()}
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         sound = VirtualSound(directory / "sound")
@@ -85,9 +85,9 @@ async def measure(progress: Progress) -> list[Row]:
 
 
 class LoopEnd(RecordEnd):
-    """`record.sock` that plays coded pictures in a loop, each stream the same."""
+    """`record.sock` that plays coded pictures in a loop."""
 
-    def __init__(self, run_dir: Path, units: list[tuple[bytes, bool]]) -> None:
+    def __init__(self, run_dir: Path, units: dict[str, list[tuple[bytes, bool]]]) -> None:
         super().__init__(run_dir)
         self._units = units
 
@@ -96,7 +96,8 @@ class LoopEnd(RecordEnd):
         self._groups[key] = []
         start_s, count = time.monotonic(), 0
         while True:
-            data, keyframe = self._units[count % len(self._units)]
+            units = self._units[profile]
+            data, keyframe = units[count % len(units)]
             message = HEADER.pack(len(data), int(keyframe), count * 90_000 // RATE_FPS, time.monotonic_ns()) + data
             self._groups[key] = [message] if keyframe else [*self._groups[key], message]
             for writer, wanted in list(self._writers.items()):
@@ -106,12 +107,12 @@ class LoopEnd(RecordEnd):
             await asyncio.sleep(max(0.0, start_s + count / RATE_FPS - time.monotonic()))
 
 
-def _coded() -> list[tuple[bytes, bool]]:
+def _coded(width: int, height: int, bit_s: int) -> list[tuple[bytes, bool]]:
     """LOOP_S seconds of a moving test picture, as Annex B."""
     command = [
-        "ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"testsrc2=s={SIZE[0]}x{SIZE[1]}:r={RATE_FPS}:d={LOOP_S}",
+        "ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"testsrc2=s={width}x{height}:r={RATE_FPS}:d={LOOP_S}",
         "-vf", "noise=alls=12:allf=t", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency",
-        "-b:v", str(BIT_S), "-maxrate", str(BIT_S), "-bufsize", str(BIT_S // 4), "-g", str(RATE_FPS),
+        "-b:v", str(bit_s), "-maxrate", str(bit_s), "-bufsize", str(bit_s // 4), "-g", str(RATE_FPS),
         "-x264-params", "repeat-headers=1:annexb=1:scenecut=0", "-f", "h264", "pipe:1",
     ]  # fmt: skip
     data = subprocess.run(command, capture_output=True, check=True).stdout
