@@ -93,8 +93,8 @@ class MediaServer:
         kind, unit, offer = request.path.split("/")[1], request.match_info["unit"], await request.text()
         try:
             resource = await (self._take if kind == "whip" else self._speak)(unit, offer)
-        except ValueError:
-            return web.Response(status=400)
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
         name = secrets.token_hex(8)
         self.resources[name] = resource
         headers = {"Location": f"/resource/{name}", "ETag": resource.etag, "Content-Type": "application/sdp"}

@@ -84,7 +84,7 @@ def test_a_link_too_slow_for_the_main_stream_gets_the_sub_stream(tmp_path: Path)
             await until(lambda: _steps(made), 5, "the step is taken")
             took_s = time.monotonic() - slowed_s
             print("left main after", round(took_s, 2), "s")
-            assert took_s < 2.0
+            assert took_s < 3.0  # a far end that sends reports alone, once a second
             await until(lambda: peer.picture_size == (320, 180), 20, "the sub stream")
             heard, frames = peer.ear.heard_samples, peer.frames
             await until(lambda: peer.frames > frames + 30, 8, "it moves")

@@ -31,7 +31,7 @@ def test_picture_and_voice_go_by_whip_and_the_operators_voice_comes_by_whep(tmp_
             await until(lambda: made.core.health.facts.get("endpoint") == "studio", 5, "the endpoint is named")
             assert made.core.names()[:2] == ["call_offered", "call_connected"]
             # the horn has its own gain: at what loudness it plays is another test's
-            levels = [await sound.horn_tone_db(700, 0.4) for _ in range(6)]
+            levels = [await sound.horn_tone_db(700, 0.4) for _ in range(12)]
             assert max(levels) > -30, levels
             made.core.want(None)
             await until(lambda: not server.resources, 5, "both resources are deleted")

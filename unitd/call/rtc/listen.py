@@ -26,17 +26,25 @@ class ListenSession(PeerSession):
         servers: UsableServers = NO_SERVERS,
     ) -> None:
         super().__init__(peer, events, hear, executor, data=False, servers=servers)
+        self._asked_for = False
 
     def _attach(self, pipeline: Any, rtc: Any) -> None:
         """Nothing is sent."""
 
     def _prime(self) -> None:
-        # Asked for when the handlers are there: it is what makes webrtcbin negotiate.
         self._rtc.emit(
             "add-transceiver",
             GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY,
             Gst.Caps.from_string(LISTEN_CAPS),
         )
+        self._asked_for = True
+        self._negotiate()
+
+    def _negotiate(self) -> None:
+        # webrtcbin wants to negotiate as soon as it plays, and only once: an offer before the voice was asked for would
+        # have no media in it.
+        if self._asked_for:
+            super()._negotiate()
 
     def _open(self) -> None:
         """Nothing is sent."""

@@ -130,7 +130,7 @@ class PeerSession:
         self._identity = throw_away_identity()
         pem = self._identity.pem
         self._connect(pipeline, "deep-element-added", lambda _p, _b, element: _on_element(me, element, pem))
-        self._connect(rtc, "on-negotiation-needed", lambda _rtc: call(me, PeerSession._negotiate))
+        self._connect(rtc, "on-negotiation-needed", lambda _rtc: call(me, lambda session: session._negotiate()))
         self._connect(rtc, "on-ice-candidate", lambda _rtc, m, c: call(me, PeerSession._on_candidate, m, c))
         self._connect(rtc, "notify::connection-state", lambda *_: call(me, PeerSession._on_state))
         self._connect(rtc, "pad-added", lambda _rtc, pad: call(me, PeerSession._on_pad, pad))
