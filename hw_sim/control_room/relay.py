@@ -15,6 +15,7 @@ either side is replaced by the pair's own address at that side's end.
 import asyncio
 import contextlib
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ MAX_TEXT = 1000
 TO_CONSOLE = ("offer", "ice", "link", "still", "text")
 TO_UNIT = ("answer", "ice", "restart", "view", "text")
 TOLD_OF_HELLO = ("unit", "incident_id", "kind", "cameras", "watch", "quick_answers")
+
+
+PEER_NAME = re.compile(r"peer-[0-9]{1,12}")
 
 
 class UdpPair(Protocol):
@@ -167,7 +171,10 @@ class Relay:
     # --- a console --------------------------------------------------------------------------------------------------
 
     async def handle_peer(self, request: web.Request) -> web.WebSocketResponse:
-        """GET /duplex/<unit> on the console listener (loopback only)."""
+        """GET /duplex/<unit> on the console listener (loopback only).
+
+        A console whose session goes on while its link or the relay was away asks for its id again (`?peer=`).
+        """
         socket = web.WebSocketResponse(max_msg_size=MAX_MESSAGE_BYTES, heartbeat=5.0)
         await socket.prepare(request)
         line = self._line(request.match_info["unit"])
@@ -176,8 +183,10 @@ class Relay:
                 await socket.send_json({"type": "refused", "reason": f"{MAX_PEERS} consoles watch this unit already"})
             await socket.close()
             return socket
-        self._next_peer += 1
-        name = f"peer-{self._next_peer}"
+        name = request.query.get("peer", "")
+        if not PEER_NAME.fullmatch(name) or name in line.peers:
+            self._next_peer += 1
+            name = f"peer-{self._next_peer}"
         peer = line.peers[name] = Peer(name, socket, Outlet(socket))
         try:
             self._tell_ice_servers(peer.outlet)

@@ -143,7 +143,8 @@ class OperatorPeer:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(OSError, websockets.WebSocketException):
-                async with websockets.connect(self.url, ping_interval=None, max_size=65_536) as socket:
+                mine = f"?peer={self._peer}" if self._pc is not None and self._peer else ""
+                async with websockets.connect(self.url + mine, ping_interval=None, max_size=65_536) as socket:
                     await self._serve(socket)
             await asyncio.sleep(0.2)
 

@@ -146,7 +146,9 @@ export class Line {
   }
 
   #dial() {
-    const socket = new WebSocket(socketUrl(`/duplex/${encodeURIComponent(this.unit)}`));
+    // A session that goes on while the relay was away is known to the unit by this console's name.
+    const mine = this.connection && this.name ? `?peer=${encodeURIComponent(this.name)}` : "";
+    const socket = new WebSocket(socketUrl(`/duplex/${encodeURIComponent(this.unit)}${mine}`));
     this.#socket = socket;
     socket.onmessage = (event) => {
       const message = JSON.parse(event.data);
