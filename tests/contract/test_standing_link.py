@@ -123,9 +123,7 @@ def test_a_standing_link_that_is_lost_is_opened_again(monkeypatch: Any) -> None:
     async def story() -> None:
         far = FarEnd()
         async with websockets.serve(far.serve, "127.0.0.1", 0) as server:
-            links = StandingLinks((_endpoint(server),), "pole-0001", _no_tls, structlog.get_logger())
-            keeping = asyncio.create_task(links.run())
-            await until(lambda: links.names == ("room",))
+            links, keeping = await _standing(server)
             for connection in list(server.connections):
                 await connection.close()
             await until(lambda: len(far.heard) == 2 and links.names == ("room",))
@@ -151,6 +149,14 @@ def test_an_endpoint_that_does_not_stand_is_not_dialled() -> None:
 def _endpoint(server: Any, standing: bool = True) -> EndpointTable:
     port = next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
     return EndpointTable(name="room", url=f"ws://127.0.0.1:{port}/", standing=standing)
+
+
+async def _standing(server: Any) -> tuple[StandingLinks, asyncio.Task[None]]:
+    """Links that stand, and the task that keeps them."""
+    links = StandingLinks((_endpoint(server),), "pole-0001", _no_tls, structlog.get_logger())
+    keeping = asyncio.create_task(links.run())
+    await until(lambda: links.names == ("room",))
+    return links, keeping
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
@@ -189,9 +195,7 @@ def test_a_dial_that_is_given_up_while_it_takes_a_link_leaves_none_open() -> Non
     async def story() -> None:
         far = FarEnd()
         async with websockets.serve(far.serve, "127.0.0.1", 0) as server:
-            links = StandingLinks((_endpoint(server),), "pole-0001", _no_tls, structlog.get_logger())
-            keeping = asyncio.create_task(links.run())
-            await until(lambda: links.names == ("room",))
+            links, keeping = await _standing(server)
             links.rest(False)
             taking = asyncio.create_task(links.take("room"))
             await asyncio.sleep(0)

@@ -38,7 +38,8 @@ MODULE_LATE = 333
 """Samples: what it gives lies so far behind what it gets."""
 NOISE_LEFT = 0.4
 """So much passes the module by: a street that is 8 dB quieter. All of it gone would cost the words more than the street
-does (STOI at the far end 0.961, with this 0.973; behind a street 26 dB below the caller 0.922, untouched 0.946)."""
+does (STOI at the far end 0.961 with none of it left, 0.970 with 0.3, 0.978 with 0.5; behind a street 26 dB below the
+caller 0.922, untouched 0.946)."""
 HORN_HEARD = 0.005
 """-46 dB of full scale"""
 FULL = np.float32(32767)

@@ -53,7 +53,7 @@ class JitterMeter:
 
     @property
     def wait_s(self) -> float:
-        if self._is_new:  # made when it is asked for: at each packet it cost 0.4 s of CPU a minute
+        if self._is_new:  # made when it is asked for, not at each packet
             self._is_new = False
             self._wait_s = min(max(self._quantile_s() + MARGIN_S, LEAST_WAIT_S), MOST_WAIT_S)
         return self._wait_s
