@@ -77,12 +77,13 @@ fi
 # One stamp for everything that decides the outcome: nothing changed, nothing to do.
 fingerprint() {
     cat pyproject.toml constraints.txt "$list" tools/setup.sh tools/check_versions.py tools/make_sounds.py \
-        unitd/call/voice/speech.py unitd/call/words/*.toml | sha256sum | cut -c1-64
+        unitd/call/voice/speech.py unitd/call/words/*.toml tools/build_native.sh unitd/call/native/*.[ch] | sha256sum | cut -c1-64
     "$python" -c 'import sys; print(sys.version_info[:3])' 2>/dev/null || true
 }
 
 missing=$(missing_lines)
 if [ -z "$missing" ] && [ -x .venv/bin/python3 ] && [ -d unitd/call/prompts/cy ] &&
+    [ -e unitd/call/native/libunitd_call.so ] &&
     [ "$(cat .venv/.setup-stamp 2>/dev/null)" = "$(fingerprint)" ]; then
     exit 0
 fi
@@ -160,7 +161,8 @@ rm -f build/setup.status
 } | tee "$log" | progress "$tty"
 [ "$(tail -n 1 build/setup.status)" = 0 ] || failed "pip install"
 
-say 4 "Checking versions …"
+say 4 "Compiling the call's inner loops, checking versions …"
+tools/build_native.sh >"$log" 2>&1 || failed "tools/build_native.sh"
 .venv/bin/python3 tools/check_versions.py >"$log" 2>&1 || failed "tools/check_versions.py"
 # What comes from the distribution and not from pip.
 {

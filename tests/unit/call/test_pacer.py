@@ -10,9 +10,9 @@ from unitd.call.congestion.pacer import (
     LONGEST_WAIT_S,
     START_FACTOR,
     BitRate,
-    Pacer,
     pace_bit_s,
 )
+from unitd.call.rtc.packets import Pacer
 
 PACKET = 1200
 

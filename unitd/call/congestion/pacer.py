@@ -16,6 +16,7 @@ come 200 ms late every second."""
 LONGEST_WAIT_S = 1.5
 """What waits is out after this long, whatever the stream: a live picture is not worth a longer one."""
 BURST_S = 0.01
+"""So much of an idle time may be made up for (`rtc/packets.py`)."""
 WINDOW_NS = 2_000_000_000
 LEAST_SPAN_NS = 400_000_000
 
@@ -53,20 +54,3 @@ def pace_bit_s(stream_bit_s: float, is_clean: bool, waiting_bytes: int) -> float
     else:
         pace = max(START_FACTOR * stream_bit_s, LEAST_BIT_S)
     return max(pace, waiting_bytes * 8 / LONGEST_WAIT_S)
-
-
-class Pacer:
-    """A leaky bucket for packets of one stream. `wait_s` belongs to the thread that sends; `rate_bit_s` may be set from
-    another; `sent` counts packets."""
-
-    def __init__(self, rate_bit_s: float) -> None:
-        self.rate_bit_s = rate_bit_s
-        self.sent = 0
-        self._free_at_s = 0.0
-
-    def wait_s(self, size_bytes: int, now_s: float) -> float:
-        """Seconds (0 or more) before this packet may leave, which is counted as sent."""
-        self.sent += 1
-        start_s = max(self._free_at_s, now_s - BURST_S)
-        self._free_at_s = start_s + size_bytes * 8 / self.rate_bit_s
-        return max(0.0, start_s - now_s)

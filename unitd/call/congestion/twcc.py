@@ -15,7 +15,6 @@ MAX_PACKETS = 8192
 MAX_FCI_BYTES = 16 * 1024
 REFERENCE_S = 0.064
 DELTA_S = 0.00025
-HEADER_WORD = 0xBEDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +72,3 @@ def read_feedback(fci: bytes) -> Feedback | None:
             return None
         arrivals.append(at_s)
     return Feedback(base, fci[7], reference_s, tuple(arrivals))
-
-
-def sequence_of(header: bytes) -> int | None:
-    """The transport-wide sequence number in the first bytes of an RTP packet of ours; None when there is none.
-
-    The extension is the only one that the unit writes, so it is the first.
-    """
-    at = 12 + 4 * (header[0] & 0x0F) if header else 0
-    if len(header) < at + 7 or not header[0] & 0x10 or (header[at] << 8) | header[at + 1] != HEADER_WORD:
-        return None
-    if header[at + 4] != (EXTENSION_ID << 4) | 1:
-        return None
-    return (header[at + 5] << 8) | header[at + 6]

@@ -1,8 +1,8 @@
 """Transport-wide feedback off the wire: what each packet was called when it left, and what the far end says of it.
 
 The RTP session numbers every packet of a bundle in the header extension (docs/adr/0012-our-own-congestion-control.md);
-one probe behind it reads the first bytes of each, and takes note. Resends pass a budget, and trains are asked of the
-element that resends.
+a probe behind it reads the first bytes of each, and takes note (`packets.py`). Resends pass a budget, and trains are
+asked of the element that resends.
 """
 
 import re
@@ -15,12 +15,12 @@ from typing import Any
 
 from unitd.call.congestion.packet_log import Kind
 from unitd.call.congestion.resend import ResendBudget
-from unitd.call.congestion.twcc import MAX_FCI_BYTES, sequence_of
+from unitd.call.congestion.twcc import MAX_FCI_BYTES
 from unitd.call.rtc.gst import Gst
+from unitd.call.rtc.packets import Note, SentLog
 
-HEADER_BYTES = 20
 MAX_NOTED = 4096
-"""Packets between two looks of the loop: 10 s of a stream of 4 Mbit/s."""
+"""Packets between two looks of the controller: 10 s of a stream of 4 Mbit/s."""
 MOST_RECENT = 12
 RECENT_BYTES = 500
 """A train is made of packets larger than this, of the last RECENT_S: RESEND_WINDOW_MS less a margin. On a small stream
@@ -32,6 +32,7 @@ FEEDBACK_PER_S, FEEDBACK_AT_ONCE = 100.0, 200.0
 """A browser sends twenty a second at most. More of them are let go: each would cost the loop a decision."""
 RESEND_REQUEST = "GstRTPRetransmissionRequest"
 OURS = "train"
+SENT_PAD = "send_rtp_src"
 
 Noted = tuple[int, int, float, Kind]
 
@@ -44,6 +45,7 @@ class TransportFeedback:
     def __init__(self, on_feedback: Callable[[bytes, float], None]) -> None:
         self.budget = ResendBudget(UNTIL_KNOWN_BIT_S)
         self._on_feedback = on_feedback
+        self._log = SentLog()
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
         self._recent: deque[tuple[int, int, float]] = deque(maxlen=MOST_RECENT)
         self._resender: Any = None
@@ -51,13 +53,12 @@ class TransportFeedback:
         self._credit, self._credit_s = FEEDBACK_AT_ONCE, time.monotonic()
         self.dropped_feedback = 0
         self.trains = 0
-        self.pictures = 0
-        """Packets of pictures that have left."""
+        self._pictures = 0
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
         """The pipeline's `rtpsession`: its numbers and its feedback."""
-        me = weakref.ref(self)
-        connect(element, "pad-added", lambda _element, pad: _on_pad(me, pad))
+        me, log = weakref.ref(self), self._log
+        connect(element, "pad-added", lambda _element, pad: log.watch(pad) if pad.get_name() == SENT_PAD else None)
         session = element.get_property("internal-session")
         connect(session, "on-feedback-rtcp", lambda _s, kind, form, _from, _of, fci: _on_rtcp(me, kind, form, fci))
 
@@ -74,20 +75,23 @@ class TransportFeedback:
 
     def sent(self) -> list[Noted]:
         """The packets that have left since the last call: (number, bytes, when, kind)."""
-        if not self._resend_payloads and self._resender is not None:
-            # webrtcbin chooses these when the answer is there: the next that is free, 98 without a second picture.
-            chosen = self._resender.get_property("payload-type-map").to_string()
-            self._resend_payloads = frozenset(int(number) for number in re.findall(r"=\s*\(uint\)(\d+)", chosen))
-        noted: list[Noted] = []
-        while self._noted:
-            noted.append(self._noted.popleft())
+        self._look()
+        noted = list(self._noted)
+        self._noted.clear()
         return noted
+
+    @property
+    def pictures(self) -> int:
+        """Packets of pictures that have left."""
+        self._look()
+        return self._pictures
 
     def send_train(self, packets: int = MOST_RECENT) -> int:
         """Send the last large packets of the picture again at once, to learn what the link carries; how many."""
         resender = self._resender
         if resender is None:
             return 0
+        self._look()
         since_s = time.monotonic() - RECENT_S
         recent = [(source, number) for source, number, at_s in list(self._recent) if at_s >= since_s]
         if not recent:
@@ -112,17 +116,24 @@ class TransportFeedback:
         self._credit -= 1
         self._on_feedback(fci, at_s)
 
-    def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
-        """One packet that leaves, by its first bytes."""
-        payload = header[1] & 0x7F
+    def _look(self) -> None:
+        """Sort what has left."""
+        if not self._resend_payloads and self._resender is not None:
+            # webrtcbin chooses these when the answer is there: the next that is free, 98 without a second picture.
+            chosen = self._resender.get_property("payload-type-map").to_string()
+            self._resend_payloads = frozenset(int(number) for number in re.findall(r"=\s*\(uint\)(\d+)", chosen))
+        for note in self._log.take():
+            self._sort(note)
+
+    def _sort(self, note: Note) -> None:
+        at_s, size_bytes, source, number, sequence, payload, is_numbered = note
         kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
-        self.pictures += kind == "picture"
-        number = sequence_of(header)
-        if number is None:
+        self._pictures += kind == "picture"
+        if not is_numbered:
             return
         self._noted.append((number, size_bytes, at_s, kind))
         if kind == "picture" and size_bytes > RECENT_BYTES:
-            self._recent.append((int.from_bytes(header[8:12], "big"), (header[2] << 8) | header[3], at_s))
+            self._recent.append((source, sequence, at_s))
 
 
 def _uint(value: int) -> Any:
@@ -132,19 +143,6 @@ def _uint(value: int) -> Any:
     held.init(GObject.TYPE_UINT)
     held.set_uint(value)
     return held
-
-
-def _on_pad(reference: "weakref.ref[TransportFeedback]", pad: Any) -> None:
-    if pad.get_name() == "send_rtp_src":
-        pad.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_packet(reference, info))
-
-
-def _on_packet(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
-    feedback = reference()
-    if feedback is not None:
-        packet = info.get_buffer()
-        feedback.note(packet.extract_dup(0, HEADER_BYTES), packet.get_size(), time.monotonic())
-    return Gst.PadProbeReturn.OK
 
 
 def _on_rtcp(reference: "weakref.ref[TransportFeedback]", kind: Any, form: Any, fci: Any) -> None:

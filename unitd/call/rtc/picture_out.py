@@ -1,20 +1,16 @@
 """One picture track of a session on its way out: gate, pace, and the group of pictures that a far end begins with."""
 
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
 
-from unitd.call.congestion.pacer import LONGEST_WAIT_S, Pacer
+from unitd.call.congestion.pacer import LONGEST_WAIT_S
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.gst import Gst, buffer_of
+from unitd.call.rtc.packets import Pacer
 from unitd.call.rtc.timeline import Timeline
 
 MAX_WAITING_PICTURE_BYTES = 3_000_000
-LEAST_SLEEP_S = 0.002
-LONGEST_SLEEP_S = 0.05
-"""Of the picture's own thread between two packets; the end of a session waits for it."""
-UNPACED_BIT_S = 15_000_000.0
 LONGEST_BACKLOG_S = 0.7
 UNTIL_KNOWN_BIT_S = 2_000_000.0
 
@@ -35,11 +31,8 @@ class PictureOut:
         self._timeline = Timeline()
         self._source: Any = None
         self._gate: Any = None
-        self._paced: Any = None
-        self._probe: int | None = None
         self._is_open = False
         self._await_keyframe = True
-        self._stale_before_ns = 0
         self._holds = False
         self.pacer = Pacer(UNTIL_KNOWN_BIT_S)
 
@@ -51,10 +44,9 @@ class PictureOut:
         me = weakref.ref(self)
         upstream = self._source.get_static_pad("src")
         upstream.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_upstream(me, info))
-        upstream.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_picture(me, info))
-        # Behind `identity` packets come one by one; the picture's own thread sleeps here, the voice has another.
-        self._paced = pipeline.get_by_name(f"{self.name}_pace").get_static_pad("src")
-        self._follow_pace()
+        # Pictures are dropped before the payloader, so that the far end misses no packet number. Behind `identity`
+        # packets come one by one; the picture's own thread sleeps there, the voice has another.
+        self.pacer.watch(upstream, pipeline.get_by_name(f"{self.name}_pace").get_static_pad("src"))
 
     def prime(self, keyframe: bytes) -> None:
         """Let the payloader announce itself: webrtcbin negotiates when every track has had a buffer."""
@@ -64,11 +56,16 @@ class PictureOut:
         """From now on pictures leave."""
         self._gate.set_property("drop", False)
         self._is_open = True
+        self.pacer.open(True)
+
+    def shut(self) -> None:
+        """Nothing more is taken, and no packet waits: the end of a session waits for the track's thread."""
+        self._is_open = False
+        self.pacer.open(False)
 
     def detach(self) -> None:
         """Let go of the elements: nothing of the pipeline is held any more."""
-        self._is_open = False
-        self._source = self._gate = self._paced = self._probe = None
+        self._source = self._gate = None
 
     @property
     def awaits_keyframe(self) -> bool:
@@ -99,7 +96,7 @@ class PictureOut:
         not sent but for its keyframe: it would be out when the next one comes."""
         if not self._is_open or self._holds or not units or not units[0].keyframe:
             return
-        self._stale_before_ns = self._timeline.next_ns
+        self.pacer.drop_before(self._timeline.next_ns)
         self._await_keyframe = self.takes_s(units) > LONGEST_BACKLOG_S
         if self._await_keyframe:
             units = units[:1]
@@ -114,26 +111,12 @@ class PictureOut:
         """Send nothing of the picture until its next keyframe (its source changes); what waits is let go."""
         self._await_keyframe = True
         self._timeline.anew()
-        self._stale_before_ns = self._timeline.next_ns
+        self.pacer.drop_before(self._timeline.next_ns)
 
     def set_pace(self, bit_s: float) -> None:
         """How fast packets may leave at most. What would wait longer than LONGEST_WAIT_S at it is let go, up to the
         next keyframe."""
         self.pacer.rate_bit_s = bit_s
-        self._follow_pace()
-
-    def _follow_pace(self) -> None:
-        """A link with so much room needs no pace, and a look at each packet costs 0.6 s of CPU a minute at 4 Mbit/s."""
-        pad = self._paced
-        if pad is None:
-            return
-        is_paced = self.pacer.rate_bit_s < UNPACED_BIT_S * (1.2 if self._probe is not None else 1.0)
-        if is_paced and self._probe is None:
-            me = weakref.ref(self)
-            self._probe = pad.add_probe(Gst.PadProbeType.BUFFER, lambda _pad, info: _on_packet(me, info))
-        elif not is_paced and self._probe is not None:
-            pad.remove_probe(self._probe)
-            self._probe = None
 
     def flush(self) -> None:
         """Throw away what waits, the rest of the picture that is leaving too: the link does not carry it."""
@@ -152,34 +135,4 @@ def _on_upstream(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
         track = reference()
         if track is not None:
             track._wants_keyframe()
-    return Gst.PadProbeReturn.OK
-
-
-def _on_picture(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
-    """Before the payloader, so that the far end misses no packet number of what is let go here."""
-    track = reference()
-    if track is None or info.get_buffer().pts < track._stale_before_ns:
-        return Gst.PadProbeReturn.DROP
-    return Gst.PadProbeReturn.OK
-
-
-def _on_packet(reference: "weakref.ref[PictureOut]", info: Any) -> Any:
-    track = reference()
-    if track is None or not track._is_open:
-        return Gst.PadProbeReturn.OK
-    packet = info.get_buffer()
-    pts_ns = packet.pts
-    if pts_ns < track._stale_before_ns:
-        return Gst.PadProbeReturn.DROP
-    now_s = time.monotonic()
-    due_s = now_s + track.pacer.wait_s(packet.get_size(), now_s)
-    while due_s - now_s > LEAST_SLEEP_S:
-        del track  # not held while asleep: the last reference must not go on this thread
-        time.sleep(min(due_s - now_s, LONGEST_SLEEP_S))
-        now_s = time.monotonic()
-        track = reference()
-        if track is None or not track._is_open:
-            break
-        if pts_ns < track._stale_before_ns:
-            return Gst.PadProbeReturn.DROP
     return Gst.PadProbeReturn.OK

@@ -186,6 +186,9 @@ class PeerSession:
             source.disconnect(handler)
         self._handlers.clear()
         pipeline.get_bus().set_flushing(True)
+        for track in (self.picture, self.pip):
+            if track is not None:
+                track.shut()
         pipeline.set_state(Gst.State.NULL)
         pipeline.get_state(2 * Gst.SECOND)
         for element in list(pipeline.children):

@@ -1,0 +1,185 @@
+"""The probes in C: what left is told once and in order, and a picture's packets wait no longer than they must."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from unitd.call.rtc.gst import Gst, buffer_of
+from unitd.call.rtc.packets import Pacer, SentLog
+
+SENT = bytes.fromhex("90607f20bdfeb896bbf45548bede0001110005007c8500f0")
+"""As webrtcbin 1.22 sent it: version 2 with an extension, 0xBEDE, one word, id 1 of two bytes."""
+DEADLINE_S = 5.0
+
+
+def noted(header: bytes) -> int | None:
+    """The number for feedback that is read out of a packet."""
+    log = SentLog()
+    log.note(header, 1000, 1.0)
+    notes = log.take()
+    return notes[0].number if notes and notes[0].is_numbered else None
+
+
+def test_what_is_noted_of_a_packet() -> None:
+    log = SentLog()
+    log.note(SENT, 1234, 5.5)
+    assert log.take() == [(5.5, 1234, 0xBBF45548, 5, 0x7F20, 96, 1)]
+    assert log.take() == []
+
+
+def test_the_number_is_found_where_it_stands_and_nowhere_else() -> None:
+    assert noted(SENT) == 5
+    assert noted(SENT[:18]) is None, "cut short"
+    assert noted(b"\x80" + SENT[1:]) is None, "without an extension"
+    assert noted(SENT.replace(b"\x11\x00\x05", b"\x21\x00\x05")) is None, "another's extension"
+    assert noted(SENT.replace(b"\x11\x00\x05", b"\x12\x00\x05")) is None, "of another length"
+    assert noted(SENT[:12] + bytes.fromhex("bede0002 00 21aabb 110007 00")) == 7, "behind padding and another one"
+    assert noted(SENT[:12] + bytes.fromhex("bede0001 f0000000")) is None
+    sourced = bytes([0x91]) + SENT[1:12] + bytes(4) + SENT[12:]
+    assert noted(sourced) == 5, "behind a contributing source"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=64))
+def test_no_bytes_harm(header: bytes) -> None:
+    number = noted(header)
+    assert number is None or 0 <= number < 1 << 16
+
+
+def test_a_log_that_nobody_reads_is_bounded_and_keeps_the_newest() -> None:
+    log = SentLog()
+    for at in range(5000):
+        log.note(SENT, 100, float(at))
+    notes = log.take()
+    assert [note.at_s for note in notes] == [float(at) for at in range(5000 - 4096, 5000)]
+    assert log.dropped == 5000 - 4096
+
+
+def test_notes_of_several_threads_are_all_there() -> None:
+    log, each = SentLog(), 900
+
+    def fill() -> None:
+        for _ in range(each):
+            log.note(SENT, 1, 0.0)
+
+    threads = [threading.Thread(target=fill) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    taken = 0
+    deadline_s = time.monotonic() + DEADLINE_S
+    while taken < 4 * each and time.monotonic() < deadline_s:
+        taken += len(log.take())
+    for thread in threads:
+        thread.join()
+    assert taken == 4 * each
+    assert log.dropped == 0
+
+
+@contextmanager
+def stream(text: str) -> Iterator[tuple[Any, list[tuple[float, int]]]]:
+    """A running pipeline with `source`, and what came out of `out`: when, and its time stamp."""
+    came: list[tuple[float, int]] = []
+    pipeline = Gst.parse_launch(text)
+
+    def arrived(_pad: Any, info: Any) -> Any:
+        came.append((time.monotonic(), info.get_buffer().pts))
+        return Gst.PadProbeReturn.OK
+
+    pipeline.get_by_name("out").get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, arrived)
+    try:
+        yield pipeline, came
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+
+
+def until(said: Any) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not said():
+        assert time.monotonic() < deadline_s, "never came"
+        time.sleep(0.002)
+
+
+PACED = "appsrc name=source is-live=true format=time ! identity name=pace silent=true ! fakesink name=out async=false"
+
+
+def paced(pipeline: Any, pacer: Pacer) -> Any:
+    source = pipeline.get_by_name("source")
+    pacer.watch(source.get_static_pad("src"), pipeline.get_by_name("pace").get_static_pad("src"))
+    pipeline.set_state(Gst.State.PLAYING)
+    return source
+
+
+def test_packets_leave_at_the_pace_and_stale_ones_not_at_all() -> None:
+    with stream(PACED) as (pipeline, came):
+        pacer = Pacer(1_000_000)
+        pacer.open(True)
+        pacer.drop_before(500)
+        source = paced(pipeline, pacer)
+        for at in range(20):
+            source.emit("push-buffer", buffer_of(bytes(1250), 400 + 10 * at))
+        until(lambda: len(came) == 10)
+        assert [pts for _, pts in came] == list(range(500, 600, 10))
+        # 10 ms each; the first waits for nothing, and a burst of BURST_S is free.
+        assert came[-1][0] - came[0][0] > 0.07
+        assert pacer.sent == 10
+
+
+@pytest.mark.parametrize("change", ["shut", "faster", "stale"])
+def test_a_change_ends_a_wait_at_once(change: str) -> None:
+    with stream(PACED) as (pipeline, came):
+        pacer = Pacer(1_000)
+        pacer.open(True)
+        source = paced(pipeline, pacer)
+        for at in range(2):  # the second waits for 10 s
+            source.emit("push-buffer", buffer_of(bytes(1250), 10 * at))
+        until(lambda: pacer.sent == 2)
+        if change == "shut":
+            pacer.open(False)
+        elif change == "stale":
+            pacer.drop_before(100)
+            pacer.rate_bit_s = 1e9
+            source.emit("push-buffer", buffer_of(bytes(1), 200))
+        else:
+            pacer.rate_bit_s = 1e9
+        until(lambda: len(came) == 2)
+        assert [pts for _, pts in came] == [0, 200 if change == "stale" else 10]
+
+
+def test_what_is_watched_outlives_who_watched_it() -> None:
+    with stream(PACED) as (pipeline, came):
+        pacer, log = Pacer(1e9), SentLog()
+        pacer.open(True)
+        log.watch(pipeline.get_by_name("out").get_static_pad("sink"))
+        source = paced(pipeline, pacer)
+        seed = random.Random(7)
+        source.emit("push-buffer", buffer_of(seed.randbytes(1200), 1))
+        until(lambda: came)
+        del pacer, log
+        gc.collect()
+        for at in range(50):
+            source.emit("push-buffer", buffer_of(seed.randbytes(1200), at))
+        until(lambda: len(came) == 51)
+
+
+def test_what_passes_a_pad_is_noted_with_its_size() -> None:
+    with stream("appsrc name=source ! fakesink name=out async=false") as (pipeline, came):
+        log = SentLog()
+        log.watch(pipeline.get_by_name("out").get_static_pad("sink"))
+        pipeline.set_state(Gst.State.PLAYING)
+        before_s = time.monotonic()
+        pipeline.get_by_name("source").emit("push-buffer", buffer_of(SENT + bytes(1000), 0))
+        pipeline.get_by_name("source").emit("push-buffer", buffer_of(b"short", 0))
+        until(lambda: len(came) == 2)
+        (note,) = log.take()
+        assert (note.size_bytes, note.number, note.source) == (len(SENT) + 1000, 5, 0xBBF45548)
+        assert before_s <= note.at_s <= time.monotonic()
