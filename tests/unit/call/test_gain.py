@@ -88,9 +88,11 @@ def test_no_step_is_heard_when_the_limit_falls() -> None:
 def test_the_streets_noise_is_what_is_there_while_nobody_speaks() -> None:
     ambient = AmbientNoise(115.0)
     for frame in noise(300, 0.001).reshape(-1, FRAME):
-        ambient.frame(frame, horn_plays=False)
+        if ambient.is_due(horn_plays=False):
+            ambient.frame(frame)
     quiet = ambient.dba
     assert quiet is not None and 50 < quiet < 60
     for k, frame in enumerate(noise(500, 0.1).reshape(-1, FRAME)):
-        ambient.frame(frame, horn_plays=k % 10 == 0)  # the horn, and the street's answer to it, do not count
+        if ambient.is_due(horn_plays=k % 10 == 0):  # the horn, and the street's answer to it, do not count
+            ambient.frame(frame)
     assert ambient.dba == quiet

@@ -10,17 +10,21 @@ turned down under the operator's words for a quieter one.
 Time is injected with each frame. `module` may be missing or fail: then its part is left out, and `trouble` says why.
 """
 
+import ctypes
+import math
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from unitd.call.native.library import brief
 from unitd.call.voice.card_clock import CardClock
 from unitd.call.voice.drift import DriftWatch
 from unitd.call.voice.echo_filter import BLOCK, EchoFilter
 from unitd.call.voice.pcm import FRAME_BYTES
-from unitd.call.voice.resample import F32, Line, Pace
+from unitd.call.voice.resample import Line, Pace
 from unitd.call.voice.residual import HOP, ResidualSuppressor
+from unitd.call.voice.samples import F32, pcm_of, samples_of
 
 BEHIND = BLOCK
 """The reference is read so far behind the newest frame of the horn: callbacks tremble by some milliseconds. What is
@@ -42,7 +46,6 @@ does (STOI at the far end 0.961 with none of it left, 0.970 with 0.3, 0.978 with
 caller 0.922, untouched 0.946)."""
 HORN_HEARD = 0.005
 """-46 dB of full scale"""
-FULL = np.float32(32767)
 
 
 class VoiceModule(Protocol):
@@ -73,8 +76,8 @@ class Canceller:
         self._since = 0
         self._ahead = 0
         self.slips = 0
-        self._late = np.zeros(HOP, np.float32)
-        self._powers = np.zeros(2)
+        self._late = np.zeros(BLOCK + HOP, np.float32)
+        self._heard_power = self._left_power = 0.0
 
     @property
     def drift_ppm(self) -> float:
@@ -85,29 +88,31 @@ class Canceller:
     def echo_taken_db(self) -> float | None:
         """By how much what the microphone hears while the horn plays is louder than what is left of it (caller and
         street included, so it is no measure in double talk); None before the horn was heard."""
-        heard, left = self._powers
-        return float(10 * np.log10(heard / left)) if heard > 0 and left > 0 else None
+        heard, left = self._heard_power, self._left_power
+        return 10 * math.log10(heard / left) if heard > 0 and left > 0 else None
 
     def far(self, pcm: bytes, at_ns: int) -> None:
         """A frame that the horn's card took at `at_ns`."""
         self.horn_clock.callback(len(pcm) // 2, at_ns)
-        self._horn.write(_samples(pcm))
+        self._horn.write(samples_of(pcm))
 
     def near(self, pcm: bytes, at_ns: int) -> list[bytes]:
         """A frame that the microphone's card gave at `at_ns`; returns what is ready for the far end, of 20 ms each."""
         self.mic_clock.callback(len(pcm) // 2, at_ns)
-        far, heard = self._reference(), _samples(pcm)
-        rest, echo, expected = self._filter.block(far, heard)
-        is_heard = bool(np.abs(far).max() > HORN_HEARD)
-        self._drift.look(self._filter.way, is_heard)
+        heard = samples_of(pcm)
+        rest, echo, expected = self._filter.block(self._reference(), heard)
+        is_heard = self._filter.far_peak > HORN_HEARD
+        if self._drift.is_due(is_heard):
+            self._drift.look(self._filter.way)
         self._residual.expect(expected)
         rest = self._through_module(rest)
         # The module is 11 ms late: so is the echo that belongs to what it gives.
-        echo, self._late = np.concatenate((self._late, echo))[:BLOCK], echo[-HOP:]
-        clean = self._residual.block(rest, echo)
+        self._late[:HOP], self._late[HOP:] = self._late[BLOCK:], echo
+        clean = self._residual.block(rest, self._late[:BLOCK])
         if is_heard:
-            self._powers = 0.98 * self._powers + 0.02 * np.array((np.dot(heard, heard), np.dot(clean, clean))) / BLOCK
-        return [_pcm(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
+            self._heard_power += 0.02 * (float(np.dot(heard, heard)) / BLOCK - self._heard_power)
+            self._left_power += 0.02 * (float(np.dot(clean, clean)) / BLOCK - self._left_power)
+        return [pcm_of(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
 
     def opened_anew(self, *, microphone: bool) -> None:
         """A card was opened again: its delay is another one, and no sound of before is given out."""
@@ -166,24 +171,27 @@ class Canceller:
         self._module_in -= 1
         if self._module is None:
             return clean
-        pcm = _pcm(clean)
+        pcm = pcm_of(clean)
         try:
             half = FRAME_BYTES // 2
-            quiet = _samples(self._module.process(pcm[:half]) + self._module.process(pcm[half:]))
+            quiet = self._module.process(pcm[:half]) + self._module.process(pcm[half:])
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return clean
-        passing = np.concatenate((self._passing, clean))
-        self._passing = passing[BLOCK:]
-        return quiet + np.float32(NOISE_LEFT) * (passing[:BLOCK] - quiet)
+        if len(quiet) != FRAME_BYTES:
+            self._failed(ValueError(f"{len(quiet)} bytes for {FRAME_BYTES}"))
+            return clean
+        out = np.empty(BLOCK, np.float32)
+        brief().unitd_sound_pass(
+            quiet,
+            ctypes.c_void_p(clean.ctypes.data),
+            ctypes.c_void_p(self._passing.ctypes.data),
+            MODULE_LATE,
+            ctypes.c_float(NOISE_LEFT),
+            ctypes.c_void_p(out.ctypes.data),
+            BLOCK,
+        )
+        return out
 
     def _failed(self, error: Exception) -> None:
         self._module, self._module_in, self.trouble = None, MODULE_AGAIN_FRAMES, str(error) or repr(error)
-
-
-def _samples(pcm: bytes) -> F32:
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / FULL
-
-
-def _pcm(samples: F32) -> bytes:
-    return (np.clip(samples, -1.0, 1.0) * FULL).astype("<i2").tobytes()

@@ -26,9 +26,9 @@ BIG_STEP_PPM = 20.0
 
 
 class DriftWatch:
-    """`look` after each block of 20 ms; `ppm` is how much faster the horn's card runs than the microphone's. It follows
-    the callbacks until the echo has been looked at for some seconds, and after that the echo alone, unless the two are
-    UNSURE_PPM apart. Not thread-safe."""
+    """Asked after each block of 20 ms whether a look `is_due`; `ppm` is how much faster the horn's card runs than the
+    microphone's. It follows the callbacks until the echo has been looked at for some seconds, and after that the echo
+    alone, unless the two are UNSURE_PPM apart. Not thread-safe."""
 
     def __init__(self) -> None:
         self.ppm = 0.0
@@ -55,12 +55,14 @@ class DriftWatch:
         self._before = None
         self._blocks = self._active = self._looks = 0
 
-    def look(self, way: C64, is_active: bool) -> None:
-        """`way`: the filter's partitions. `is_active`: the horn was heard in this block."""
+    def is_due(self, is_active: bool) -> bool:
+        """Once for each block. `is_active`: the horn was heard in it."""
         self._blocks += 1
         self._active += is_active
-        if self._blocks < PERIOD_BLOCKS or self._active < LEAST_ACTIVE:
-            return
+        return self._blocks >= PERIOD_BLOCKS and self._active >= LEAST_ACTIVE
+
+    def look(self, way: C64) -> None:
+        """`way`: the filter's partitions."""
         now = way[:, LOWEST_BIN:HIGHEST_BIN].copy()
         if self._before is not None:
             turned = self._turned_ppm(self._before, now)

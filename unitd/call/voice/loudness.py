@@ -1,7 +1,14 @@
-"""How loud sound is to an ear: A-weighted levels of frames of 20 ms. Pure."""
+"""How loud sound is to an ear: A-weighted levels of frames of 20 ms. Pure; the sums are in C (native/loudness.c)."""
+
+import ctypes
+import math
+import weakref
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from unitd.call.native.library import brief
 
 F32 = npt.NDArray[np.float32]
 
@@ -23,11 +30,57 @@ def _weights() -> F32:
 _WEIGHTS = _weights()
 
 
+class LevelMeter:
+    """The C half: powers against a sine of full scale. `power` is for any thread: a call takes 0.01 ms and keeps the
+    interpreter. `play` is for one thread at a time. Raises DeviceError when it was never compiled."""
+
+    def __init__(self) -> None:
+        native = brief()
+        native.unitd_loudness_new.restype = ctypes.c_void_p
+        state = native.unitd_loudness_new(FRAME, ctypes.c_void_p(_WEIGHTS.ctypes.data))
+        if not state:
+            raise MemoryError
+        self._state = ctypes.c_void_p(state)
+        finalizer = weakref.finalize(self, native.unitd_loudness_free, self._state)
+        finalizer.atexit = False  # a thread may still be in it
+        self._power, self._play = native.unitd_loudness_power, native.unitd_loudness_play
+        self._power.restype = self._play.restype = ctypes.c_float
+        self._in, self._out = np.zeros((2, FRAME), np.float32)
+        self._in_at, self._out_at = (ctypes.c_void_p(each.ctypes.data) for each in (self._in, self._out))
+
+    def power(self, frame: F32) -> float:
+        """The A-weighted power of FRAME samples in -1..1. Raises ValueError for another length."""
+        if frame.shape != (FRAME,):
+            raise ValueError(f"{FRAME} samples, not {frame.shape}")
+        whole = np.ascontiguousarray(frame, np.float32)
+        return float(self._power(self._state, ctypes.c_void_p(whole.ctypes.data)))
+
+    def play(
+        self, frame: F32, before: float, gain: float, ramp: int, peak: float, straight: float
+    ) -> tuple[F32, float]:
+        """FRAME samples at `gain`, reached from `before` within `ramp` samples, straight up to `straight` of `peak` and
+        bent towards it above; and the power of that. Raises ValueError for another length."""
+        if frame.shape != (FRAME,):
+            raise ValueError(f"{FRAME} samples, not {frame.shape}")
+        self._in[:] = frame
+        floats = (ctypes.c_float(before), ctypes.c_float(gain), ramp, ctypes.c_float(peak), ctypes.c_float(straight))
+        power = self._play(self._state, self._in_at, self._out_at, *floats)
+        return self._out.copy(), float(power)
+
+
+@cache
+def _meter() -> LevelMeter:
+    return LevelMeter()
+
+
 def level_dbfs(frame: F32) -> float:
     """The A-weighted level of FRAME samples in -1..1 against a sine of full scale."""
-    spectrum = np.fft.rfft(frame)
-    power = float(np.dot(_WEIGHTS, spectrum.real**2 + spectrum.imag**2))
-    return max(SILENT_DBFS, float(10 * np.log10(power + 1e-30)))
+    return dbfs(_meter().power(frame))
+
+
+def dbfs(power: float) -> float:
+    """A power as a level, SILENT_DBFS at least."""
+    return max(SILENT_DBFS, 10 * math.log10(power + 1e-30))
 
 
 class AmbientNoise:
@@ -47,12 +100,14 @@ class AmbientNoise:
         self.dba: float | None = None
         """None while it is not known."""
 
-    def frame(self, samples: F32, horn_plays: bool) -> None:
-        """One frame of the microphone, and whether the horn gave any sound within it."""
+    def is_due(self, horn_plays: bool) -> bool:
+        """Whether `frame` wants this frame of the microphone. Once for each; `horn_plays`: it gave any sound within."""
         self._quiet = 0 if horn_plays else self._quiet + 1
         self._turn = (self._turn + 1) % self.LOOK_EVERY
-        if self._quiet < self.QUIET_FRAMES or self._turn:
-            return
+        return self._quiet >= self.QUIET_FRAMES and not self._turn
+
+    def frame(self, samples: F32) -> None:
+        """A frame that is due."""
         self._levels.append(level_dbfs(samples) + self._full)
         del self._levels[: -self.KEPT]
         if len(self._levels) >= self.LEAST:

@@ -13,12 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from unitd.call.voice.canceller import Canceller
 from unitd.call.voice.gain import HornGain, Loudness, limit_dba
 from unitd.call.voice.loudness import AmbientNoise
 from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
+from unitd.call.voice.samples import pcm_of, samples_of
 
 WAITING_FRAMES = 25
 """0.5 s of each direction; more waiting is a thread that hangs."""
@@ -31,7 +30,6 @@ PASSED_BY_FRAMES = 100
 """So many passed by within AGAIN_S (2 s in 10) are a fault; less is a machine that was busy for a moment."""
 DISCARDED_FRAMES = 3
 """After the gate was shut the chain still holds some 40 ms of what was heard before: that is never given out."""
-FULL = np.float32(32767)
 
 
 class NearEnd:
@@ -128,8 +126,7 @@ class NearEnd:
         if pcm != SILENCE:
             limit = limit_dba(self._loudness, talk=self._talk and not self._warns(), quiet=self._quiet)
             self._gain.aim(limit, self.ambient.dba)
-            samples = self._gain.frame(np.frombuffer(pcm, "<i2").astype(np.float32) / FULL)
-            pcm = (np.clip(samples, -1.0, 1.0) * FULL).astype("<i2").tobytes()
+            pcm = pcm_of(self._gain.frame(samples_of(pcm)))
         self._horn_plays = pcm != SILENCE
         if self._make is not None:
             self._put(None, pcm)
@@ -182,8 +179,8 @@ class NearEnd:
                         self._deliver(frame)
 
     def _work(self, is_near: bool, pcm: bytes, at_ns: int) -> list[bytes]:
-        if is_near:
-            self.ambient.frame(np.frombuffer(pcm, "<i2").astype(np.float32) / FULL, self._horn_plays)
+        if is_near and self.ambient.is_due(self._horn_plays):
+            self.ambient.frame(samples_of(pcm))
         canceller = self._canceller
         if canceller is None:
             if self._make is None or time.monotonic() < self._again_s:
