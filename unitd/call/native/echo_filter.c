@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fft.h"
 #include "floats.h"
 
 #define NONSENSE 1e12f
@@ -23,8 +24,8 @@ struct echo_filter {
     float *far_re, *far_im, *way_re, *way_im, *doubt;  // parts rows each; far: a ring that begins at head
     float *others, *expected, *gain, *sum_re, *sum_im;  // a row each
     float *far, *frame;  // 2 blocks each: the horn's last two; a row in time
-    struct complex_f32 *found, *wanted;  // block + 1 each; wanted is 0 above bins for ever
-    void *forward, *inverse;
+    float *wanted_re, *wanted_im;  // block + 1 each: a spectrum to be made sound, 0 above bins for ever
+    struct fft *fft;
     float memory[];
 };
 
@@ -44,10 +45,15 @@ EXPORT struct echo_filter *unitd_echo_filter_new(
     int block, int parts, int bins, float stays, float doubt_at_first, float others_smoothing, float least)
 {
     int stride = (bins + 15) & ~15;
-    size_t floats = (size_t)(5 * parts + 5) * stride + 4 * block + 4 * (block + 1);
+    size_t floats = (size_t)(5 * parts + 5) * stride + 4 * block + 2 * (block + 1);
     struct echo_filter *f = calloc(1, sizeof *f + (floats + 16) * sizeof(float));
-    if (f == NULL)
+    struct fft *fft = fft_new(2 * block);
+    if (f == NULL || fft == NULL) {
+        free(f);
+        fft_free(fft);
         return NULL;
+    }
+    f->fft = fft;
     f->block = block, f->parts = parts, f->bins = bins, f->stride = stride;
     f->stays = stays, f->doubt_at_first = doubt_at_first;
     f->others_smoothing = others_smoothing, f->least = least;
@@ -60,18 +66,15 @@ EXPORT struct echo_filter *unitd_echo_filter_new(
         *rows[row] = next;
     f->far = next, next += 2 * block;
     f->frame = next, next += 2 * block;
-    f->found = (struct complex_f32 *)next;
-    f->wanted = f->found + block + 1;
-    f->forward = gst_fft_f32_new(2 * block, 0);
-    f->inverse = gst_fft_f32_new(2 * block, 1);
+    f->wanted_re = next, next += block + 1;
+    f->wanted_im = next;
     reset(f);
     return f;
 }
 
 EXPORT void unitd_echo_filter_free(struct echo_filter *f)
 {
-    gst_fft_f32_free(f->forward);
-    gst_fft_f32_free(f->inverse);
+    fft_free(f->fft);
     free(f);
 }
 
@@ -102,18 +105,17 @@ static int look(const struct echo_filter *f)
 // One partition's answer ends with its block: what lies behind would be wrapped round.
 static void cut(struct echo_filter *f, float *way_re, float *way_im)
 {
-    int block = f->block;
-    for (int k = 0; k < f->bins; k++)
-        f->wanted[k] = (struct complex_f32){way_re[k], way_im[k]};
-    gst_fft_f32_inverse_fft(f->inverse, f->wanted, f->frame);
-    memset(f->frame + block, 0, block * sizeof(float));
-    gst_fft_f32_fft(f->forward, f->frame, f->found);
+    int block = f->block, bins = f->bins;
+    memcpy(f->wanted_re, way_re, bins * sizeof(float));
+    memcpy(f->wanted_im, way_im, bins * sizeof(float));
+    fft_inverse(f->fft, f->wanted_re, f->wanted_im, f->frame);
     float whole = 1.0f / (2 * block);
-    for (int k = 0; k < f->bins; k++)
-        way_re[k] = f->found[k].re * whole, way_im[k] = f->found[k].im * whole;
+    for (int at = 0; at < block; at++)
+        f->frame[at] *= whole, f->frame[block + at] = 0;
+    fft_forward(f->fft, f->frame, way_re, way_im, bins);
 }
 
-// The Kalman step, `found` being the spectrum of what is left of the microphone's block.
+// The Kalman step. `frame`: what is left of the microphone's block, after a block of nothing.
 static void learn(struct echo_filter *f)
 {
     int stride = f->stride;
@@ -121,10 +123,7 @@ static void learn(struct echo_filter *f)
     float *restrict others = f->others;
     float smoothing = f->begun ? f->others_smoothing : 0.0f;
     f->begun = 1;
-    for (int k = 0; k < f->bins; k++)
-        error_re[k] = f->found[k].re, error_im[k] = f->found[k].im;
-    for (int k = f->bins; k < stride; k++)
-        error_re[k] = error_im[k] = 0;
+    fft_forward(f->fft, f->frame, error_re, error_im, f->bins);
     for (int k = 0; k < stride; k++) {
         float heard = error_re[k] * error_re[k] + error_im[k] * error_im[k];
         others[k] = smoothing * others[k] + (1 - smoothing) * heard;
@@ -189,17 +188,15 @@ EXPORT float unitd_echo_filter_block(
     if (f->rested > 0)
         wake(f);
     f->head = (f->head + f->parts - 1) % f->parts;
-    gst_fft_f32_fft(f->forward, f->far, f->found);
-    float *far_re = f->far_re + (size_t)f->head * f->stride, *far_im = f->far_im + (size_t)f->head * f->stride;
-    for (int k = 0; k < bins; k++)
-        far_re[k] = f->found[k].re, far_im[k] = f->found[k].im;
+    size_t newest = (size_t)f->head * f->stride;
+    fft_forward(f->fft, f->far, f->far_re + newest, f->far_im + newest, bins);
     if (!look(f)) {
         reset(f);
         look(f);
     }
-    for (int k = 0; k < bins; k++)
-        f->wanted[k] = (struct complex_f32){f->sum_re[k], f->sum_im[k]};
-    gst_fft_f32_inverse_fft(f->inverse, f->wanted, f->frame);
+    memcpy(f->wanted_re, f->sum_re, bins * sizeof(float));
+    memcpy(f->wanted_im, f->sum_im, bins * sizeof(float));
+    fft_inverse(f->fft, f->wanted_re, f->wanted_im, f->frame);
     float whole = 1.0f / (2 * block);
     for (int at = 0; at < block; at++) {
         echo[at] = f->frame[block + at] * whole;
@@ -207,7 +204,6 @@ EXPORT float unitd_echo_filter_block(
         f->frame[block + at] = rest[at];
     }
     memset(f->frame, 0, block * sizeof(float));
-    gst_fft_f32_fft(f->forward, f->frame, f->found);
     learn(f);
     memcpy(expected, f->expected, bins * sizeof(float));
     floats_end(before);
@@ -232,12 +228,12 @@ EXPORT void unitd_echo_filter_doubt(struct echo_filter *f, float doubt)
     f->begun = 0;
 }
 
-// The way, partition by partition, `bins` each.
-EXPORT void unitd_echo_filter_way(const struct echo_filter *f, struct complex_f32 *way)
+// The way, partition by partition, `bins` each: re and im in turn.
+EXPORT void unitd_echo_filter_way(const struct echo_filter *f, float *way)
 {
     for (int part = 0; part < f->parts; part++)
         for (int k = 0; k < f->bins; k++) {
             size_t at = (size_t)part * f->stride + k;
-            *way++ = (struct complex_f32){f->way_re[at], f->way_im[at]};
+            *way++ = f->way_re[at], *way++ = f->way_im[at];
         }
 }

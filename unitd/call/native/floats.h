@@ -9,14 +9,6 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-// GStreamer's FFT of real floats (kiss FFT; libgstfft-1.0.so.0). Its inverse is not divided by the length. One object
-// is for one thread at a time: it has memory of its own to work in.
-struct complex_f32 { float re, im; };
-void *gst_fft_f32_new(int length, int is_inverse);
-void gst_fft_f32_fft(void *fft, const float *samples, struct complex_f32 *bins);
-void gst_fft_f32_inverse_fft(void *fft, const struct complex_f32 *bins, float *samples);
-void gst_fft_f32_free(void *fft);
-
 // Numbers below 1e-38 count as 0 from here to `floats_end`: a sum that fades in silence is a hundred times slower among
 // them on some processors. The thread's own mode comes back, Python's numbers are untouched.
 static inline unsigned long floats_begin(void)

@@ -2,34 +2,37 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "fft.h"
 #include "floats.h"
 
 struct loudness {
     int frame;
     const float *weights;  // frame / 2 + 1 powers, of the caller, who keeps them
-    struct complex_f32 *spectrum;
-    void *fft;
-    float *samples;
+    float *samples, *re, *im;
+    struct fft *fft;
     float memory[];
 };
 
 EXPORT struct loudness *unitd_loudness_new(int frame, const float *weights)
 {
     struct loudness *l = calloc(1, sizeof *l + (2 * frame + 2) * sizeof(float));
-    if (l == NULL)
+    struct fft *fft = fft_new(frame);
+    if (l == NULL || fft == NULL) {
+        free(l);
+        fft_free(fft);
         return NULL;
-    l->frame = frame, l->weights = weights;
+    }
+    l->frame = frame, l->weights = weights, l->fft = fft;
     l->samples = l->memory;
-    l->spectrum = (struct complex_f32 *)(l->memory + frame);
-    l->fft = gst_fft_f32_new(frame, 0);
+    l->re = l->samples + frame;
+    l->im = l->re + frame / 2 + 1;
     return l;
 }
 
 EXPORT void unitd_loudness_free(struct loudness *l)
 {
-    gst_fft_f32_free(l->fft);
+    fft_free(l->fft);
     free(l);
 }
 
@@ -39,12 +42,10 @@ EXPORT float unitd_loudness_power(struct loudness *l, const float *samples)
     unsigned long before = floats_begin();
     for (int at = 0; at < l->frame; at++)
         l->samples[at] = sound(samples[at]);
-    gst_fft_f32_fft(l->fft, l->samples, l->spectrum);
+    fft_forward(l->fft, l->samples, l->re, l->im, l->frame / 2 + 1);
     float sum = 0;
-    for (int k = 0; k <= l->frame / 2; k++) {
-        struct complex_f32 bin = l->spectrum[k];
-        sum += l->weights[k] * (bin.re * bin.re + bin.im * bin.im);
-    }
+    for (int k = 0; k <= l->frame / 2; k++)
+        sum += l->weights[k] * (l->re[k] * l->re[k] + l->im[k] * l->im[k]);
     floats_end(before);
     return sum;
 }

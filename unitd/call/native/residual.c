@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fft.h"
 #include "floats.h"
 
 #define NONSENSE 1e12f
@@ -27,8 +28,8 @@ struct residual {
     float *rest, *echo;  // 3 hops each: the last of before, and the two that are new
     float *frame, *tail;  // 2 hops; 1
     float *leak, *noise, *rests, *echos, *gain, *expected, *power;  // bands each
-    struct complex_f32 *said, *found;  // hop + 1 each
-    void *forward, *inverse;
+    float *said_re, *said_im, *found_re, *found_im;  // hop + 1 each
+    struct fft *fft;
     float memory[];
 };
 
@@ -37,12 +38,17 @@ EXPORT struct residual *unitd_residual_new(const struct residual_plan *plan)
     int hop = plan->hop, bands = plan->bands;
     size_t floats = 9 * hop + 7 * bands + 4 * (hop + 1);
     struct residual *r = calloc(1, sizeof *r + floats * sizeof(float));
-    if (r == NULL)
+    struct fft *fft = fft_new(2 * hop);
+    if (r == NULL || fft == NULL) {
+        free(r);
+        fft_free(fft);
         return NULL;
-    r->plan = *plan;
+    }
+    r->plan = *plan, r->fft = fft;
     float *next = r->memory;
-    r->said = (struct complex_f32 *)next, next += 2 * (hop + 1);
-    r->found = (struct complex_f32 *)next, next += 2 * (hop + 1);
+    float **spectra[] = {&r->said_re, &r->said_im, &r->found_re, &r->found_im};
+    for (int part = 0; part < 4; part++, next += hop + 1)
+        *spectra[part] = next;
     r->rest = next, next += 3 * hop;
     r->echo = next, next += 3 * hop;
     r->frame = next, next += 2 * hop;
@@ -50,8 +56,6 @@ EXPORT struct residual *unitd_residual_new(const struct residual_plan *plan)
     float **rows[] = {&r->leak, &r->noise, &r->rests, &r->echos, &r->gain, &r->expected, &r->power};
     for (int row = 0; row < 7; row++, next += bands)
         *rows[row] = next;
-    r->forward = gst_fft_f32_new(2 * hop, 0);
-    r->inverse = gst_fft_f32_new(2 * hop, 1);
     for (int band = 0; band < bands; band++)
         r->leak[band] = plan->leak_at_first, r->noise[band] = plan->noise_at_first, r->gain[band] = 1;
     return r;
@@ -59,8 +63,7 @@ EXPORT struct residual *unitd_residual_new(const struct residual_plan *plan)
 
 EXPORT void unitd_residual_free(struct residual *r)
 {
-    gst_fft_f32_free(r->forward);
-    gst_fft_f32_free(r->inverse);
+    fft_free(r->fft);
     free(r);
 }
 
@@ -78,18 +81,18 @@ EXPORT void unitd_residual_expect(struct residual *r, const float *power, int bi
     floats_end(before);
 }
 
-static void transform(struct residual *r, const float *samples, struct complex_f32 *spectrum)
+static void transform(struct residual *r, const float *samples, float *re, float *im)
 {
     for (int at = 0; at < 2 * r->plan.hop; at++)
         r->frame[at] = samples[at] * r->plan.window[at];
-    gst_fft_f32_fft(r->forward, r->frame, spectrum);
+    fft_forward(r->fft, r->frame, re, im, r->plan.hop + 1);
 }
 
-static float band_power(const struct residual *r, const struct complex_f32 *spectrum, int band)
+static float band_power(const struct residual *r, const float *re, const float *im, int band)
 {
     float sum = 0;
     for (int k = r->plan.edges[band]; k < r->plan.edges[band + 1]; k++)
-        sum += spectrum[k].re * spectrum[k].re + spectrum[k].im * spectrum[k].im;
+        sum += re[k] * re[k] + im[k] * im[k];
     return sum;
 }
 
@@ -123,14 +126,15 @@ static void judge(struct residual *r, int band, float rest, float echo)
 static void hop(struct residual *r, const float *rest, const float *echo, float *out)
 {
     int length = r->plan.hop;
-    transform(r, rest, r->said);
-    transform(r, echo, r->found);
+    transform(r, rest, r->said_re, r->said_im);
+    transform(r, echo, r->found_re, r->found_im);
     for (int band = 0; band < r->plan.bands; band++) {
-        judge(r, band, band_power(r, r->said, band), band_power(r, r->found, band));
+        float heard = band_power(r, r->said_re, r->said_im, band);
+        judge(r, band, heard, band_power(r, r->found_re, r->found_im, band));
         for (int k = r->plan.edges[band]; k < r->plan.edges[band + 1]; k++)
-            r->said[k].re *= r->gain[band], r->said[k].im *= r->gain[band];
+            r->said_re[k] *= r->gain[band], r->said_im[k] *= r->gain[band];
     }
-    gst_fft_f32_inverse_fft(r->inverse, r->said, r->frame);
+    fft_inverse(r->fft, r->said_re, r->said_im, r->frame);
     float whole = 1.0f / (2 * length);
     for (int at = 0; at < length; at++) {
         out[at] = r->tail[at] + whole * r->frame[at] * r->plan.window[at];
