@@ -27,7 +27,8 @@ STREAMS = {"main": (1920, 1080, 4_000_000), "sub": (640, 360, 500_000)}
 """Width, height, bit/s."""
 RATE_FPS = 25
 LOOP_S = 4
-SETTLE_S = 8.0
+SETTLE_S = 12.0
+"""So that the call has settled: after 10 s of main the sub stream is let go."""
 WATCH_S = 30.0
 CPU_CEILING_S = 7.0
 RSS_CEILING_MB = 110.0

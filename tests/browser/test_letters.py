@@ -10,6 +10,7 @@ import pytest
 from tests.browser.chromium import chromium
 from tests.browser.test_two_pictures import ANSWER, Owner
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +37,7 @@ def test_letters_both_ways() -> None:
             await page.evaluate(LISTEN)
             owner, heard = Owner(page), list[str]()
             with ThreadPoolExecutor(2) as executor:
-                session = PeerSession("page", owner, lambda _pcm: None, executor, heard.append)
+                session = PeerSession("page", owner, Playout(), executor, heard.append)
                 try:
                     await session.start()
                     session.set_answer(await page.evaluate(ANSWER, await owner.offer))

@@ -16,6 +16,7 @@ from unitd.call.picture.low_encoder import LowEncoder, encoders
 from unitd.call.picture.still_parts import Caption, Still, parts_of
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 
 pytestmark = pytest.mark.browser
 
@@ -92,7 +93,7 @@ def test_both_pictures_are_shown_and_a_still_comes() -> None:
             page = await browser.new_page()
             owner = Owner(page)
             with ThreadPoolExecutor(2) as executor:
-                session = PeerSession("page", owner, lambda _pcm: None, executor, pip=True)
+                session = PeerSession("page", owner, Playout(), executor, pip=True)
                 try:
                     await session.start()
                     session.set_answer(await page.evaluate(ANSWER, await owner.offer))

@@ -21,6 +21,7 @@ from unitd.call.rtc.data import MAX_FOREIGN_CHANNELS, MAX_TEXT_CHARS
 from unitd.call.rtc.session import PeerSession
 from unitd.call.text.desk import TextDesk
 from unitd.call.text.panel import PanelPort, Show, ShownLine
+from unitd.call.voice.playout import Playout
 
 DEADLINE_S = 15.0
 SESSIONS = 50 if os.environ.get("UNITD_TEST_LONG") else 6
@@ -43,7 +44,7 @@ class Pair:
         self.letters: list[str] = []
         self.messages: list[tuple[str, str | bytes]] = []
         self.channels: dict[str, RTCDataChannel] = {}
-        self.session = PeerSession("console", self, lambda _pcm: None, executor, self.letters.append)
+        self.session = PeerSession("console", self, Playout(), executor, self.letters.append)
         self.far_end = RTCPeerConnection()
         self.far_end.on("datachannel", self._on_channel)
         self._has_data = has_data

@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 
 DEADLINE_S = 10.0
 
@@ -35,7 +36,7 @@ def test_a_session_opens_no_port_for_tcp_and_asks_no_router_for_anything() -> No
         before = {(each.fd, each.laddr) for each in inet()}
         owner = Owner()
         with ThreadPoolExecutor(1) as executor:
-            session = PeerSession("p", owner, lambda _pcm: None, executor)
+            session = PeerSession("p", owner, Playout(), executor)
             try:
                 await session.start()
                 async with asyncio.timeout(DEADLINE_S):

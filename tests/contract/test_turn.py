@@ -15,6 +15,7 @@ from tests.contract.turn_server import PASSWORD, USER, TurnServer, own_address, 
 from unitd.call.link.ice_servers import usable
 from unitd.call.link.turn_tunnel import Tunnels
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 from unitd.messages.duplex import IceServer
 
 WITHIN_S = 10.0
@@ -73,7 +74,7 @@ async def _connects(server: TurnServer, way: str, tunnels: Tunnels, within_s: fl
     far_end = FarEnd()
     with ThreadPoolExecutor(1) as executor:
         session = PeerSession(
-            "p", far_end, lambda _: None, executor, data=False, servers=tunnels.through(offered), relay_only=True
+            "p", far_end, Playout(), executor, data=False, servers=tunnels.through(offered), relay_only=True
         )
         try:
             await session.start()

@@ -15,6 +15,7 @@ from tests.system.low_bench import FPS, filmed
 from unitd.call.picture.still_parts import Caption, Still, StillReader, parts_of
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 
 pytestmark = pytest.mark.system
 
@@ -113,7 +114,7 @@ def test_the_first_picture_and_the_stills_come_whatever_becomes_of_the_second(
     async def play() -> None:
         far = FarEnd(change)
         with ThreadPoolExecutor(2) as executor:
-            session = PeerSession("far", far, lambda _pcm: None, executor, pip=True)
+            session = PeerSession("far", far, Playout(), executor, pip=True)
             try:
                 await session.start()
                 await until(lambda: session.connected, 10, "connected")

@@ -269,8 +269,10 @@ class CallWorker:
     # --- sound's callbacks ------------------------------------------------------------------------------------------
 
     def _push_voice(self, pcm: bytes) -> None:
-        if self._conversation is not None:
-            self._conversation.push_voice(pcm)
+        """On any thread."""
+        conversation = self._conversation
+        if conversation is not None:
+            conversation.push_voice(pcm)
 
     def _next_output(self) -> bytes:
         """On the card's thread."""

@@ -19,6 +19,7 @@ from unitd.call.picture.rtsp_feed import rtsp_units
 from unitd.call.talkback import Talkback
 from unitd.call.text.desk import TextDesk
 from unitd.call.voice.mixer import Mixer
+from unitd.call.voice.playout import Playout
 from unitd.config import Config
 from unitd.messages import duplex
 from unitd.messages.workers import CallWanted
@@ -100,8 +101,8 @@ class Conversation:
         return self.feeds.source
 
     def push_voice(self, pcm: bytes) -> None:
-        """Send one frame of the caller's voice (or silence) to every connected peer."""
-        for peer, _ in self._peers.values():
+        """Send one frame of the caller's voice (or silence) to every connected peer; on any thread."""
+        for peer, _ in tuple(self._peers.values()):  # one step: no peer comes or goes meanwhile
             peer.push_voice(pcm)
 
     async def run(self) -> None:
@@ -257,10 +258,10 @@ class Conversation:
     def media(self, peer: str, connected: bool) -> None:
         self.link.media(peer, connected)
 
-    def voice_of(self, peer: str) -> Callable[[bytes], None]:
+    def voice_of(self, peer: str) -> Playout:
         return self._mixer.voice_of(peer)
 
-    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None:
+    def forget_voice(self, peer: str, voice: Playout) -> None:
         self._mixer.forget(peer, voice)
 
     def report(self, name: Name, peer: str) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Literal, Protocol
 
@@ -17,6 +16,7 @@ from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.session import PeerSession
 from unitd.call.rtc.session_events import AnsweredTwiceError
 from unitd.call.staying import Staying
+from unitd.call.voice.playout import Playout
 from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.messages.duplex import Step
@@ -57,11 +57,11 @@ class PeerPort(Protocol):
 
     def session_servers(self, peer: str) -> UsableServers: ...
 
-    def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
+    def voice_of(self, peer: str) -> Playout: ...
 
     def hear_letters(self, peer: str, letters: str) -> None: ...
 
-    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None: ...
+    def forget_voice(self, peer: str, voice: Playout) -> None: ...
 
     def report(self, name: Name, peer: str) -> None: ...
 
@@ -142,8 +142,10 @@ class Peer:
             self.again()
 
     def push_voice(self, pcm: bytes) -> None:
-        if self._session is not None:
-            self._session.push_voice(pcm)
+        """On any thread."""
+        session = self._session
+        if session is not None:
+            session.push_voice(pcm)
 
     # --- life -------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@ it fails."""
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from unitd.call.link.ice_servers import UsableServers
 from unitd.call.rtc.linkstats import LinkStats
 from unitd.call.rtc.listen import ListenSession
 from unitd.call.rtc.session import PeerSession
+from unitd.call.voice.playout import Playout
 from unitd.errors import WireError
 from unitd.messages import duplex
 from unitd.runtime.logs import Logger
@@ -36,9 +36,9 @@ class TalkbackPort(Protocol):
 
     def send(self, message: duplex.FromUnit) -> None: ...
 
-    def voice_of(self, peer: str) -> Callable[[bytes], None]: ...
+    def voice_of(self, peer: str) -> Playout: ...
 
-    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None: ...
+    def forget_voice(self, peer: str, voice: Playout) -> None: ...
 
     def session_servers(self, peer: str) -> UsableServers: ...
 

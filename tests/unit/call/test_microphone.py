@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 from unitd.call.voice.microphone import WAITING_FRAMES, Microphone
@@ -43,25 +44,52 @@ def test_open_passes_frames_on() -> None:
     play(check)
 
 
-def test_frames_in_hand_when_the_gate_shuts_are_thrown_away() -> None:
+def test_once_the_gate_is_shut_nothing_is_sent_any_more() -> None:
     async def check(microphone: Microphone, sent: list[bytes]) -> None:
-        microphone.gate(True)
-        from_a_thread(microphone, 5)
-        microphone.gate(False)
-        microphone.gate(True)
-        await asyncio.sleep(0)
-        assert sent == []
+        stop = threading.Event()
+
+        def deliver() -> None:
+            while not stop.is_set():
+                microphone.deliver(VOICE)
+
+        thread = threading.Thread(target=deliver)
+        thread.start()
+        for _ in range(200):
+            microphone.gate(True)
+            deadline_s = time.monotonic() + 5
+            while not sent and time.monotonic() < deadline_s:
+                pass  # the other thread gets its turns all the same
+            assert sent
+            microphone.gate(False)
+            sent.clear()
+            await asyncio.sleep(0)
+            assert sent == []
+        stop.set()
+        thread.join()
 
     play(check)
 
 
-def test_a_late_loop_loses_the_oldest_and_counts() -> None:
+def test_a_busy_loop_holds_no_voice_up() -> None:
     async def check(microphone: Microphone, sent: list[bytes]) -> None:
         microphone.gate(True)
-        from_a_thread(microphone, WAITING_FRAMES + 7)
-        await asyncio.sleep(0)
-        assert len(sent) == WAITING_FRAMES
-        assert microphone.dropped_frames == 7
+        from_a_thread(microphone, 50)  # this loop does nothing meanwhile
+        assert sent == [VOICE] * 50
+
+    play(check)
+
+
+def test_who_sends_may_fail_and_the_next_frame_passes() -> None:
+    async def check(microphone: Microphone, sent: list[bytes]) -> None:
+        def fail(_pcm: bytes) -> None:
+            raise RuntimeError
+
+        microphone.gate(True)
+        works, microphone._send = microphone._send, fail
+        from_a_thread(microphone, 3)
+        microphone._send = works
+        from_a_thread(microphone, 1)
+        assert (microphone.failed_frames, sent) == (3, [VOICE])
 
     play(check)
 
@@ -87,22 +115,17 @@ def test_silence_fills_in_while_the_card_does_not_deliver_and_stops_while_it_doe
     play(check)
 
 
-def test_the_record_gets_its_frames_with_the_next_one_for_the_peers() -> None:
-    """And by itself before any is lost, when the canceller gives none."""
-
+def test_the_record_gets_its_frames_some_at_a_time() -> None:
     async def run() -> None:
         kept: list[bytes] = []
         microphone = Microphone(lambda _pcm: None, lambda pcm, _at_ns: kept.append(pcm))
         microphone.gate(True)
-        microphone.keep(VOICE)
-        await asyncio.sleep(0)
-        assert kept == []
-        microphone.deliver(VOICE)
-        await asyncio.sleep(0)
-        assert kept == [VOICE]
-        for _ in range(WAITING_FRAMES // 2):
+        for _ in range(WAITING_FRAMES // 2 - 1):
             microphone.keep(VOICE)
         await asyncio.sleep(0)
-        assert len(kept) == 1 + WAITING_FRAMES // 2
+        assert kept == []
+        microphone.keep(VOICE)
+        await asyncio.sleep(0)
+        assert kept == [VOICE] * (WAITING_FRAMES // 2)
 
     asyncio.run(run())

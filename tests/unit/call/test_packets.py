@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unitd.call.rtc.gst import Gst, buffer_of
-from unitd.call.rtc.packets import Pacer, SentLog
+from unitd.call.rtc.packets import Pacer, PacketNotes
 
 SENT = bytes.fromhex("90607f20bdfeb896bbf45548bede0001110005007c8500f0")
 """As webrtcbin 1.22 sent it: version 2 with an extension, 0xBEDE, one word, id 1 of two bytes."""
@@ -24,16 +24,16 @@ DEADLINE_S = 5.0
 
 def noted(header: bytes) -> int | None:
     """The number for feedback that is read out of a packet."""
-    log = SentLog()
+    log = PacketNotes()
     log.note(header, 1000, 1.0)
     notes = log.take()
     return notes[0].number if notes and notes[0].is_numbered else None
 
 
 def test_what_is_noted_of_a_packet() -> None:
-    log = SentLog()
+    log = PacketNotes()
     log.note(SENT, 1234, 5.5)
-    assert log.take() == [(5.5, 1234, 0xBBF45548, 5, 0x7F20, 96, 1)]
+    assert log.take() == [(5.5, 1234, 0xBBF45548, 0xBDFEB896, 5, 0x7F20, 96, 1)]
     assert log.take() == []
 
 
@@ -57,7 +57,7 @@ def test_no_bytes_harm(header: bytes) -> None:
 
 
 def test_a_log_that_nobody_reads_is_bounded_and_keeps_the_newest() -> None:
-    log = SentLog()
+    log = PacketNotes()
     for at in range(5000):
         log.note(SENT, 100, float(at))
     notes = log.take()
@@ -66,7 +66,7 @@ def test_a_log_that_nobody_reads_is_bounded_and_keeps_the_newest() -> None:
 
 
 def test_notes_of_several_threads_are_all_there() -> None:
-    log, each = SentLog(), 900
+    log, each = PacketNotes(), 900
 
     def fill() -> None:
         for _ in range(each):
@@ -157,7 +157,7 @@ def test_a_change_ends_a_wait_at_once(change: str) -> None:
 
 def test_what_is_watched_outlives_who_watched_it() -> None:
     with stream(PACED) as (pipeline, came):
-        pacer, log = Pacer(1e9), SentLog()
+        pacer, log = Pacer(1e9), PacketNotes()
         pacer.open(True)
         log.watch(pipeline.get_by_name("out").get_static_pad("sink"))
         source = paced(pipeline, pacer)
@@ -173,7 +173,7 @@ def test_what_is_watched_outlives_who_watched_it() -> None:
 
 def test_what_passes_a_pad_is_noted_with_its_size() -> None:
     with stream("appsrc name=source ! fakesink name=out async=false") as (pipeline, came):
-        log = SentLog()
+        log = PacketNotes()
         log.watch(pipeline.get_by_name("out").get_static_pad("sink"))
         pipeline.set_state(Gst.State.PLAYING)
         before_s = time.monotonic()

@@ -17,6 +17,7 @@ from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.peer import Peer
 from unitd.call.picture.feeds import Feeds
 from unitd.call.rtc.session_events import AnsweredTwiceError
+from unitd.call.voice.playout import Playout
 from unitd.messages import duplex
 
 LOG = structlog.get_logger()
@@ -81,12 +82,12 @@ class Port:
     def session_servers(self, _peer: str) -> UsableServers:
         return NO_SERVERS
 
-    def voice_of(self, _peer: str) -> Callable[[bytes], None]:
-        return lambda _pcm: None
+    def voice_of(self, _peer: str) -> Playout:
+        return Playout()
 
     def hear_letters(self, peer: str, letters: str) -> None: ...
 
-    def forget_voice(self, peer: str, voice: Callable[[bytes], None]) -> None: ...
+    def forget_voice(self, peer: str, voice: Playout) -> None: ...
 
     def report(self, name: str, _peer: str) -> None:
         self.told.append(name)

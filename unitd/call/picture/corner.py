@@ -16,7 +16,7 @@ class Corner:
 
     def __init__(self, feeds: Feeds, log: Logger) -> None:
         self._feeds = feeds
-        self._view = PeerView(feeds, None, log)
+        self._view = PeerView(feeds, None, log, claims=False)
         self._track: Track | None = None
         self._asked: str | None = None
         self._fits = False

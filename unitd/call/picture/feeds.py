@@ -79,6 +79,8 @@ class Feeds:
     ) -> None:
         self._cameras = {table.name: _Camera(table, run_dir, rtsp, executor, log) for table in cameras}
         self.cameras = tuple(self._cameras)
+        self._holding: dict[Feed, _Nobody] = {}
+        self._settled: dict[object, bool] = {}
         self._executor = executor
         self._is_prepared = False
 
@@ -97,7 +99,32 @@ class Feeds:
         hand when a peer connects."""
         if self.first is not None:
             for feed in reversed(self._cameras[self.first].feeds):
-                feed.watch(_Nobody())
+                self._hold(feed, True)
+
+    def settled(self, viewer: object, is_settled: bool) -> None:
+        """Whether this far end has shown main for so long that it can do without sub in hand. When all can, it is let
+        go (25 wake-ups a second): `record` hands over its current group within IN_HAND_S of being asked."""
+        self._settled[viewer] = is_settled
+        self._spare_sub()
+
+    def gone(self, viewer: object) -> None:
+        """This far end is no more."""
+        self._settled.pop(viewer, None)
+        self._spare_sub()
+
+    def _spare_sub(self) -> None:
+        held = self._cameras.get(self.first or "")
+        if held is None or held.sub is None or held.main not in self._holding:
+            return
+        from_record = (held.main.source or "").startswith("record ")
+        self._hold(held.sub, not (from_record and self._settled and all(self._settled.values())))
+
+    def _hold(self, feed: Feed, holds: bool) -> None:
+        if holds and feed not in self._holding:
+            self._holding[feed] = _Nobody()
+            feed.watch(self._holding[feed])
+        elif not holds and feed in self._holding:
+            feed.leave(self._holding.pop(feed))
 
     def prepare_low(self) -> None:
         """The link does not carry the main stream: load what the low step needs, before it is needed."""
@@ -155,5 +182,6 @@ class Feeds:
 
     async def close(self) -> None:
         """End every stream and wait until their descriptors are closed."""
+        self._holding.clear()
         for camera in self._cameras.values():
             await camera.close()

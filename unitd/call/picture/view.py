@@ -17,6 +17,8 @@ LOOK_LEAST_S = 0.4
 LONGEST_GROUP_UP_S = 0.15
 """A step up waits for the next keyframe rather than send a group that takes longer: the pictures behind it would all be
 late by so much, and a browser that has seen late ones goes on showing late for ten seconds."""
+SETTLED_S = 10.0
+"""After so long at the main stream the link carries it."""
 STREAMS: tuple[Step, ...] = ("main", "sub", "low")
 
 
@@ -73,8 +75,10 @@ class PeerView:
     itself (`tick`, some times a second). Without a `port` there are no stills. All on the loop; nothing blocks.
     """
 
-    def __init__(self, feeds: Feeds, port: StillPort | None, log: Logger) -> None:
+    def __init__(self, feeds: Feeds, port: StillPort | None, log: Logger, *, claims: bool = True) -> None:
+        """`claims`: it is a far end's own picture, for which sub is kept in hand until main has proved itself."""
         self._feeds = feeds
+        self._claims = claims
         self._port = port
         self.has_stills = port is not None
         """The far end has a way for them: a media server has not."""
@@ -88,6 +92,7 @@ class PeerView:
         self._asked: str | None = None
         self._looked_s = 0.0
         self._shown: _Tap | None = None
+        self._shown_s = 0.0
         self._coming: _Tap | None = None
         self._missed: _Watch | None = None
         self._sender: StillSender | None = None
@@ -148,6 +153,7 @@ class PeerView:
     def open(self, track: Track) -> None:
         """From now on pictures can leave."""
         self._track = track
+        self._settle(False)
         track.await_keyframe()
         self._agree()
 
@@ -156,6 +162,7 @@ class PeerView:
         self._drop(self._shown)
         self._drop(self._coming)
         self._shown = self._coming = None
+        self._feeds.gone(self)
         self._end_stills()
         self._await_no_camera()
         self._track = None
@@ -184,6 +191,8 @@ class PeerView:
         if self._allowed == "main" and step == "sub":
             self._feeds.prepare_low()
         self._allowed, self._bit_s = step, picture_bit_s
+        if step != "main" and self._track is not None:
+            self._settle(False)
         self._set_rates()
         self._agree()
 
@@ -208,10 +217,16 @@ class PeerView:
             if others:
                 self._stand_in(others[0])
         self._agree()
+        on_main = self._shown is not None and self._shown.step == "main" and self._allowed == "main"
+        self._settle(on_main and time.monotonic() - self._shown_s > SETTLED_S)
         if self._shown is not None and isinstance(self._shown.stream, LowFeed) and self._track.awaits_keyframe:
             self.renew()  # its own next one may be seconds away
         if self._camera == self._wanted and self._missed is not None and self._coming is None:
             self._await_no_camera()
+
+    def _settle(self, is_settled: bool) -> None:
+        if self._claims:
+            self._feeds.settled(self, is_settled)
 
     # --- making it so -----------------------------------------------------------------------------------------------
 
@@ -334,4 +349,5 @@ class PeerView:
         if tap is self._coming:
             self._drop(self._shown)
             self._shown, self._coming = tap, None
+            self._shown_s = time.monotonic()
             track.await_keyframe()

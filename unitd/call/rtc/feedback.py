@@ -17,7 +17,7 @@ from unitd.call.congestion.packet_log import Kind
 from unitd.call.congestion.resend import ResendBudget
 from unitd.call.congestion.twcc import MAX_FCI_BYTES
 from unitd.call.rtc.gst import Gst
-from unitd.call.rtc.packets import Note, SentLog
+from unitd.call.rtc.packets import Note, PacketNotes
 
 MAX_NOTED = 4096
 """Packets between two looks of the controller: 10 s of a stream of 4 Mbit/s."""
@@ -45,7 +45,7 @@ class TransportFeedback:
     def __init__(self, on_feedback: Callable[[bytes, float], None]) -> None:
         self.budget = ResendBudget(UNTIL_KNOWN_BIT_S)
         self._on_feedback = on_feedback
-        self._log = SentLog()
+        self._log = PacketNotes()
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
         self._recent: deque[tuple[int, int, float]] = deque(maxlen=MOST_RECENT)
         self._resender: Any = None
@@ -126,7 +126,7 @@ class TransportFeedback:
             self._sort(note)
 
     def _sort(self, note: Note) -> None:
-        at_s, size_bytes, source, number, sequence, payload, is_numbered = note
+        at_s, size_bytes, source, _, number, sequence, payload, is_numbered = note
         kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
         self._pictures += kind == "picture"
         if not is_numbered:

@@ -1,6 +1,5 @@
 """A session that only hears: the operator's voice from a media server (WHEP)."""
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -10,6 +9,7 @@ from unitd.call.rtc.gst import Gst, GstWebRTC
 from unitd.call.rtc.pipeline import LISTEN_CAPS, LISTEN_PIPELINE
 from unitd.call.rtc.session import PeerSession
 from unitd.call.rtc.session_events import SessionEvents
+from unitd.call.voice.playout import Playout
 
 
 class ListenSession(PeerSession):
@@ -21,11 +21,11 @@ class ListenSession(PeerSession):
         self,
         peer: str,
         events: SessionEvents,
-        hear: Callable[[bytes], None],
+        playout: Playout,
         executor: Executor,
         servers: UsableServers = NO_SERVERS,
     ) -> None:
-        super().__init__(peer, events, hear, executor, data=False, servers=servers)
+        super().__init__(peer, events, playout, executor, data=False, servers=servers)
         self._asked_for = False
 
     def _attach(self, pipeline: Any, rtc: Any) -> None:

@@ -1,4 +1,4 @@
-"""What sees every packet of a session, in C (`native/packets.c`): which packets left, and when the picture's may leave.
+"""What sees every packet of a session, in C (`native/packets.c`): which passed, and when the picture's may leave.
 
 Both objects may be dropped at any time: a pad that is watched keeps its own share of them.
 """
@@ -11,47 +11,48 @@ from typing import Any, NamedTuple
 
 from unitd.call.congestion.pacer import BURST_S
 from unitd.call.congestion.twcc import EXTENSION_ID
-from unitd.call.native.library import library
+from unitd.call.native.binding import address_of, bind, made
 
 MAX_TAKEN = 512
 LEAST_SLEEP_S = 0.002
 """A shorter wait is none: the kernel would oversleep it."""
-_NOTE = struct.Struct("=dIIHHBBxx")
+_NOTE = struct.Struct("=dIIIHHBB6x")
 
 
 class Note(NamedTuple):
-    """One packet that left: when (monotonic), its size as RTP, its stream, its number for transport-wide feedback, its
-    RTP sequence number and payload type, and whether it has a number for feedback at all."""
+    """One packet that passed: when (monotonic), its size as RTP, its stream and time there, its number for
+    transport-wide feedback, its RTP sequence number and payload type, and whether it has that number at all."""
 
     at_s: float
     size_bytes: int
     source: int
+    rtp_time: int
     number: int
     sequence: int
     payload: int
     is_numbered: int
 
 
-class SentLog:
-    """The packets that have left a pad since they were last taken; the oldest go first when there are more than 4096
+class PacketNotes:
+    """The packets that have passed a pad since they were last taken; the oldest go first when there are more than 4096
     (10 s of 4 Mbit/s). Thread-safe; no call blocks."""
 
     def __init__(self) -> None:
         self._library = _bound()
-        self._log = _made(self._library.unitd_log_new(EXTENSION_ID))
+        self._log = made(self._library.unitd_log_new(EXTENSION_ID))
         weakref.finalize(self, self._library.unitd_log_free, self._log)
         self._room = ctypes.create_string_buffer(MAX_TAKEN * _NOTE.size)
 
     def watch(self, pad: Any) -> None:
         """Note what passes this pad from now on, for as long as it lives."""
-        self._library.unitd_log_watch(self._log, _address(pad))
+        self._library.unitd_log_watch(self._log, address_of(pad))
 
     def note(self, header: bytes, size_bytes: int, at_s: float) -> None:
         """Note one packet by its first bytes, as the probe does."""
         self._library.unitd_log_note(self._log, header, len(header), size_bytes, at_s)
 
     def take(self) -> list[Note]:
-        """What has left since the last call, oldest first. For one thread at a time."""
+        """What has passed since the last call, oldest first. For one thread at a time."""
         taken: list[Note] = []
         while True:
             count = self._library.unitd_log_take(self._log, self._room, MAX_TAKEN)
@@ -71,12 +72,12 @@ class Pacer:
     def __init__(self, rate_bit_s: float) -> None:
         self._library = _bound()
         self._rate_bit_s, self._is_open, self._stale_before_ns = rate_bit_s, False, 0
-        self._pacer = _made(self._library.unitd_pacer_new(rate_bit_s, BURST_S, LEAST_SLEEP_S))
+        self._pacer = made(self._library.unitd_pacer_new(rate_bit_s, BURST_S, LEAST_SLEEP_S))
         weakref.finalize(self, self._library.unitd_pacer_free, self._pacer)
 
     def watch(self, pictures: Any, packets: Any) -> None:
         """Drop what is stale at the pad `pictures`, and hold and drop packets at `packets`, while they live."""
-        self._library.unitd_pacer_watch(self._pacer, _address(pictures), _address(packets))
+        self._library.unitd_pacer_watch(self._pacer, address_of(pictures), address_of(packets))
 
     @property
     def rate_bit_s(self) -> float:
@@ -110,38 +111,22 @@ class Pacer:
         self._library.unitd_pacer_set(self._pacer, self._is_open, self._rate_bit_s, self._stale_before_ns)
 
 
-def _made(address: int | None) -> int:
-    if not address:
-        raise MemoryError
-    return address
-
-
-def _address(pad: Any) -> int:
-    """Of the GObject behind what gi gave."""
-    address = ctypes.pythonapi.PyCapsule_GetPointer(ctypes.py_object(pad.__gpointer__), None)
-    return int(address)
-
-
 @cache
-def _bound() -> ctypes.CDLL:
+def _bound() -> ctypes.PyDLL:
     pointer, double, u32, u64 = ctypes.c_void_p, ctypes.c_double, ctypes.c_uint32, ctypes.c_uint64
-    ctypes.pythonapi.PyCapsule_GetPointer.restype = pointer
-    ctypes.pythonapi.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    made = library()
-    for name, gives, takes in (
-        ("log_new", pointer, (ctypes.c_int,)),
-        ("log_free", None, (pointer,)),
-        ("log_note", None, (pointer, ctypes.c_char_p, u32, u32, double)),
-        ("log_take", u32, (pointer, pointer, u32)),
-        ("log_dropped", u64, (pointer,)),
-        ("log_watch", None, (pointer, pointer)),
-        ("pacer_new", pointer, (double, double, double)),
-        ("pacer_free", None, (pointer,)),
-        ("pacer_set", None, (pointer, ctypes.c_int, double, u64)),
-        ("pacer_wait_s", double, (pointer, u64, double)),
-        ("pacer_sent", u64, (pointer,)),
-        ("pacer_watch", None, (pointer, pointer, pointer)),
-    ):
-        function = getattr(made, f"unitd_{name}")
-        function.restype, function.argtypes = gives, list(takes)
-    return made
+    return bind(
+        {
+            "log_new": (pointer, ctypes.c_int),
+            "log_free": (None, pointer),
+            "log_note": (None, pointer, ctypes.c_char_p, u32, u32, double),
+            "log_take": (u32, pointer, pointer, u32),
+            "log_dropped": (u64, pointer),
+            "log_watch": (None, pointer, pointer),
+            "pacer_new": (pointer, double, double, double),
+            "pacer_free": (None, pointer),
+            "pacer_set": (None, pointer, ctypes.c_int, double, u64),
+            "pacer_wait_s": (double, pointer, u64, double),
+            "pacer_sent": (u64, pointer),
+            "pacer_watch": (None, pointer, pointer, pointer),
+        }
+    )

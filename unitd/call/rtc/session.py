@@ -26,6 +26,7 @@ from unitd.call.rtc.session_events import AnsweredTwiceError, SessionEvents
 from unitd.call.rtc.voice_in import VoiceIn
 from unitd.call.rtc.voice_out import VoiceOut
 from unitd.call.rtc.weakly import call, reading
+from unitd.call.voice.playout import Playout
 from unitd.errors import WireError
 
 
@@ -33,11 +34,10 @@ class PeerSession:
     """Offers at `start`, then sends what is pushed once connected. All methods belong on the loop's thread; none
     blocks.
 
-    The pipeline is built and torn down on `executor` (a state change can take tens of milliseconds). `hear(pcm)` gets
-    the far end's voice, 48 kHz s16 mono in pieces of any length, on a GStreamer thread: it must be thread-safe and
-    quick. `hear_text(letters)` gets what the far end typed, on the loop. Without `data` no data channels are offered;
-    without `hears` voice goes one way, as WHIP wants it. `relay_only`: nothing but TURN. With `pip` a second picture
-    track is offered (`self.pip`), which an answer may refuse; it is silent until something is pushed.
+    The pipeline is built and torn down on `executor` (a state change can take tens of milliseconds). `playout` draws
+    the far end's voice. `hear_text(letters)` gets what it typed, on the loop. Without `data` no data channels are
+    offered; without `hears` voice goes one way, as WHIP wants it. `relay_only`: nothing but TURN. With `pip` a second
+    picture track is offered (`self.pip`), which an answer may refuse; it is silent until something is pushed.
     """
 
     pipeline_text = PIPELINE
@@ -46,7 +46,7 @@ class PeerSession:
         self,
         peer: str,
         events: SessionEvents,
-        hear: Callable[[bytes], None],
+        playout: Playout,
         executor: Executor,
         hear_text: Callable[[str], None] = lambda _letters: None,
         data: bool = True,
@@ -83,7 +83,7 @@ class PeerSession:
         self.pip = PictureOut("pip", running_ns, lambda: call(me, PeerSession._ask_pip_keyframe)) if pip else None
         self.voice = VoiceOut(running_ns)
         self.feedback = TransportFeedback(lambda *of: call(me, PeerSession._on_feedback, *of))
-        self._voice_in = VoiceIn(hear, lambda *of: call(me, PeerSession._connect, *of))
+        self._voice_in = VoiceIn(playout)
         self.data = DataChannels(
             lambda *of: call(me, PeerSession._post_plain, *of),
             hear_text,
@@ -197,6 +197,7 @@ class PeerSession:
         if self.pip is not None:
             self.pip.detach()
         self.voice.detach()
+        self._voice_in.detach()
         self.data.detach()
         self.feedback.detach()
         self._pipeline = self._rtc = self._resender = None
@@ -314,7 +315,7 @@ class PeerSession:
         self.picture.push_backlog(units)
 
     def push_voice(self, pcm: bytes) -> None:
-        """Send one frame of 20 ms, as VoiceOut.push."""
+        """Send one frame of 20 ms, as VoiceOut.push; on any thread."""
         self.voice.push(pcm)
 
     def resends(self) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The caller's voice on its way to the peers: the card's frames while the gate is open, silence otherwise."""
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
 WAITING_FRAMES = 10
+"""Of the record; more waiting is a loop that hangs."""
 MISSING_AFTER_S = 0.06
 FRAME_S = 0.02
 
@@ -17,30 +19,31 @@ class Microphone:
 
     The card's own clock sets the pace while it delivers; when it does not (gate shut, device lost) silence frames
     keep the stream alive. While the gate is shut nothing that the card delivered is kept or sent, not even a frame in
-    hand.
+    hand. A frame goes to the peers on the thread that brings it: a loop that is busy for a moment is not heard.
     """
 
     def __init__(
         self, send: Callable[[bytes], None], record: Callable[[bytes, int], None] = lambda _pcm, _at_ns: None
     ) -> None:
-        """`send` gets what is delivered; `record` what is kept, the card's own frames, and when (monotonic ns) each had
-        ended. Both only while the gate is open."""
+        """`send` gets what is delivered, on any thread but one frame at a time; it is quick. `record` gets what is
+        kept, the card's own frames, and when (monotonic ns) each had ended, on the loop. Both only while the gate is
+        open."""
         self._send, self._record = send, record
         self._loop = asyncio.get_running_loop()
-        self._frames: deque[bytes] = deque(maxlen=WAITING_FRAMES)
+        self._sending = threading.Lock()
         self._kept: deque[tuple[bytes, int]] = deque(maxlen=WAITING_FRAMES)
         self._scheduled = False
         self._open = False
         self._listened_to = asyncio.Event()
         self._last_s = 0.0
-        self.dropped_frames = 0
+        self.failed_frames = 0
         self.silence_frames = 0
 
     def gate(self, is_open: bool) -> None:
-        """Open or shut the gate; on the loop."""
-        self._open = is_open
+        """Open or shut the gate; on the loop. Once it is shut nothing of the microphone is sent any more."""
+        with self._sending:
+            self._open = is_open
         if not is_open:
-            self._frames.clear()
             self._kept.clear()
 
     def listen(self, is_listened_to: bool) -> None:
@@ -51,27 +54,28 @@ class Microphone:
             self._listened_to.clear()
 
     def deliver(self, pcm: bytes) -> None:
-        """Take a frame for the peers; on any thread, never blocks. The oldest of WAITING_FRAMES goes when the loop is
-        late."""
-        if not self._open or len(pcm) != FRAME_BYTES:
+        """Send a frame to the peers; on any thread, never raises and hardly blocks."""
+        if len(pcm) != FRAME_BYTES:
             return
-        if len(self._frames) == WAITING_FRAMES:
-            self.dropped_frames += 1
-        self._frames.append(pcm)
-        self._schedule()
+        with self._sending:
+            if self._open:
+                self._last_s = time.monotonic()
+                self._give(pcm)
+
+    def _give(self, pcm: bytes) -> None:
+        try:
+            self._send(pcm)
+        except Exception:  # noqa: BLE001 - the canceller's thread must live, the next frame may pass
+            self.failed_frames += 1
 
     def keep(self, pcm: bytes) -> None:
         """Take a frame as the card gave it, for the record: evidence is what the microphone heard, not what a canceller
-        made of it. On any thread, as `deliver`. It goes on with the next frame for the peers: the record is no hurry,
-        and each wake-up of the loop costs."""
+        made of it. On any thread, never blocks; the oldest of WAITING_FRAMES goes when the loop is late. Some go on
+        together: the record is no hurry, and each wake-up of the loop costs."""
         if not self._open or len(pcm) != FRAME_BYTES:
             return
         self._kept.append((pcm, time.monotonic_ns()))
-        if len(self._kept) >= WAITING_FRAMES // 2:
-            self._schedule()
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
+        if len(self._kept) >= WAITING_FRAMES // 2 and not self._scheduled:
             self._scheduled = True
             try:
                 self._loop.call_soon_threadsafe(self._drain)
@@ -80,11 +84,6 @@ class Microphone:
 
     def _drain(self) -> None:
         self._scheduled = False
-        while self._frames:
-            pcm = self._frames.popleft()
-            if self._open:
-                self._last_s = time.monotonic()
-                self._send(pcm)
         while self._kept:
             kept, at_ns = self._kept.popleft()
             if self._open:
@@ -101,4 +100,5 @@ class Microphone:
             await asyncio.sleep(max(0.0, due_s - now_s))
             if time.monotonic() - self._last_s > MISSING_AFTER_S:
                 self.silence_frames += 1
-                self._send(SILENCE)
+                with self._sending:
+                    self._give(SILENCE)

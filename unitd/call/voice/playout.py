@@ -7,6 +7,7 @@ far end's clock and the card's.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,8 @@ _RISE: F32 = np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)
 
 
 class Playout:
-    """Sound goes in by calling it (any thread, pieces of any length) and comes out of `take` in frames of 20 ms.
+    """Sound goes in by calling it (any thread, pieces of any length), or is drawn from where it waits, and comes out of
+    `take` in frames of 20 ms.
 
     What is missing is filled with the last pitch period, fading within 60 ms, and counted: `gaps` (times that it ran
     dry), `concealed_frames`. `dropped_frames`: thrown away, because too much came at once. No call blocks for long.
@@ -56,6 +58,7 @@ class Playout:
         self._missing_frames = 0
         self._rest = 0
         self._half = b""
+        self._draw: Callable[[], list[bytes]] = list
         self.gaps = 0
         self.concealed_frames = 0
         self.dropped_frames = 0
@@ -77,6 +80,10 @@ class Playout:
             most = self._target + int(SPARE_S * RATE_HZ)
             if len(self._samples) > most:
                 self._throw_away(len(self._samples) - self._target)
+
+    def draw_from(self, draw: Callable[[], list[bytes]]) -> None:
+        """Ask `draw` for more before each frame, on the thread of `take`; it may not block or raise."""
+        self._draw = draw
 
     def aim(self, delay_s: float) -> None:
         """The delay that is wanted from now on; it is reached without a jump."""
@@ -101,6 +108,8 @@ class Playout:
 
     def take(self) -> bytes | None:
         """The next 20 ms, or None while there is nothing to hear."""
+        for pcm in self._draw():
+            self(pcm)
         with self._lock:
             level = len(self._samples)
             if not self._flowing:

@@ -1,0 +1,34 @@
+/* GStreamer's stable interface (1.0), as far as the probes use it. */
+#ifndef UNITD_PROBE_H
+#define UNITD_PROBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+typedef struct {
+    uint32_t type;
+    unsigned long id;
+    void *data;
+} GstPadProbeInfo;
+enum { DROP = 0, OK = 1 };
+enum { BUFFER = 1 << 4 };
+typedef int (*GstPadProbeCallback)(void *pad, GstPadProbeInfo *info, void *data);
+unsigned long gst_pad_add_probe(void *pad, int mask, GstPadProbeCallback call, void *data, void (*gone)(void *));
+size_t gst_buffer_extract(void *buffer, size_t offset, void *into, size_t size);
+size_t gst_buffer_get_size(void *buffer);
+
+/* Of GstBuffer: a GstMiniObject, the pool, the time. */
+typedef struct {
+    size_t type;
+    int count, lock;
+    unsigned flags;
+    void *copy, *dispose, *free;
+    unsigned priv_uint;
+    void *priv_pointer;
+    void *pool;
+    uint64_t pts;
+} GstBufferHead;
+
+#endif
