@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES 4
+#include "floats.h"
+
 #define MOST_STEPS 12
 #define CIRCLE 6.283185307179586
 
-typedef float vector __attribute__((vector_size(16)));
 struct complex_vector { vector re, im; };
 
 struct fft {

@@ -9,6 +9,11 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+// Four floats, which every processor that runs this takes at once. Written out where it matters: gcc finds vectors in
+// plain loops only where it can prove that nothing overlaps.
+#define LANES 4
+typedef float vector __attribute__((vector_size(16), may_alias));
+
 // Numbers below 1e-38 count as 0 from here to `floats_end`: a sum that fades in silence is a hundred times slower among
 // them on some processors. The thread's own mode comes back, Python's numbers are untouched.
 static inline unsigned long floats_begin(void)
@@ -39,6 +44,12 @@ static inline void floats_end(unsigned long before)
 static inline float sound(float sample)
 {
     return sample > -16.0f && sample < 16.0f ? sample : 0.0f;
+}
+
+static inline void sounds(const float *restrict from, float *restrict into, int count)
+{
+    for (int at = 0; at < count; at++)
+        into[at] = sound(from[at]);
 }
 
 // The greatest magnitude. In lanes: gcc makes one instruction of them.

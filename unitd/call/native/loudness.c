@@ -40,8 +40,7 @@ EXPORT void unitd_loudness_free(struct loudness *l)
 EXPORT float unitd_loudness_power(struct loudness *l, const float *samples)
 {
     unsigned long before = floats_begin();
-    for (int at = 0; at < l->frame; at++)
-        l->samples[at] = sound(samples[at]);
+    sounds(samples, l->samples, l->frame);
     fft_forward(l->fft, l->samples, l->re, l->im, l->frame / 2 + 1);
     float sum = 0;
     for (int k = 0; k <= l->frame / 2; k++)

@@ -83,8 +83,10 @@ EXPORT void unitd_residual_expect(struct residual *r, const float *power, int bi
 
 static void transform(struct residual *r, const float *samples, float *re, float *im)
 {
+    float *restrict frame = r->frame;
+    const float *restrict window = r->plan.window;
     for (int at = 0; at < 2 * r->plan.hop; at++)
-        r->frame[at] = samples[at] * r->plan.window[at];
+        frame[at] = samples[at] * window[at];
     fft_forward(r->fft, r->frame, re, im, r->plan.hop + 1);
 }
 
@@ -123,7 +125,7 @@ static void judge(struct residual *r, int band, float rest, float echo)
 }
 
 // One hop: `rest` and `echo` begin with the hop before it; writes what can be given out now.
-static void hop(struct residual *r, const float *rest, const float *echo, float *out)
+static void hop(struct residual *r, const float *rest, const float *echo, float *restrict out)
 {
     int length = r->plan.hop;
     transform(r, rest, r->said_re, r->said_im);
@@ -135,10 +137,11 @@ static void hop(struct residual *r, const float *rest, const float *echo, float 
             r->said_re[k] *= r->gain[band], r->said_im[k] *= r->gain[band];
     }
     fft_inverse(r->fft, r->said_re, r->said_im, r->frame);
-    float whole = 1.0f / (2 * length);
+    float whole = 1.0f / (2 * length), *restrict tail = r->tail;
+    const float *restrict frame = r->frame, *restrict window = r->plan.window;
     for (int at = 0; at < length; at++) {
-        out[at] = r->tail[at] + whole * r->frame[at] * r->plan.window[at];
-        r->tail[at] = whole * r->frame[length + at] * r->plan.window[length + at];
+        out[at] = tail[at] + whole * frame[at] * window[at];
+        tail[at] = whole * frame[length + at] * window[length + at];
     }
 }
 
@@ -149,10 +152,8 @@ EXPORT void unitd_residual_block(struct residual *r, const float *rest, const fl
     int length = r->plan.hop;
     memcpy(r->rest, r->rest + 2 * length, length * sizeof(float));
     memcpy(r->echo, r->echo + 2 * length, length * sizeof(float));
-    for (int at = 0; at < 2 * length; at++) {
-        r->rest[length + at] = sound(rest[at]);
-        r->echo[length + at] = sound(echo[at]);
-    }
+    sounds(rest, r->rest + length, 2 * length);
+    sounds(echo, r->echo + length, 2 * length);
     for (int index = 0; index < 2; index++)
         hop(r, r->rest + index * length, r->echo + index * length, out + index * length);
     floats_end(before);
