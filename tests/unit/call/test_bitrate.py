@@ -196,7 +196,6 @@ def test_loss_without_congestion_is_no_reason_to_step_down() -> None:
     for seed in SEEDS:
         pole = play(staircase((0, 10e6)), 60, loss=0.05, seed=seed)
         assert changes(pole) == ["sub", "main"]
-        assert pole.history[-1][1].voice_loss_percent >= 5
 
 
 def test_a_slow_lossy_link_keeps_its_small_picture() -> None:

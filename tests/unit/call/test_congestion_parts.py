@@ -5,7 +5,7 @@ import pytest
 from unitd.call.congestion.capacity import Capacity
 from unitd.call.congestion.delay import DelayWatch
 from unitd.call.congestion.ladder import FIRST_RETRY_S, Fit, Ladder
-from unitd.call.congestion.losses import BAD_SECONDS, LIMIT, MOST_FEC_PERCENT, LossWatch
+from unitd.call.congestion.losses import BAD_SECONDS, LIMIT, LossWatch
 from unitd.call.congestion.packet_log import Sent
 from unitd.call.congestion.resend import BURST_S, LEAST_BURST_BITS, ResendBudget
 from unitd.call.congestion.train import Train, Trains
@@ -120,29 +120,17 @@ def test_losses_have_to_last_and_to_be_many() -> None:
     assert losses.second(0.5, 40) is False and losses.second(0.5, 40) is True
 
 
-def test_error_correction_follows_the_loss() -> None:
-    losses = LossWatch()
-    assert losses.fec_percent == 5
-    losses.second(0.08, 4)
-    assert losses.fec_percent == 10, "at once"
-    for _ in range(60):
-        losses.second(0.0, 0)
-    assert losses.fec_percent == 5
-    losses.second(0.9, 400)
-    assert losses.fec_percent == MOST_FEC_PERCENT
-
-
 def test_the_voice_takes_less_where_there_is_little_and_more_again_with_room() -> None:
     voice = VoicePlan()
     assert voice.bit_s == 32_000
-    voice.follow(100e3, 10)
+    voice.follow(100e3)
     assert voice.bit_s == 16_000
-    voice.follow(155e3, 10)
+    voice.follow(155e3)
     assert voice.bit_s == 16_000, "not for a hair"
-    voice.follow(200e3, 10)
+    voice.follow(200e3)
     assert voice.bit_s == 24_000
-    voice.follow(None, 99)
-    assert (voice.bit_s, voice.loss_percent) == (32_000, 30)
+    voice.follow(None)
+    assert voice.bit_s == 32_000
 
 
 def test_resends_are_a_share_and_a_storm_is_refused() -> None:

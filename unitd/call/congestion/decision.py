@@ -16,7 +16,6 @@ class Decision:
     """How fast the picture's packets leave at most."""
     low_bit_s: int
     voice_bit_s: int
-    voice_loss_percent: int
     resend_bit_s: float
     pip: bool
     words: str

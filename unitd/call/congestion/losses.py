@@ -6,9 +6,6 @@ FEW_PACKETS = 8
 """A share of fewer lost packets than this is chance: a small stream's second covers a few dozen packets."""
 BAD_SECONDS = 2
 FLOOR_SHARE = 0.8
-SMOOTH_S = 8.0
-LEAST_FEC_PERCENT = 5
-MOST_FEC_PERCENT = 30
 
 
 class LossWatch:
@@ -17,14 +14,10 @@ class LossWatch:
     def __init__(self) -> None:
         self.floor = 0.0
         """What this link loses whatever is sent: learnt when a smaller stream lost no less."""
-        self.smooth = 0.0
         self._bad = 0
 
     def second(self, loss: float, lost: int) -> bool:
         """Whether the losses by themselves are a reason to send less. `lost` in packets."""
-        self.smooth = (
-            max(loss, self.smooth) if loss > 2 * self.smooth else self.smooth + (loss - self.smooth) / SMOOTH_S
-        )
         self._bad = self._bad + 1 if loss > LIMIT + self.floor and lost >= FEW_PACKETS else 0
         return self._bad >= BAD_SECONDS
 
@@ -38,8 +31,3 @@ class LossWatch:
 
     def forget(self) -> None:
         self._bad = 0
-
-    @property
-    def fec_percent(self) -> int:
-        """The loss that the voice's forward error correction is to be made for."""
-        return min(MOST_FEC_PERCENT, max(LEAST_FEC_PERCENT, 5 * round(120 * self.smooth / 5)))

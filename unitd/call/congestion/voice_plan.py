@@ -1,4 +1,4 @@
-"""The voice's share, taken before the picture's: its rate and what its error correction is made for. Pure."""
+"""The voice's share, taken before the picture's. Pure."""
 
 RATES_BIT_S = ((400_000.0, 32_000), (150_000.0, 24_000), (0.0, 16_000))
 """From which capacity on which rate (RFC 6716: 16 kbit/s is wide band speech, 24 and more is hardly told from the
@@ -7,20 +7,18 @@ UP_FACTOR = 1.2
 PACKETS_PER_S = 50
 PACKET_BYTES = 58
 """Of each packet beside Opus: RTP 12, transport-wide number 8, and the 38 of the wire."""
-FEC_PERCENTS = (5, 30)
 
 
 class VoicePlan:
     def __init__(self) -> None:
         self.bit_s = RATES_BIT_S[0][1]
-        self.loss_percent = 10
 
     @property
     def cost_bit_s(self) -> float:
         """On the wire."""
         return self.bit_s + 8 * PACKETS_PER_S * PACKET_BYTES
 
-    def follow(self, capacity_bit_s: float | None, loss_percent: int) -> None:
+    def follow(self, capacity_bit_s: float | None) -> None:
         """Take the rate for this capacity; up again only when it is well above the threshold."""
         capacity_bit_s = RATES_BIT_S[0][0] * UP_FACTOR if capacity_bit_s is None else capacity_bit_s
         wanted = next(rate for least, rate in RATES_BIT_S if capacity_bit_s >= least)
@@ -28,4 +26,3 @@ class VoicePlan:
             above = [rate for least, rate in RATES_BIT_S if rate > self.bit_s and capacity_bit_s >= UP_FACTOR * least]
             wanted = above[0] if above else self.bit_s
         self.bit_s = wanted
-        self.loss_percent = min(FEC_PERCENTS[1], max(FEC_PERCENTS[0], loss_percent))
