@@ -32,49 +32,54 @@ class WebRtcModule:
     def __init__(self, *, echo: bool = True, noise: bool = True, high_pass: bool = True, gain: bool = False) -> None:
         self._library = _library()
         self._block = ctypes.create_string_buffer(BLOCK_BYTES)
+        self._answer, self._length = ctypes.c_void_p(), ctypes.c_size_t()
+        self._into = (ctypes.byref(self._answer), ctypes.byref(self._length))
         flags = ((1, echo), (2, gain), (3, high_pass), (4, noise))
         made = _fields(self._ask(_NEW, b"".join(_whole(number, int(on)) for number, on in flags)))
         owned = _fields(_bytes_of(made, 1))
         self._apm = _whole(1, _number_of(_fields(_bytes_of(owned, _HANDLE)), 1))
         rest = _whole(2, ctypes.addressof(self._block)) + _whole(3, BLOCK_BYTES) + _whole(4, RATE_HZ) + _whole(5, 1)
-        self._request = self._apm + rest
+        self._far_request, self._near_request = _bytes(_FAR, self._apm + rest), _bytes(_NEAR, self._apm + rest)
         self._handle = _number_of(_fields(self._apm), 1)
         let_go(LIBRARY)
 
     def far(self, pcm: bytes) -> None:
         """The 10 ms that the loudspeaker plays."""
         self._block.raw = pcm
-        self._checked(_FAR, self._request)
+        self._checked(_FAR, self._far_request)
 
     def process(self, pcm: bytes) -> bytes:
         """The 10 ms of the microphone that belong to the last `far`, without what the loudspeaker put in."""
         self._block.raw = pcm
-        self._checked(_NEAR, self._request)
+        self._checked(_NEAR, self._near_request)
         return self._block.raw
 
     def delay(self, delay_ms: int) -> None:
         """How long after `far` the same sound comes into `process`, as far as is known."""
-        self._checked(_DELAY, self._apm + _whole(2, delay_ms))
+        self._checked(_DELAY, _bytes(_DELAY, self._apm + _whole(2, delay_ms)))
 
     def close(self) -> None:
         """Free the native state; nothing may be called afterwards."""
         self._library.livekit_ffi_drop_handle(self._handle)
 
-    def _checked(self, what: int, body: bytes) -> None:
-        answer = self._ask(what, body)
-        if answer:
-            raise DeviceError(f"echo canceller: {_bytes_of(_fields(answer), 1).decode(errors='replace')}")
+    def _checked(self, what: int, message: bytes) -> None:
+        answer = self._answered(message)
+        if answer == _FINE[what]:
+            return
+        error = _bytes_of(_fields(_bytes_of(_fields(answer), what - 1)), 1)
+        if error:
+            raise DeviceError(f"echo canceller: {error.decode(errors='replace')}")
 
     def _ask(self, what: int, body: bytes) -> bytes:
-        message = _bytes(what, body)
-        answer = ctypes.c_void_p()
-        length = ctypes.c_size_t()
-        handle = self._library.livekit_ffi_request(message, len(message), ctypes.byref(answer), ctypes.byref(length))
+        return _bytes_of(_fields(self._answered(_bytes(what, body))), what - 1)
+
+    def _answered(self, message: bytes) -> bytes:
+        handle = self._library.livekit_ffi_request(message, len(message), *self._into)
         if not handle:
             raise DeviceError("echo canceller: the library refused a request")
-        data = ctypes.string_at(answer, length.value)
+        data = ctypes.string_at(self._answer, self._length.value)
         self._library.livekit_ffi_drop_handle(handle)
-        return _bytes_of(_fields(data), what - 1)
+        return data
 
 
 _loaded: list[ctypes.CDLL] = []
@@ -162,3 +167,7 @@ def _bytes_of(fields: dict[int, int | bytes], number: int) -> bytes:
 def _number_of(fields: dict[int, int | bytes], number: int) -> int:
     value = fields.get(number, 0)
     return value if isinstance(value, int) else 0
+
+
+_FINE = {what: _bytes(what - 1, b"") for what in (_NEAR, _FAR, _DELAY)}
+"""The answer to nearly every request, which is not worth reading: no error."""

@@ -25,7 +25,7 @@ def loudest_dba(sound: np.ndarray) -> float:
 
 
 def played(gain: HornGain, sound: np.ndarray) -> np.ndarray:
-    return np.concatenate([gain.frame(frame) for frame in sound.reshape(-1, FRAME)])
+    return np.concatenate([gain.frame(frame).copy() for frame in sound.reshape(-1, FRAME)])
 
 
 def test_a_full_sine_is_nought_and_the_curve_is_the_standards() -> None:

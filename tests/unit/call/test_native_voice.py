@@ -1,6 +1,5 @@
 """The voice's inner loops in C against the same in numpy, sound after sound; and what no sound may do to them."""
 
-import ctypes
 from collections.abc import Iterator
 
 import numpy as np
@@ -105,7 +104,7 @@ def test_what_is_no_sample_is_gone_at_once(bad: float) -> None:
 
 def test_a_state_that_is_no_number_begins_afresh() -> None:
     ours = EchoFilter()
-    ours._native.unitd_echo_filter_doubt(ours._state, ctypes.c_float(np.inf))
+    ours._least_doubt(ours._state, np.inf)
     for far, near in street(300, 4):
         rest, _, expected = ours.block(far, near)
         assert np.isfinite(rest).all() and np.isfinite(expected).all()

@@ -43,6 +43,6 @@ def test_200_ppm_are_made_into_frames_without_a_jump() -> None:
 def test_at_the_same_pace_nothing_is_touched() -> None:
     pace = Pace(960)
     sound = np.random.default_rng(1).standard_normal(9_600).astype(np.float32)
-    made = np.concatenate([frame for piece in np.split(sound, 10) for frame in pace.put(piece, 1.0)])
+    made = np.concatenate([frame.all for piece in np.split(sound, 10) for frame in pace.put(piece, 1.0)])
     assert np.array_equal(made, sound[: len(made)])
     assert len(made) >= 8 * 960

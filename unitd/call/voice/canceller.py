@@ -10,21 +10,17 @@ turned down under the operator's words for a quieter one.
 Time is injected with each frame. `module` may be missing or fail: then its part is left out, and `trouble` says why.
 """
 
-import ctypes
 import math
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
-from unitd.call.native.library import brief
 from unitd.call.voice.card_clock import CardClock
 from unitd.call.voice.drift import DriftWatch
 from unitd.call.voice.echo_filter import BLOCK, EchoFilter
 from unitd.call.voice.pcm import FRAME_BYTES
 from unitd.call.voice.resample import Line, Pace
 from unitd.call.voice.residual import HOP, ResidualSuppressor
-from unitd.call.voice.samples import F32, pcm_of, samples_of
+from unitd.call.voice.samples import Pcm, Samples, SoundSums
 
 BEHIND = BLOCK
 """The reference is read so far behind the newest frame of the horn: callbacks tremble by some milliseconds. What is
@@ -61,7 +57,8 @@ class Canceller:
         self._make_module = make_module
         self._module: VoiceModule | None = None
         self._module_in = 0
-        self._passing = np.zeros(MODULE_LATE, np.float32)
+        self._passing = Samples(MODULE_LATE)
+        self._quiet = Samples(BLOCK)
         self.trouble = ""
         self.horn_clock = CardClock()
         self.mic_clock = CardClock()
@@ -76,7 +73,10 @@ class Canceller:
         self._since = 0
         self._ahead = 0
         self.slips = 0
-        self._late = np.zeros(BLOCK + HOP, np.float32)
+        self._late = Samples(BLOCK + HOP)
+        self._late_parts = (self._late.all[:HOP], self._late.all[BLOCK:], self._late.all[HOP:])
+        self._pcm = Pcm(BLOCK)
+        self._sums = SoundSums()
         self._heard_power = self._left_power = 0.0
 
     @property
@@ -94,25 +94,29 @@ class Canceller:
     def far(self, pcm: bytes, at_ns: int) -> None:
         """A frame that the horn's card took at `at_ns`."""
         self.horn_clock.callback(len(pcm) // 2, at_ns)
-        self._horn.write(samples_of(pcm))
+        self._horn.write_pcm(pcm)
 
     def near(self, pcm: bytes, at_ns: int) -> list[bytes]:
         """A frame that the microphone's card gave at `at_ns`; returns what is ready for the far end, of 20 ms each."""
         self.mic_clock.callback(len(pcm) // 2, at_ns)
-        heard = samples_of(pcm)
-        rest, echo, expected = self._filter.block(self._reference(), heard)
-        is_heard = self._filter.far_peak > HORN_HEARD
+        found = self._filter
+        self._pcm.read(pcm, found.near)
+        self._reference(found.far)
+        found.run()
+        is_heard = found.far_peak > HORN_HEARD
         if self._drift.is_due(is_heard):
-            self._drift.look(self._filter.way)
-        self._residual.expect(expected)
-        rest = self._through_module(rest)
+            self._drift.look(found.way)
         # The module is 11 ms late: so is the echo that belongs to what it gives.
-        self._late[:HOP], self._late[HOP:] = self._late[BLOCK:], echo
-        clean = self._residual.block(rest, self._late[:BLOCK])
+        first, last, later = self._late_parts
+        first[:] = last
+        later[:] = found.echo.all
+        self._residual.run(self._through_module(found.rest), self._late, found.expected)
+        clean = self._residual.out
         if is_heard:
-            self._heard_power += 0.02 * (float(np.dot(heard, heard)) / BLOCK - self._heard_power)
-            self._left_power += 0.02 * (float(np.dot(clean, clean)) / BLOCK - self._left_power)
-        return [pcm_of(frame) for frame in self._pace.put(clean, 1 + self.mic_clock.ppm * 1e-6)]
+            energy = self._sums.energy
+            self._heard_power += 0.02 * (energy(found.near.at, BLOCK) / BLOCK - self._heard_power)
+            self._left_power += 0.02 * (energy(clean.at, BLOCK) / BLOCK - self._left_power)
+        return [self._pcm.made(frame) for frame in self._pace.put(clean.all, 1 + self.mic_clock.ppm * 1e-6)]
 
     def opened_anew(self, *, microphone: bool) -> None:
         """A card was opened again: its delay is another one, and no sound of before is given out."""
@@ -124,7 +128,7 @@ class Canceller:
             self._residual = ResidualSuppressor()
             self._pace = Pace(BLOCK)
 
-    def _reference(self) -> F32:
+    def _reference(self, into: Samples) -> None:
         """The horn's sound for this frame of the microphone."""
         if self._drift.callbacks_say(self.horn_clock.ppm - self.mic_clock.ppm):
             self._filter.doubt()
@@ -145,7 +149,7 @@ class Canceller:
             # Frames were lost on one side: the echo is elsewhere by as much.
             self._anchor(self._read_at + self._lead - self._settled)
         first, self._read_at = self._read_at, self._read_at + step * BLOCK
-        return self._horn.read(first, step, BLOCK)
+        self._horn.read_into(first, step, into)
 
     def _anchor(self, at: float) -> None:
         """Read the horn's sound from here on; nothing that is known of the echo's place holds."""
@@ -159,7 +163,7 @@ class Canceller:
         self._filter.doubt()
         self._drift.forget()
 
-    def _through_module(self, clean: F32) -> F32:
+    def _through_module(self, clean: Samples) -> Samples:
         if self._make_module is None:
             return clean
         if self._module is None and self._module_in <= 0:
@@ -171,27 +175,17 @@ class Canceller:
         self._module_in -= 1
         if self._module is None:
             return clean
-        pcm = pcm_of(clean)
+        pcm = self._pcm.made(clean)
         try:
             half = FRAME_BYTES // 2
             quiet = self._module.process(pcm[:half]) + self._module.process(pcm[half:])
+            if len(quiet) != FRAME_BYTES:
+                raise ValueError(f"the voice module gave {len(quiet)} bytes for {FRAME_BYTES}")
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return clean
-        if len(quiet) != FRAME_BYTES:
-            self._failed(ValueError(f"{len(quiet)} bytes for {FRAME_BYTES}"))
-            return clean
-        out = np.empty(BLOCK, np.float32)
-        brief().unitd_sound_pass(
-            quiet,
-            ctypes.c_void_p(clean.ctypes.data),
-            ctypes.c_void_p(self._passing.ctypes.data),
-            MODULE_LATE,
-            ctypes.c_float(NOISE_LEFT),
-            ctypes.c_void_p(out.ctypes.data),
-            BLOCK,
-        )
-        return out
+        self._sums.mix(quiet, clean.at, self._passing.at, MODULE_LATE, NOISE_LEFT, self._quiet.at, BLOCK)
+        return self._quiet
 
     def _failed(self, error: Exception) -> None:
         self._module, self._module_in, self.trouble = None, MODULE_AGAIN_FRAMES, str(error) or repr(error)

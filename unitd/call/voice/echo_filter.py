@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from unitd.call.native.library import library
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
 
-F32 = npt.NDArray[np.float32]
 C64 = npt.NDArray[np.complex64]
 
 BLOCK = 960
@@ -48,23 +48,22 @@ class EchoFilter:
     """
 
     def __init__(self) -> None:
-        native = library()
-        make, self._block = native.unitd_echo_filter_new, native.unitd_echo_filter_block
-        make.restype, self._block.restype = ctypes.c_void_p, ctypes.c_float
-        native.unitd_echo_filter_loudness.restype = ctypes.c_float
-        floats = (ctypes.c_float(each) for each in (STAYS, DOUBT_AT_FIRST, OTHERS_SMOOTHING, LEAST))
-        state = make(BLOCK, PARTS, BINS, *floats)
+        native, real = library(), ctypes.c_float
+        make = typed(native.unitd_echo_filter_new, ADDRESS, *(NUMBER,) * 3, *(real,) * 4)
+        state = make(BLOCK, PARTS, BINS, STAYS, DOUBT_AT_FIRST, OTHERS_SMOOTHING, LEAST)
         if not state:
             raise MemoryError
-        self._state = ctypes.c_void_p(state)
-        self._native = native
-        finalizer = weakref.finalize(self, native.unitd_echo_filter_free, self._state)
+        self._state: int = state
+        finalizer = weakref.finalize(self, typed(native.unitd_echo_filter_free, None, ADDRESS), state)
         finalizer.atexit = False  # a thread may still be in it
-        self._far, self._near, self._rest, self._echo = np.zeros((4, BLOCK), np.float32)
-        self._expected = np.zeros(BINS, np.float32)
-        # Addresses are taken once: each costs as much as a small sum.
-        buffers = (self._far, self._near, self._rest, self._echo, self._expected)
-        self._buffers = tuple(ctypes.c_void_p(each.ctypes.data) for each in buffers)
+        self._block = typed(native.unitd_echo_filter_block, real, *(ADDRESS,) * 6)
+        self._loudness = typed(native.unitd_echo_filter_loudness, real, ADDRESS)
+        self._least_doubt = typed(native.unitd_echo_filter_doubt, None, ADDRESS, real)
+        self._way = typed(native.unitd_echo_filter_way, None, ADDRESS, ADDRESS)
+        self.far, self.near = Samples(BLOCK), Samples(BLOCK)
+        self.rest, self.echo, self.expected = Samples(BLOCK), Samples(BLOCK), Samples(BINS)
+        buffers = (self.far, self.near, self.rest, self.echo, self.expected)
+        self._buffers = tuple(each.at for each in buffers)
         self._learned_blocks = 0
         self.far_peak = 0.0
         """Of the last block of the horn."""
@@ -74,15 +73,15 @@ class EchoFilter:
         there was hardly an echo none is expected elsewhere: the caller is not turned down for it."""
         doubt = DOUBT_AT_FIRST
         if self._learned_blocks >= LEARNED_BLOCKS:
-            loudness = self._native.unitd_echo_filter_loudness(self._state)
+            loudness = self._loudness(self._state)
             doubt = min(max(4 * loudness / PARTS, LEAST_DOUBT), DOUBT_AT_FIRST)
-        self._native.unitd_echo_filter_doubt(self._state, ctypes.c_float(doubt))
+        self._least_doubt(self._state, doubt)
 
     @property
     def way(self) -> C64:
         """What is known of the way, by partition and bin; made for each who asks."""
         way = np.empty((PARTS, BINS), np.complex64)
-        self._native.unitd_echo_filter_way(self._state, ctypes.c_void_p(way.ctypes.data))
+        self._way(self._state, way.ctypes.data)
         return way
 
     def block(self, far: F32, near: F32) -> tuple[F32, F32, F32]:
@@ -91,7 +90,11 @@ class EchoFilter:
         Raises ValueError for another length."""
         if far.shape != (BLOCK,) or near.shape != (BLOCK,):
             raise ValueError(f"blocks of {BLOCK} samples, not {far.shape} and {near.shape}")
-        self._far[:], self._near[:] = far, near
+        self.far.all[:], self.near.all[:] = far, near
+        self.run()
+        return self.rest.all, self.echo.all, self.expected.all
+
+    def run(self) -> None:
+        """`block`, of what was laid into `far` and `near`; it is then in `rest`, `echo` and `expected`."""
         self.far_peak = self._block(self._state, *self._buffers)
         self._learned_blocks += self.far_peak > SOUND
-        return self._rest, self._echo, self._expected

@@ -8,7 +8,8 @@ done to each sample is in C (native/loudness.c).
 import math
 from dataclasses import dataclass
 
-from unitd.call.voice.loudness import F32, FAST_S, FRAME_S, SILENT_DBFS, LevelMeter, dbfs
+from unitd.call.voice.loudness import FAST_S, FRAME, FRAME_S, SILENT_DBFS, LevelMeter, dbfs
+from unitd.call.voice.samples import F32, Samples
 
 OVER_NOISE_DB = 15.0
 """Speech is understood without effort at 15 dB over the noise (IEC 60268-16: STI 0.6 and more)."""
@@ -73,6 +74,7 @@ class HornGain:
         self._fast = 0.0
         self.limited_frames = 0
         self._meter = LevelMeter()
+        self.given, self._out = Samples(FRAME), Samples(FRAME)
 
     def aim(self, limit: float, noise_dba: float | None) -> None:
         """The limit now, and the street's noise as far as it is known."""
@@ -83,7 +85,16 @@ class HornGain:
         return self._limit
 
     def frame(self, samples: F32) -> F32:
-        """The next 20 ms for the horn, in -1..1 as it comes in; never louder than the limit."""
+        """The next 20 ms for the horn, in -1..1 as it comes in; never louder than the limit. What is returned holds
+        until the next call. Raises ValueError for another length."""
+        if samples.shape != (FRAME,):
+            raise ValueError(f"{FRAME} samples, not {samples.shape}")
+        self.given.all[:] = samples
+        return self.run().all
+
+    def run(self) -> Samples:
+        """`frame`, of what was laid into `given`."""
+        samples = self.given
         level = dbfs(self._meter.power(samples))
         if level <= SILENT_DBFS + 1:
             self._fast *= KEEPS
@@ -100,9 +111,9 @@ class HornGain:
         before = min(self._before, 4 * gain) if self._before else gain
         self._before = gain
         peak = min(PEAK, 10 ** ((self._limit - self._loudness.horn_full_dba + CREST_DB) / 20))
-        out, power = self._meter.play(samples, before, gain, RAMP_SAMPLES, peak, STRAIGHT)
+        power = self._meter.play(samples, self._out, before, gain, RAMP_SAMPLES, peak, STRAIGHT)
         self._fast = KEEPS * self._fast + (1 - KEEPS) * power
-        return out
+        return self._out
 
     def _follow(self, level: float) -> None:
         """The mean level of speech, and the gain towards what is wanted."""

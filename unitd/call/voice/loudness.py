@@ -6,11 +6,9 @@ import weakref
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from unitd.call.native.library import brief
-
-F32 = npt.NDArray[np.float32]
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
 
 FRAME = 960
 FRAME_S = 0.02
@@ -31,41 +29,34 @@ _WEIGHTS = _weights()
 
 
 class LevelMeter:
-    """The C half: powers against a sine of full scale. `power` is for any thread: a call takes 0.01 ms and keeps the
-    interpreter. `play` is for one thread at a time. Raises DeviceError when it was never compiled."""
+    """The C half: powers against a sine of full scale. Any thread may call it: a call takes 0.01 ms and keeps the
+    interpreter. Raises DeviceError when it was never compiled."""
 
     def __init__(self) -> None:
-        native = brief()
-        native.unitd_loudness_new.restype = ctypes.c_void_p
-        state = native.unitd_loudness_new(FRAME, ctypes.c_void_p(_WEIGHTS.ctypes.data))
+        native, real = brief(), ctypes.c_float
+        state = typed(native.unitd_loudness_new, ADDRESS, NUMBER, ADDRESS)(FRAME, _WEIGHTS.ctypes.data)
         if not state:
             raise MemoryError
-        self._state = ctypes.c_void_p(state)
-        finalizer = weakref.finalize(self, native.unitd_loudness_free, self._state)
+        self._state: int = state
+        finalizer = weakref.finalize(self, typed(native.unitd_loudness_free, None, ADDRESS), state)
         finalizer.atexit = False  # a thread may still be in it
-        self._power, self._play = native.unitd_loudness_power, native.unitd_loudness_play
-        self._power.restype = self._play.restype = ctypes.c_float
-        self._in, self._out = np.zeros((2, FRAME), np.float32)
-        self._in_at, self._out_at = (ctypes.c_void_p(each.ctypes.data) for each in (self._in, self._out))
+        self._power = typed(native.unitd_loudness_power, real, ADDRESS, ADDRESS)
+        self._play = typed(native.unitd_loudness_play, real, *(ADDRESS,) * 3, real, real, NUMBER, real, real)
 
-    def power(self, frame: F32) -> float:
+    def power(self, frame: Samples) -> float:
         """The A-weighted power of FRAME samples in -1..1. Raises ValueError for another length."""
-        if frame.shape != (FRAME,):
-            raise ValueError(f"{FRAME} samples, not {frame.shape}")
-        whole = np.ascontiguousarray(frame, np.float32)
-        return float(self._power(self._state, ctypes.c_void_p(whole.ctypes.data)))
+        if len(frame.all) != FRAME:
+            raise ValueError(f"{FRAME} samples, not {len(frame.all)}")
+        return float(self._power(self._state, frame.at))
 
     def play(
-        self, frame: F32, before: float, gain: float, ramp: int, peak: float, straight: float
-    ) -> tuple[F32, float]:
+        self, frame: Samples, into: Samples, before: float, gain: float, ramp: int, peak: float, straight: float
+    ) -> float:
         """FRAME samples at `gain`, reached from `before` within `ramp` samples, straight up to `straight` of `peak` and
-        bent towards it above; and the power of that. Raises ValueError for another length."""
-        if frame.shape != (FRAME,):
-            raise ValueError(f"{FRAME} samples, not {frame.shape}")
-        self._in[:] = frame
-        floats = (ctypes.c_float(before), ctypes.c_float(gain), ramp, ctypes.c_float(peak), ctypes.c_float(straight))
-        power = self._play(self._state, self._in_at, self._out_at, *floats)
-        return self._out.copy(), float(power)
+        bent towards it above; returns the power of that. Raises ValueError for another length."""
+        if len(frame.all) != FRAME or len(into.all) != FRAME:
+            raise ValueError(f"{FRAME} samples, not {len(frame.all)} into {len(into.all)}")
+        return float(self._play(self._state, frame.at, into.at, before, gain, ramp, peak, straight))
 
 
 @cache
@@ -74,8 +65,11 @@ def _meter() -> LevelMeter:
 
 
 def level_dbfs(frame: F32) -> float:
-    """The A-weighted level of FRAME samples in -1..1 against a sine of full scale."""
-    return dbfs(_meter().power(frame))
+    """The A-weighted level of FRAME samples in -1..1 against a sine of full scale. Raises ValueError for another
+    length."""
+    held = Samples(len(frame))
+    held.all[:] = frame
+    return dbfs(_meter().power(held))
 
 
 def dbfs(power: float) -> float:

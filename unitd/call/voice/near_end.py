@@ -8,6 +8,7 @@ The card's threads only put frames into bounded queues. A canceller that fails, 
 goes on as the microphone hears it, `trouble` says why, and it is tried again.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -16,8 +17,8 @@ from collections.abc import Callable
 from unitd.call.voice.canceller import Canceller
 from unitd.call.voice.gain import HornGain, Loudness, limit_dba
 from unitd.call.voice.loudness import AmbientNoise
-from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
-from unitd.call.voice.samples import pcm_of, samples_of
+from unitd.call.voice.pcm import FRAME_BYTES, FRAME_SAMPLES, SILENCE
+from unitd.call.voice.samples import Pcm, Samples
 
 WAITING_FRAMES = 25
 """0.5 s of each direction; more waiting is a thread that hangs."""
@@ -30,6 +31,22 @@ PASSED_BY_FRAMES = 100
 """So many passed by within AGAIN_S (2 s in 10) are a fault; less is a machine that was busy for a moment."""
 DISCARDED_FRAMES = 3
 """After the gate was shut the chain still holds some 40 ms of what was heard before: that is never given out."""
+
+
+class Bell:
+    """Rung by any thread, waited for by one; rung twice before it is heard is once. A bare lock: `threading.Event`
+    makes a new one for each wait, which is a tenth of what a block of the canceller costs."""
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._silent.release()
+
+    def wait(self) -> None:
+        self._silent.acquire()
 
 
 class NearEnd:
@@ -52,12 +69,13 @@ class NearEnd:
         self._source, self._deliver, self._make = source, deliver, make_canceller
         self._loudness, self._warns = loudness, warns
         self._gain = HornGain(loudness)
+        self._horn_pcm, self._mic_pcm, self._street = Pcm(FRAME_SAMPLES), Pcm(FRAME_SAMPLES), Samples(FRAME_SAMPLES)
         self.ambient = AmbientNoise(mic_full_dba)
         self._waiting: deque[tuple[int | None, bytes, int]] = deque(maxlen=2 * WAITING_FRAMES)
         # Each is written by one thread alone.
         self._near_in = self._near_out = 0
         self._opening = 0
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._ending = False
         self._is_open = False
         self._discard = 0
@@ -78,7 +96,7 @@ class NearEnd:
     def close(self, timeout_s: float = 1.0) -> None:
         """End the thread, and wait `timeout_s` at most."""
         self._ending = True
-        self._wake.set()
+        self._bell.ring()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
@@ -126,7 +144,8 @@ class NearEnd:
         if pcm != SILENCE:
             limit = limit_dba(self._loudness, talk=self._talk and not self._warns(), quiet=self._quiet)
             self._gain.aim(limit, self.ambient.dba)
-            pcm = pcm_of(self._gain.frame(samples_of(pcm)))
+            self._horn_pcm.read(pcm, self._gain.given)
+            pcm = self._horn_pcm.made(self._gain.run())
         self._horn_plays = pcm != SILENCE
         if self._make is not None:
             self._put(None, pcm)
@@ -152,15 +171,14 @@ class NearEnd:
         if opening is not None:
             self._near_in += 1
         if opening is not None or len(self._waiting) > HORN_FRAMES_TOGETHER:
-            self._wake.set()
+            self._bell.ring()
         return True
 
     # --- the canceller's thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._ending:
-            self._wake.wait()
-            self._wake.clear()
+            self._bell.wait()
             while self._waiting and not self._ending:
                 opening, pcm, at_ns = self._waiting.popleft()
                 try:
@@ -180,7 +198,8 @@ class NearEnd:
 
     def _work(self, is_near: bool, pcm: bytes, at_ns: int) -> list[bytes]:
         if is_near and self.ambient.is_due(self._horn_plays):
-            self.ambient.frame(samples_of(pcm))
+            self._mic_pcm.read(pcm, self._street)
+            self.ambient.frame(self._street.all)
         canceller = self._canceller
         if canceller is None:
             if self._make is None or time.monotonic() < self._again_s:

@@ -4,12 +4,9 @@ Pure. A fractional delay by a windowed sinc, its phase held for 5 ms at a time: 
 most, 43 dB below the sound at 4 kHz, and cheaper than a phase for each sample. The sums are in C (native/sound.c).
 """
 
-import ctypes
-
 import numpy as np
 
-from unitd.call.native.library import brief
-from unitd.call.voice.samples import F32
+from unitd.call.voice.samples import F32, Samples, SoundSums
 
 TAPS = 24
 PHASES = 256
@@ -26,7 +23,7 @@ def _table() -> F32:
 _TABLE = _table()
 
 
-_TABLE_AT = ctypes.c_void_p(_TABLE.ctypes.data)
+_TABLE_AT: int = _TABLE.ctypes.data
 
 
 class Line:
@@ -35,39 +32,45 @@ class Line:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._samples = np.zeros(2 * keep, np.float32)
-        self._begins = self._samples.ctypes.data
+        self._held = Samples(2 * keep)
         self._at = keep
         self.written = 0
-        self._read = brief().unitd_sound_read
+        self._sums = SoundSums()
 
     def write(self, samples: F32) -> None:
-        if self._at + len(samples) > len(self._samples):
-            self._samples[: self._keep] = self._samples[self._at - self._keep : self._at]
-            self._at = self._keep
-        self._samples[self._at : self._at + len(samples)] = samples
-        self._at += len(samples)
-        self.written += len(samples)
+        at = self._room(len(samples))
+        self._held.all[at : at + len(samples)] = samples
+
+    def write_pcm(self, pcm: bytes) -> None:
+        """Signed 16 bit."""
+        count = len(pcm) // 2
+        self._sums.samples(pcm, self._held.at + 4 * self._room(count), count)
+
+    def _room(self, count: int) -> int:
+        """Where so many more go."""
+        if count > self._keep:
+            raise ValueError(f"{count} samples for a line of {self._keep}")
+        at, held = self._at, self._held.all
+        if at + count > len(held):
+            held[: self._keep] = held[at - self._keep : at]
+            at = self._keep
+        self._at = at + count
+        self.written += count
+        return at
 
     def read(self, first: float, step: float, count: int) -> F32:
         """`count` samples (a multiple of PIECE) at first, first + step, ...; silence where nothing is (any more)."""
-        if count % PIECE:
-            raise ValueError(f"{count} samples are no multiple of {PIECE}")
-        out = np.empty(count, np.float32)
-        self._read(
-            ctypes.c_void_p(self._begins + out.itemsize * (self._at - self._keep)),
-            ctypes.c_longlong(self.written - self._keep),
-            ctypes.c_longlong(self.written),
-            ctypes.c_double(first),
-            ctypes.c_double(step),
-            ctypes.c_void_p(out.ctypes.data),
-            count,
-            PIECE,
-            _TABLE_AT,
-            TAPS,
-            PHASES,
-        )
-        return out
+        into = Samples(count)
+        self.read_into(first, step, into)
+        return into.all
+
+    def read_into(self, first: float, step: float, into: Samples) -> None:
+        """The same, as many as `into` holds."""
+        if len(into.all) % PIECE:
+            raise ValueError(f"{len(into.all)} samples are no multiple of {PIECE}")
+        oldest = self._held.at + 4 * (self._at - self._keep)
+        span = (self.written - self._keep, self.written)
+        self._sums.read(oldest, *span, first, step, into.at, len(into.all), PIECE, _TABLE_AT, TAPS, PHASES)
 
 
 class Pace:
@@ -81,10 +84,12 @@ class Pace:
         self._line = Line(8 * frame)
         self._next = 0.0
 
-    def put(self, samples: F32, step: float) -> list[F32]:
+    def put(self, samples: F32, step: float) -> list[Samples]:
         self._line.write(samples)
         frames = []
         while self._next + step * self._frame + HALF + 1 <= self._line.written:
-            frames.append(self._line.read(self._next, step, self._frame))
+            made = Samples(self._frame)
+            self._line.read_into(self._next, step, made)
+            frames.append(made)
             self._next += step * self._frame
         return frames

@@ -10,11 +10,9 @@ import ctypes
 import weakref
 
 import numpy as np
-import numpy.typing as npt
 
 from unitd.call.native.library import library
-
-F32 = npt.NDArray[np.float32]
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
 
 HOP = 480
 FRAME = 2 * HOP
@@ -90,30 +88,33 @@ class ResidualSuppressor:
 
     def __init__(self) -> None:
         native = library()
-        native.unitd_residual_new.restype = ctypes.c_void_p
-        state = native.unitd_residual_new(ctypes.byref(_PLAN))
+        state = typed(native.unitd_residual_new, ADDRESS, ADDRESS)(ctypes.addressof(_PLAN))
         if not state:
             raise MemoryError
-        self._state = ctypes.c_void_p(state)
-        self._expect, self._block = native.unitd_residual_expect, native.unitd_residual_block
-        finalizer = weakref.finalize(self, native.unitd_residual_free, self._state)
+        self._state: int = state
+        finalizer = weakref.finalize(self, typed(native.unitd_residual_free, None, ADDRESS), state)
         finalizer.atexit = False  # a thread may still be in it
-        self._rest, self._echo, self._out = np.zeros((3, 2 * HOP), np.float32)
-        self._power = np.zeros(2 * EDGES[-1], np.float32)
-        self._buffers = tuple(ctypes.c_void_p(each.ctypes.data) for each in (self._rest, self._echo, self._out))
-        self._power_at = ctypes.c_void_p(self._power.ctypes.data)
+        self._expect = typed(native.unitd_residual_expect, None, ADDRESS, ADDRESS, NUMBER)
+        self._block = typed(native.unitd_residual_block, None, *(ADDRESS,) * 4)
+        self._rest, self._echo, self._power = Samples(2 * HOP), Samples(2 * HOP), Samples(2 * int(EDGES[-1]))
+        self.out = Samples(2 * HOP)
 
     def expect(self, power: F32) -> None:
         """How much echo the filter expects to have left, by bins of 25 Hz over 20 ms: it has not learned for long.
         Raises ValueError for more bins than there are."""
-        self._power[: len(power)] = power
-        self._expect(self._state, self._power_at, len(power))
+        self._power.all[: len(power)] = power
+        self._expect(self._state, self._power.at, len(power))
 
     def block(self, rest: F32, echo: F32) -> F32:
         """The next 2 * HOP samples of the filter's output and of the echo it found. What is returned holds until the
         next call. Raises ValueError for another length."""
         if rest.shape != (2 * HOP,) or echo.shape != (2 * HOP,):
             raise ValueError(f"{2 * HOP} samples, not {rest.shape} and {echo.shape}")
-        self._rest[:], self._echo[:] = rest, echo
-        self._block(self._state, *self._buffers)
-        return self._out
+        self._rest.all[:], self._echo.all[:] = rest, echo
+        self._block(self._state, self._rest.at, self._echo.at, self.out.at)
+        return self.out.all
+
+    def run(self, rest: Samples, echo: Samples, expected: Samples) -> None:
+        """`expect` and `block`, into `out`. `rest` and `echo` may be longer than 2 * HOP: their beginnings count."""
+        self._expect(self._state, expected.at, len(expected.all))
+        self._block(self._state, rest.at, echo.at, self.out.at)
