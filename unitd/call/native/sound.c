@@ -33,6 +33,34 @@ EXPORT void unitd_sound_pass(
     memcpy(passing, samples + count - late, late * sizeof(float));
 }
 
+// The greatest magnitude, 0 to 32768.
+EXPORT int unitd_sound_peak(const short *pcm, int count)
+{
+    int low = 0, high = 0;
+    for (int at = 0; at < count; at++) {
+        low = pcm[at] < low ? pcm[at] : low;
+        high = pcm[at] > high ? pcm[at] : high;
+    }
+    return -low > high ? -low : high;
+}
+
+// Signed 16 bit added to `mix`, at a gain, in its own scale.
+EXPORT void unitd_sound_add(float *restrict mix, const short *restrict pcm, int count, float gain)
+{
+    for (int at = 0; at < count; at++)
+        mix[at] += gain * pcm[at];
+}
+
+// `mix` as signed 16 bit; returns whether some of it was too loud, and clipped.
+EXPORT int unitd_sound_mixed(const float *restrict mix, short *restrict pcm, int count)
+{
+    for (int at = 0; at < count; at++) {
+        float sample = mix[at] < -32768.0f ? -32768.0f : mix[at];
+        pcm[at] = (short)(sample > 32767.0f ? 32767.0f : sample);
+    }
+    return loudest(mix, count) > 32767.0f;
+}
+
 EXPORT float unitd_sound_energy(const float *samples, int count)
 {
     return energy(samples, count);

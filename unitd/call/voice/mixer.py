@@ -1,9 +1,10 @@
 """What the horn plays, frame by frame: prompts under the operator's voice under warnings.
 
 Pure but for its inputs: `frame()` runs on the sound card's callback thread and never blocks for long; everything else
-may be called from the loop.
+may be called from the loop. The sums are in C (native/sound.c).
 """
 
+import ctypes
 import threading
 from collections.abc import Callable
 
@@ -12,9 +13,9 @@ import numpy.typing as npt
 
 from unitd.call.voice.pcm import FRAME_SAMPLES, RATE_HZ, SILENCE
 from unitd.call.voice.playout import Playout
+from unitd.call.voice.samples import Samples, SoundSums
 
 I16 = npt.NDArray[np.int16]
-F32 = npt.NDArray[np.float32]
 
 PROMPT_PERIOD_S = 8.0
 """A prompt is said again this long after it began."""
@@ -44,6 +45,10 @@ class Mixer:
         self._voice_hold = 0
         self._prompt_gain = 1.0
         self._voice_gain = 1.0
+        self._sums = SoundSums()
+        self._mix = Samples(FRAME_SAMPLES)
+        self._mixed = ctypes.create_string_buffer(len(SILENCE))
+        self._mixed_at = ctypes.addressof(self._mixed)
         self.clipped_frames = 0
 
     # --- levels -----------------------------------------------------------------------------------------------------
@@ -99,41 +104,44 @@ class Mixer:
     def frame(self) -> bytes:
         """The next 20 ms for the horn."""
         with self._lock:
-            voice = self._voice_frame()
+            voices = self._voice_frames()
             warning = self._warning_frame()
             prompt = self._prompt_frame()
-            self._prompt_gain = _towards(self._prompt_gain, self._wanted_prompt_gain(warning))
+            self._prompt_gain = _towards(self._prompt_gain, self._wanted_prompt_gain(warning is not None))
             self._voice_gain = _towards(self._voice_gain, VOICE_UNDER_WARNING if warning is not None else 1.0)
-        if voice is None and warning is None and prompt is None:
-            return SILENCE
-        mix = np.zeros(FRAME_SAMPLES, np.float32)
-        for samples, gain in ((prompt, self._prompt_gain), (voice, self._voice_gain), (warning, 1.0)):
-            if samples is not None:
-                mix += gain * samples
-        if np.abs(mix).max() > 32767:
-            self.clipped_frames += 1
-            np.clip(mix, -32768, 32767, out=mix)
-        return mix.astype("<i2").tobytes()
-
-    def _wanted_prompt_gain(self, warning: F32 | None) -> float:
+        parts = [(voice, self._voice_gain) for voice in voices]
+        if prompt is not None:
+            parts.append((prompt, self._prompt_gain))
         if warning is not None:
+            parts.append((warning, 1.0))
+        if not parts:
+            return SILENCE
+        if len(parts) == 1 and parts[0][1] == 1.0 and len(parts[0][0]) == len(SILENCE):
+            return parts[0][0]
+        self._mix.all.fill(0)
+        for pcm, gain in parts:
+            self._sums.add(self._mix.at, pcm, len(pcm) // 2, gain)
+        self.clipped_frames += self._sums.mixed(self._mix.at, self._mixed_at, FRAME_SAMPLES)
+        return self._mixed.raw
+
+    def _wanted_prompt_gain(self, warns: bool) -> float:
+        if warns:
             return 0.0
         return PROMPT_UNDER_VOICE if self._voice_hold > 0 else 1.0
 
-    def _voice_frame(self) -> F32 | None:
+    def _voice_frames(self) -> list[bytes]:
         self._voice_hold = max(0, self._voice_hold - 1)
-        total: F32 | None = None
+        frames = []
         for playout in self._voices.values():
             pcm = playout.take()
             if pcm is None or not self._voices_open:
                 continue
-            samples = np.frombuffer(pcm, "<i2").astype(np.float32)
-            if np.abs(samples).max() > VOICE_HEARD_LEVEL:
+            if self._sums.peak(pcm, len(pcm) // 2) > VOICE_HEARD_LEVEL:
                 self._voice_hold = VOICE_HOLD_FRAMES
-            total = samples if total is None else total + samples
-        return total
+            frames.append(pcm)
+        return frames
 
-    def _warning_frame(self) -> F32 | None:
+    def _warning_frame(self) -> bytes | None:
         if self._warning is None:
             return None
         number, name, samples = self._warning
@@ -142,22 +150,16 @@ class Mixer:
         if self._warning_at >= len(samples):
             self._warning = None
             self._on_warning_played(number, name)
-        return _whole(piece)
+        return piece.astype(np.int16, copy=False).tobytes()
 
-    def _prompt_frame(self) -> F32 | None:
+    def _prompt_frame(self) -> bytes | None:
         if self._prompt is None:
             return None
         piece = self._prompt[self._prompt_at : self._prompt_at + FRAME_SAMPLES]
         self._prompt_at += FRAME_SAMPLES
         if self._prompt_at >= max(len(self._prompt), int(PROMPT_PERIOD_S * RATE_HZ)):
             self._prompt_at = 0
-        return _whole(piece)
-
-
-def _whole(piece: I16) -> F32:
-    frame = np.zeros(FRAME_SAMPLES, np.float32)
-    frame[: len(piece)] = piece
-    return frame
+        return piece.astype(np.int16, copy=False).tobytes()
 
 
 def _towards(now: float, wanted: float) -> float:

@@ -36,6 +36,7 @@ HURRY_S, SOON_S = 0.06, 0.04
 SILENT_LEVEL = 120
 FADE_OUT_FRAMES = 3
 STARTS_AFRESH_FRAMES = 25
+_SIGNED = np.dtype("<i2")
 _RISE: F32 = np.linspace(0, 1, FADE, endpoint=False, dtype=np.float32)
 
 
@@ -73,10 +74,10 @@ class Playout:
         with self._lock:
             if not self._open:
                 return
-            data = self._half + pcm
+            data = self._half + pcm if self._half else pcm
             whole = len(data) & ~1
             self._half = data[whole:]
-            self._samples = np.concatenate([self._samples, np.frombuffer(data[:whole], "<i2")])
+            self._samples = np.concatenate([self._samples, np.frombuffer(data, _SIGNED, whole // 2)])
             most = self._target + int(SPARE_S * RATE_HZ)
             if len(self._samples) > most:
                 self._throw_away(len(self._samples) - self._target)
@@ -127,23 +128,28 @@ class Playout:
             return self._give(frame)
 
     def _give(self, frame: I16) -> bytes:
-        self._played = np.concatenate([self._played[len(frame) :], frame])[-(LONGEST + FADE) :]
-        return frame.astype("<i2", copy=False).tobytes()
+        self._played = frame[-(LONGEST + FADE) :]
+        return frame.astype(_SIGNED, copy=False).tobytes()
 
     def _next_frame(self) -> I16:
         excess_s = max(self._levels) / RATE_HZ - self._target / RATE_HZ
         self._rest = max(0, self._rest - 1)
-        head = self._samples[:FRAME_SAMPLES]
-        is_silent = int(np.abs(head).max()) < SILENT_LEVEL
-        if not -LESS_S <= excess_s <= MORE_S and (self._rest == 0 or is_silent) and len(self._levels) > REST_FRAMES:
-            alike = NEARLY_THE_SAME if 0 < excess_s < SOON_S else ALIKE
-            if is_silent or abs(excess_s) > HURRY_S:
-                alike = -1.0
-            made = self._shorter(alike) if excess_s > 0 else self._longer(alike)
+        if not -LESS_S <= excess_s <= MORE_S and len(self._levels) > REST_FRAMES:
+            made = self._moved_by_a_period(excess_s)
             if made is not None:
                 return made
-        self._samples = self._samples[FRAME_SAMPLES:]
-        return head.copy()
+        frame, self._samples = self._samples[:FRAME_SAMPLES], self._samples[FRAME_SAMPLES:]
+        return frame
+
+    def _moved_by_a_period(self, excess_s: float) -> I16 | None:
+        """A frame with one period less or more; None while there is no good place."""
+        is_silent = int(np.abs(self._samples[:FRAME_SAMPLES]).max()) < SILENT_LEVEL
+        if self._rest > 0 and not is_silent:
+            return None
+        alike = NEARLY_THE_SAME if 0 < excess_s < SOON_S else ALIKE
+        if is_silent or abs(excess_s) > HURRY_S:
+            alike = -1.0
+        return self._shorter(alike) if excess_s > 0 else self._longer(alike)
 
     def _shorter(self, alike: float) -> I16 | None:
         """A frame with one period less."""

@@ -41,6 +41,9 @@ class SoundSums:
         self.samples = typed(native.unitd_sound_samples, None, ADDRESS, ADDRESS, NUMBER)
         self.pcm = typed(native.unitd_sound_pcm, None, ADDRESS, ADDRESS, NUMBER)
         self.energy = typed(native.unitd_sound_energy, ctypes.c_float, ADDRESS, NUMBER)
+        self.peak = typed(native.unitd_sound_peak, NUMBER, ADDRESS, NUMBER)
+        self.add = typed(native.unitd_sound_add, None, ADDRESS, ADDRESS, NUMBER, ctypes.c_float)
+        self.mixed = typed(native.unitd_sound_mixed, NUMBER, ADDRESS, ADDRESS, NUMBER)
         self.mix = typed(
             native.unitd_sound_pass, None, ADDRESS, ADDRESS, ADDRESS, NUMBER, ctypes.c_float, ADDRESS, NUMBER
         )
