@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from unitd.call.voice.microphone import WAITING_FRAMES, Microphone
+from unitd.call.voice.microphone import Microphone
 from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
 VOICE = bytes([1]) * FRAME_BYTES
@@ -115,17 +115,18 @@ def test_silence_fills_in_while_the_card_does_not_deliver_and_stops_while_it_doe
     play(check)
 
 
-def test_the_record_gets_its_frames_some_at_a_time() -> None:
+def test_the_record_gets_what_the_card_gave_while_the_gate_is_open() -> None:
     async def run() -> None:
         kept: list[bytes] = []
         microphone = Microphone(lambda _pcm: None, lambda pcm, _at_ns: kept.append(pcm))
-        microphone.gate(True)
-        for _ in range(WAITING_FRAMES // 2 - 1):
-            microphone.keep(VOICE)
-        await asyncio.sleep(0)
-        assert kept == []
         microphone.keep(VOICE)
-        await asyncio.sleep(0)
-        assert kept == [VOICE] * (WAITING_FRAMES // 2)
+        assert kept == []
+        microphone.gate(True)
+        microphone.keep(VOICE)
+        microphone.keep(VOICE[:-2])
+        assert kept == [VOICE]
+        microphone.gate(False)
+        microphone.keep(VOICE)
+        assert kept == [VOICE]
 
     asyncio.run(run())

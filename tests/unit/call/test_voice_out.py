@@ -91,8 +91,8 @@ class _Sink:
     def set_property(self, *_: object) -> None:
         pass
 
-    def get_property(self, _name: str) -> int:
-        return 0
+    waiting_bytes = 0
 
-    def emit(self, _signal: str, buffer: object) -> None:
-        self._times.append(buffer.pts)  # type: ignore[attr-defined]
+    def push(self, _data: bytes, pts_ns: int, duration_ns: int) -> None:
+        assert duration_ns == FRAME_NS
+        self._times.append(pts_ns)

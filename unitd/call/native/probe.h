@@ -28,7 +28,7 @@ typedef struct {
     unsigned priv_uint;
     void *priv_pointer;
     void *pool;
-    uint64_t pts;
+    uint64_t pts, dts, duration;
 } GstBufferHead;
 
 #endif

@@ -6,8 +6,9 @@ from typing import Any
 
 from unitd.call.congestion.pacer import LONGEST_WAIT_S
 from unitd.call.picture.units import AccessUnit
-from unitd.call.rtc.gst import Gst, buffer_of
+from unitd.call.rtc.gst import Gst
 from unitd.call.rtc.packets import Pacer
+from unitd.call.rtc.source import Source
 from unitd.call.rtc.timeline import Timeline
 
 MAX_WAITING_PICTURE_BYTES = 3_000_000
@@ -29,7 +30,7 @@ class PictureOut:
         self._running_ns = running_ns
         self._wants_keyframe = wants_keyframe
         self._timeline = Timeline()
-        self._source: Any = None
+        self._source: Source | None = None
         self._gate: Any = None
         self._is_open = False
         self._await_keyframe = True
@@ -38,11 +39,12 @@ class PictureOut:
 
     def attach(self, pipeline: Any) -> None:
         """Take the track's elements out of `pipeline`."""
-        self._source = pipeline.get_by_name(self.name)
+        source = pipeline.get_by_name(self.name)
+        self._source = Source(source)
         self._gate = pipeline.get_by_name(f"{self.name}_gate")
         # The probes hold the track weakly: a cycle through a GObject closure is never collected.
         me = weakref.ref(self)
-        upstream = self._source.get_static_pad("src")
+        upstream = source.get_static_pad("src")
         upstream.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_upstream(me, info))
         # Pictures are dropped before the payloader, so that the far end misses no packet number. Behind `identity`
         # packets come one by one; the picture's own thread sleeps there, the voice has another.
@@ -50,7 +52,8 @@ class PictureOut:
 
     def prime(self, keyframe: bytes) -> None:
         """Let the payloader announce itself: webrtcbin negotiates when every track has had a buffer."""
-        self._source.emit("push-buffer", buffer_of(keyframe, 0))
+        if self._source is not None:
+            self._source.push(keyframe, 0)
 
     def open(self) -> None:
         """From now on pictures leave."""
@@ -75,12 +78,13 @@ class PictureOut:
     @property
     def waiting_bytes(self) -> int:
         """What has been pushed and has not been taken by the track's thread."""
-        return 0 if self._source is None else int(self._source.get_property("current-level-bytes"))
+        return 0 if self._source is None else self._source.waiting_bytes
 
     def push(self, unit: AccessUnit) -> None:
         """Send one live picture. Before `open`, and from a congested queue on until the next keyframe, pictures are
         dropped (the latter counted)."""
-        if not self._is_open or self._holds:
+        source = self._source
+        if source is None or not self._is_open or self._holds:
             return
         if self.waiting_bytes > min(MAX_WAITING_PICTURE_BYTES, LONGEST_WAIT_S * self.pacer.rate_bit_s / 8):
             self.await_keyframe()
@@ -88,20 +92,21 @@ class PictureOut:
             self.dropped_pictures += 1
             return
         self._await_keyframe = False
-        self._source.emit("push-buffer", buffer_of(unit.data, self._timeline.live(unit.source_ns, self._running_ns())))
+        source.push(unit.data, self._timeline.live(unit.source_ns, self._running_ns()))
 
     def push_backlog(self, units: list[AccessUnit]) -> None:
         """Send a group of pictures from its keyframe to now, as fast as the pace allows: for a peer that has just come,
         or lost one. What still waits of before is let go. A group that would take longer than LONGEST_BACKLOG_S is
         not sent but for its keyframe: it would be out when the next one comes."""
-        if not self._is_open or self._holds or not units or not units[0].keyframe:
+        source = self._source
+        if source is None or not self._is_open or self._holds or not units or not units[0].keyframe:
             return
         self.pacer.drop_before(self._timeline.next_ns)
         self._await_keyframe = self.takes_s(units) > LONGEST_BACKLOG_S
         if self._await_keyframe:
             units = units[:1]
         for unit, pts_ns in zip(units, self._timeline.backlog(len(units), self._running_ns()), strict=True):
-            self._source.emit("push-buffer", buffer_of(unit.data, pts_ns))
+            source.push(unit.data, pts_ns)
 
     def takes_s(self, units: list[AccessUnit]) -> float:
         """How long these are on their way out, at the present pace."""

@@ -6,6 +6,7 @@ the far end goes straight to a thread-safe sink. docs/adr/0003-webrtcbin-for-the
 
 import asyncio
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -76,6 +77,7 @@ class PeerSession:
         self.on_pip_keyframe: Callable[[], None] = lambda: None
         self._mids: tuple[str, ...] = ()
         self._candidates = 0
+        self._clock_ahead_ns: int | None = None
         me = weakref.ref(self)
         # All of these hold the session weakly: its last reference must not go on one of their threads.
         running_ns = reading(me, PeerSession._running_ns, 0)
@@ -370,8 +372,11 @@ class PeerSession:
         ask(self)
 
     def _running_ns(self) -> int:
-        now_ns: int = self._pipeline.get_clock().get_time() - self._pipeline.get_base_time()
-        return now_ns
+        # Asked of GStreamer once: its clock is the monotonic one, and never another in the life of a pipeline.
+        if self._clock_ahead_ns is None:
+            pipeline = self._pipeline
+            self._clock_ahead_ns = pipeline.get_clock().get_time() - pipeline.get_base_time() - time.monotonic_ns()
+        return time.monotonic_ns() + self._clock_ahead_ns
 
 
 def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -> None:
@@ -384,14 +389,10 @@ def _on_element(reference: "weakref.ref[PeerSession]", element: Any, pem: str) -
             if session is not None:
                 session._resender = element
                 session.feedback.take_resender(element)
-        case "rtpsession":
-            session = reference()
-            if session is not None:
-                session.feedback.take_session(element, session._connect)
-        case "rtpjitterbuffer":
-            session = reference()
-            if session is not None:
-                session._voice_in.take_buffer(element)
+        case "rtpsession" if (session := reference()) is not None:
+            session.feedback.take_session(element, session._connect)
+        case "rtpjitterbuffer" if (session := reference()) is not None:
+            session._voice_in.take_buffer(element)
         case "nicesrc" | "nicesink":
             tame_agent(element)
         case "dtlssrtpdec":

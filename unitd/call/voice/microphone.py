@@ -3,13 +3,10 @@
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 from unitd.call.voice.pcm import FRAME_BYTES, SILENCE
 
-WAITING_FRAMES = 10
-"""Of the record; more waiting is a loop that hangs."""
 MISSING_AFTER_S = 0.06
 FRAME_S = 0.02
 
@@ -25,14 +22,10 @@ class Microphone:
     def __init__(
         self, send: Callable[[bytes], None], record: Callable[[bytes, int], None] = lambda _pcm, _at_ns: None
     ) -> None:
-        """`send` gets what is delivered, on any thread but one frame at a time; it is quick. `record` gets what is
-        kept, the card's own frames, and when (monotonic ns) each had ended, on the loop. Both only while the gate is
-        open."""
+        """`send` gets what is delivered, and `record` what is kept, the card's own frames, and when (monotonic ns) each
+        had ended. Both on any thread but one frame at a time, and only while the gate is open; both are quick."""
         self._send, self._record = send, record
-        self._loop = asyncio.get_running_loop()
         self._sending = threading.Lock()
-        self._kept: deque[tuple[bytes, int]] = deque(maxlen=WAITING_FRAMES)
-        self._scheduled = False
         self._open = False
         self._listened_to = asyncio.Event()
         self._last_s = 0.0
@@ -40,11 +33,9 @@ class Microphone:
         self.silence_frames = 0
 
     def gate(self, is_open: bool) -> None:
-        """Open or shut the gate; on the loop. Once it is shut nothing of the microphone is sent any more."""
+        """Open or shut the gate; on the loop. Once it is shut nothing of the microphone is sent or kept any more."""
         with self._sending:
             self._open = is_open
-        if not is_open:
-            self._kept.clear()
 
     def listen(self, is_listened_to: bool) -> None:
         """Whether there is a call: without one there is no need of silence either; on the loop."""
@@ -70,24 +61,12 @@ class Microphone:
 
     def keep(self, pcm: bytes) -> None:
         """Take a frame as the card gave it, for the record: evidence is what the microphone heard, not what a canceller
-        made of it. On any thread, never blocks; the oldest of WAITING_FRAMES goes when the loop is late. Some go on
-        together: the record is no hurry, and each wake-up of the loop costs."""
-        if not self._open or len(pcm) != FRAME_BYTES:
+        made of it. On any thread, as `deliver`."""
+        if len(pcm) != FRAME_BYTES:
             return
-        self._kept.append((pcm, time.monotonic_ns()))
-        if len(self._kept) >= WAITING_FRAMES // 2 and not self._scheduled:
-            self._scheduled = True
-            try:
-                self._loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:
-                return  # the loop has ended
-
-    def _drain(self) -> None:
-        self._scheduled = False
-        while self._kept:
-            kept, at_ns = self._kept.popleft()
+        with self._sending:
             if self._open:
-                self._record(kept, at_ns)
+                self._record(pcm, time.monotonic_ns())
 
     async def run(self) -> None:
         """Fill in with silence, for ever."""

@@ -74,7 +74,8 @@ class Side:
 
 
 class VoiceRecord:
-    """`horn` may be called on any thread, the rest belongs to the loop; nothing blocks. `run` sends, until cancelled.
+    """`microphone` and `horn` may be called on any thread, the rest belongs to the loop; nothing blocks. `run` sends,
+    until cancelled.
 
     Of each incident the sending begins with the first frame that holds anything: a microphone's, or a horn's that is
     not silence. So a unit without a sound card, and an intrusion that nobody challenges, send nothing.
@@ -145,8 +146,8 @@ class VoiceRecord:
     def _lay(self, now_ns: int) -> None:
         """Put what has come on the time line, and take from it what can get no more."""
         if self._origin_ns is None:
-            played = tuple(self._played)  # taken at once: the card's thread adds to it
-            begins = [at for at, _ in self._heard] + [at for at, pcm in played if pcm != SILENCE]
+            heard, played = tuple(self._heard), tuple(self._played)  # taken at once: the card's threads add to them
+            begins = [at for at, _ in heard] + [at for at, pcm in played if pcm != SILENCE]
             if not begins:
                 self._played.clear()
                 return
