@@ -7,8 +7,12 @@ import pytest
 
 from tests.unit.call.reference_echo_filter import ReferenceEchoFilter
 from tests.unit.call.reference_residual import ReferenceSuppressor
+from unitd.call.voice import resample
 from unitd.call.voice.echo_filter import BINS, BLOCK, PARTS, EchoFilter
+from unitd.call.voice.gain import STRAIGHT
+from unitd.call.voice.loudness import _WEIGHTS, LevelMeter, level_dbfs
 from unitd.call.voice.residual import ResidualSuppressor
+from unitd.call.voice.samples import Pcm, Samples
 
 ALIKE = 1e-3
 """Of the loudest: rounding, in another order."""
@@ -104,7 +108,7 @@ def test_what_is_no_sample_is_gone_at_once(bad: float) -> None:
 
 def test_a_state_that_is_no_number_begins_afresh() -> None:
     ours = EchoFilter()
-    ours._least_doubt(ours._state, np.inf)
+    ours._native.unitd_echo_filter_doubt(ours._state, np.inf)
     for far, near in street(300, 4):
         rest, _, expected = ours.block(far, near)
         assert np.isfinite(rest).all() and np.isfinite(expected).all()
@@ -139,3 +143,58 @@ def test_a_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError):
         ResidualSuppressor().expect(np.zeros(2 * BLOCK, np.float32))
     ResidualSuppressor().expect(np.zeros(BINS, np.float32))
+
+
+def test_a_level_is_the_one_in_numpy() -> None:
+    for _, near in street(50, 6):
+        spectrum = np.fft.rfft(near)
+        power = float(np.dot(_WEIGHTS, spectrum.real**2 + spectrum.imag**2))
+        assert level_dbfs(near) == pytest.approx(10 * np.log10(power), abs=1e-3)
+
+
+def test_a_frame_for_the_horn_is_the_one_in_numpy() -> None:
+    meter, given, out = LevelMeter(), Samples(BLOCK), Samples(BLOCK)
+    for k, (_, near) in enumerate(street(50, 7)):
+        before, gain, peak = (0.5, 1.0 + k / 20, 0.4)
+        given.all[:] = near
+        power = meter.play(given, out, before, gain, 96, peak, STRAIGHT)
+        louder = near * np.concatenate((np.linspace(before, gain, 96), np.full(BLOCK - 96, gain)))
+        over = np.maximum(np.abs(louder) - STRAIGHT * peak, 0)
+        room = (1 - STRAIGHT) * peak
+        bent = np.sign(louder) * (STRAIGHT * peak + room * np.tanh(over / room))
+        assert off(out.all, np.where(over > 0, bent, louder)) < ALIKE
+        assert np.abs(out.all).max() <= peak * (1 + 1e-6)
+        assert 10 * np.log10(power + 1e-12) == pytest.approx(level_dbfs(out.all), abs=0.01)
+
+
+def test_a_line_is_read_as_by_numpy() -> None:
+    chance = np.random.default_rng(8)
+    line, whole = resample.Line(8 * BLOCK), np.zeros(0, np.float32)
+    for _ in range(60):
+        piece = chance.standard_normal(int(chance.integers(1, 2000))).astype(np.float32)
+        line.write(piece)
+        whole = np.concatenate((whole, piece))
+        held = np.pad(whole, 20_000)  # what is not held any more, and what has not come, is silence
+        held[: 20_000 + len(whole) - 8 * BLOCK] = 0
+        for behind in (BLOCK, 0.37, 4000.5, 8 * BLOCK - 100.25, 8 * BLOCK + 300.0):
+            first, step = len(whole) - behind, 1 + float(chance.uniform(-3e-4, 3e-4))
+            wanted = []
+            for at in range(0, BLOCK, resample.PIECE):
+                place = first + step * (at + resample.PIECE / 2) - resample.PIECE / 2
+                begins = int(np.floor(place))
+                taps = resample._TABLE[round((place - begins) * resample.PHASES)]
+                start = 20_000 + begins - resample.HALF + 1
+                wanted.append(np.correlate(held[start : start + resample.PIECE + resample.TAPS - 1], taps, "valid"))
+            assert off(line.read(first, step, BLOCK), np.concatenate(wanted)) < ALIKE
+
+
+def test_samples_and_back() -> None:
+    pcm, samples = Pcm(BLOCK), Samples(BLOCK)
+    frame = np.random.default_rng(9).integers(-32767, 32768, BLOCK).astype("<i2")
+    pcm.read(frame.tobytes(), samples)
+    back = np.frombuffer(pcm.made(samples), "<i2")
+    assert np.abs(back.astype(int) - frame).max() <= 1
+    samples.all[:4] = (2.0, -2.0, np.nan, np.inf)
+    assert np.frombuffer(pcm.made(samples), "<i2")[:4].tolist() == [32767, -32767, 0, 0]
+    with pytest.raises(ValueError):
+        pcm.read(frame.tobytes()[:-2], samples)

@@ -2,21 +2,27 @@
 
 import ctypes
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from unitd.call.native.library import brief
 
 _Type = Any
 
 
-def bind(functions: Mapping[str, tuple[_Type, ...]]) -> ctypes.PyDLL:
-    """The library with the types of these functions, without their `unitd_`: what each gives, then what it takes. None
-    of them may take longer than some microseconds. Raises DeviceError when it was never compiled."""
-    library = brief()
+@overload
+def bind(functions: Mapping[str, tuple[_Type, ...]]) -> ctypes.PyDLL: ...
+@overload
+def bind(functions: Mapping[str, tuple[_Type, ...]], native: ctypes.CDLL) -> ctypes.CDLL: ...
+def bind(functions: Mapping[str, tuple[_Type, ...]], native: ctypes.CDLL | None = None) -> ctypes.CDLL:
+    """The library (`brief`, or `native`) with the types of these functions, without their `unitd_`: what each gives,
+    then what it takes. By `brief` none may take longer than some microseconds. Raises DeviceError when it was never
+    compiled."""
+    if native is None:
+        native = brief()
     for name, (gives, *takes) in functions.items():
-        function = getattr(library, f"unitd_{name}")
+        function = getattr(native, f"unitd_{name}")
         function.restype, function.argtypes = gives, takes
-    return library
+    return native
 
 
 def made(address: int | None) -> int:

@@ -184,7 +184,7 @@ class Canceller:
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(error)
             return clean
-        self._sums.mix(quiet, clean.at, self._passing.at, MODULE_LATE, NOISE_LEFT, self._quiet.at, BLOCK)
+        self._sums.passed(quiet, clean.at, self._passing.at, MODULE_LATE, NOISE_LEFT, self._quiet.at, BLOCK)
         return self._quiet
 
     def _failed(self, error: Exception) -> None:

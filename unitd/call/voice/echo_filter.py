@@ -9,14 +9,14 @@ The sums are in C (native/echo_filter.c): numpy's forty small steps cost twice a
 every 20 ms and finds cold caches, as in a benchmark.
 """
 
-import ctypes
 import weakref
 
 import numpy as np
 import numpy.typing as npt
 
+from unitd.call.native.binding import bind, made
 from unitd.call.native.library import library
-from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, REAL, Samples
 
 C64 = npt.NDArray[np.complex64]
 
@@ -48,18 +48,22 @@ class EchoFilter:
     """
 
     def __init__(self) -> None:
-        native, real = library(), ctypes.c_float
-        make = typed(native.unitd_echo_filter_new, ADDRESS, *(NUMBER,) * 3, *(real,) * 4)
-        state = make(BLOCK, PARTS, BINS, STAYS, DOUBT_AT_FIRST, OTHERS_SMOOTHING, LEAST)
-        if not state:
-            raise MemoryError
-        self._state: int = state
-        finalizer = weakref.finalize(self, typed(native.unitd_echo_filter_free, None, ADDRESS), state)
+        native = bind(
+            {
+                "echo_filter_new": (ADDRESS, *(NUMBER,) * 3, *(REAL,) * 4),
+                "echo_filter_free": (None, ADDRESS),
+                "echo_filter_block": (REAL, *(ADDRESS,) * 6),
+                "echo_filter_loudness": (REAL, ADDRESS),
+                "echo_filter_doubt": (None, ADDRESS, REAL),
+                "echo_filter_way": (None, ADDRESS, ADDRESS),
+            },
+            library(),
+        )
+        make, self._block = native.unitd_echo_filter_new, native.unitd_echo_filter_block
+        self._native = native
+        self._state = made(make(BLOCK, PARTS, BINS, STAYS, DOUBT_AT_FIRST, OTHERS_SMOOTHING, LEAST))
+        finalizer = weakref.finalize(self, native.unitd_echo_filter_free, self._state)
         finalizer.atexit = False  # a thread may still be in it
-        self._block = typed(native.unitd_echo_filter_block, real, *(ADDRESS,) * 6)
-        self._loudness = typed(native.unitd_echo_filter_loudness, real, ADDRESS)
-        self._least_doubt = typed(native.unitd_echo_filter_doubt, None, ADDRESS, real)
-        self._way = typed(native.unitd_echo_filter_way, None, ADDRESS, ADDRESS)
         self.far, self.near = Samples(BLOCK), Samples(BLOCK)
         self.rest, self.echo, self.expected = Samples(BLOCK), Samples(BLOCK), Samples(BINS)
         buffers = (self.far, self.near, self.rest, self.echo, self.expected)
@@ -73,15 +77,15 @@ class EchoFilter:
         there was hardly an echo none is expected elsewhere: the caller is not turned down for it."""
         doubt = DOUBT_AT_FIRST
         if self._learned_blocks >= LEARNED_BLOCKS:
-            loudness = self._loudness(self._state)
+            loudness = self._native.unitd_echo_filter_loudness(self._state)
             doubt = min(max(4 * loudness / PARTS, LEAST_DOUBT), DOUBT_AT_FIRST)
-        self._least_doubt(self._state, doubt)
+        self._native.unitd_echo_filter_doubt(self._state, doubt)
 
     @property
     def way(self) -> C64:
         """What is known of the way, by partition and bin; made for each who asks."""
         way = np.empty((PARTS, BINS), np.complex64)
-        self._way(self._state, way.ctypes.data)
+        self._native.unitd_echo_filter_way(self._state, way.ctypes.data)
         return way
 
     def block(self, far: F32, near: F32) -> tuple[F32, F32, F32]:

@@ -1,14 +1,13 @@
 """How loud sound is to an ear: A-weighted levels of frames of 20 ms. Pure; the sums are in C (native/loudness.c)."""
 
-import ctypes
 import math
 import weakref
 from functools import cache
 
 import numpy as np
 
-from unitd.call.native.library import brief
-from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
+from unitd.call.native.binding import bind, made
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, REAL, Samples
 
 FRAME = 960
 FRAME_S = 0.02
@@ -33,15 +32,18 @@ class LevelMeter:
     interpreter. Raises DeviceError when it was never compiled."""
 
     def __init__(self) -> None:
-        native, real = brief(), ctypes.c_float
-        state = typed(native.unitd_loudness_new, ADDRESS, NUMBER, ADDRESS)(FRAME, _WEIGHTS.ctypes.data)
-        if not state:
-            raise MemoryError
-        self._state: int = state
-        finalizer = weakref.finalize(self, typed(native.unitd_loudness_free, None, ADDRESS), state)
+        native = bind(
+            {
+                "loudness_new": (ADDRESS, NUMBER, ADDRESS),
+                "loudness_free": (None, ADDRESS),
+                "loudness_power": (REAL, ADDRESS, ADDRESS),
+                "loudness_play": (REAL, *(ADDRESS,) * 3, REAL, REAL, NUMBER, REAL, REAL),
+            }
+        )
+        self._power, self._play = native.unitd_loudness_power, native.unitd_loudness_play
+        self._state = made(native.unitd_loudness_new(FRAME, _WEIGHTS.ctypes.data))
+        finalizer = weakref.finalize(self, native.unitd_loudness_free, self._state)
         finalizer.atexit = False  # a thread may still be in it
-        self._power = typed(native.unitd_loudness_power, real, ADDRESS, ADDRESS)
-        self._play = typed(native.unitd_loudness_play, real, *(ADDRESS,) * 3, real, real, NUMBER, real, real)
 
     def power(self, frame: Samples) -> float:
         """The A-weighted power of FRAME samples in -1..1. Raises ValueError for another length."""

@@ -11,8 +11,9 @@ import weakref
 
 import numpy as np
 
+from unitd.call.native.binding import bind, made
 from unitd.call.native.library import library
-from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples, typed
+from unitd.call.voice.samples import ADDRESS, F32, NUMBER, Samples
 
 HOP = 480
 FRAME = 2 * HOP
@@ -87,15 +88,19 @@ class ResidualSuppressor:
     A sample that is no number counts as 0. Raises DeviceError when the C half was never compiled."""
 
     def __init__(self) -> None:
-        native = library()
-        state = typed(native.unitd_residual_new, ADDRESS, ADDRESS)(ctypes.addressof(_PLAN))
-        if not state:
-            raise MemoryError
-        self._state: int = state
-        finalizer = weakref.finalize(self, typed(native.unitd_residual_free, None, ADDRESS), state)
+        native = bind(
+            {
+                "residual_new": (ADDRESS, ADDRESS),
+                "residual_free": (None, ADDRESS),
+                "residual_expect": (None, ADDRESS, ADDRESS, NUMBER),
+                "residual_block": (None, *(ADDRESS,) * 4),
+            },
+            library(),
+        )
+        self._expect, self._block = native.unitd_residual_expect, native.unitd_residual_block
+        self._state = made(native.unitd_residual_new(ctypes.addressof(_PLAN)))
+        finalizer = weakref.finalize(self, native.unitd_residual_free, self._state)
         finalizer.atexit = False  # a thread may still be in it
-        self._expect = typed(native.unitd_residual_expect, None, ADDRESS, ADDRESS, NUMBER)
-        self._block = typed(native.unitd_residual_block, None, *(ADDRESS,) * 4)
         self._rest, self._echo, self._power = Samples(2 * HOP), Samples(2 * HOP), Samples(2 * int(EDGES[-1]))
         self.out = Samples(2 * HOP)
 

@@ -1,13 +1,11 @@
 """Sound as numbers in -1..1, and back to what cards and codecs take. Pure; the sums are in C (native/sound.c)."""
 
 import ctypes
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from unitd.call.native.library import brief
+from unitd.call.native.binding import bind
 
 F32 = npt.NDArray[np.float32]
 
@@ -20,38 +18,31 @@ class Samples:
         self.at: int = self.all.ctypes.data
 
 
-def typed(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A C function that takes plain numbers and addresses."""
-    function.restype, function.argtypes = result, arguments
-    made: Callable[..., Any] = function
-    return made
-
-
-ADDRESS = ctypes.c_void_p
-NUMBER = ctypes.c_int
+ADDRESS, NUMBER, REAL = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+"""Of C's arguments and results."""
 
 
 class SoundSums:
     """The functions of native/sound.c. Raises DeviceError when they were never compiled."""
 
     def __init__(self) -> None:
-        native = brief()
-        real = ctypes.c_double
-        whole = ctypes.c_longlong
-        self.samples = typed(native.unitd_sound_samples, None, ADDRESS, ADDRESS, NUMBER)
-        self.pcm = typed(native.unitd_sound_pcm, None, ADDRESS, ADDRESS, NUMBER)
-        self.energy = typed(native.unitd_sound_energy, ctypes.c_float, ADDRESS, NUMBER)
-        self.peak = typed(native.unitd_sound_peak, NUMBER, ADDRESS, NUMBER)
-        self.add = typed(native.unitd_sound_add, None, ADDRESS, ADDRESS, NUMBER, ctypes.c_float)
-        self.mixed = typed(native.unitd_sound_mixed, NUMBER, ADDRESS, ADDRESS, NUMBER)
-        self.mix = typed(
-            native.unitd_sound_pass, None, ADDRESS, ADDRESS, ADDRESS, NUMBER, ctypes.c_float, ADDRESS, NUMBER
+        span = (ADDRESS, ctypes.c_longlong, ctypes.c_longlong, ctypes.c_double, ctypes.c_double)
+        native = bind(
+            {
+                "sound_samples": (None, ADDRESS, ADDRESS, NUMBER),
+                "sound_pcm": (None, ADDRESS, ADDRESS, NUMBER),
+                "sound_energy": (REAL, ADDRESS, NUMBER),
+                "sound_peak": (NUMBER, ADDRESS, NUMBER),
+                "sound_add": (None, ADDRESS, ADDRESS, NUMBER, REAL),
+                "sound_mixed": (NUMBER, ADDRESS, ADDRESS, NUMBER),
+                "sound_pass": (None, ADDRESS, ADDRESS, ADDRESS, NUMBER, REAL, ADDRESS, NUMBER),
+                "sound_read": (None, *span, ADDRESS, NUMBER, NUMBER, ADDRESS, NUMBER, NUMBER),
+            }
         )
-        self.read = typed(
-            native.unitd_sound_read,
-            None,
-            *(ADDRESS, whole, whole, real, real, ADDRESS, NUMBER, NUMBER, ADDRESS, NUMBER, NUMBER),
-        )
+        self.samples, self.pcm = native.unitd_sound_samples, native.unitd_sound_pcm
+        self.energy = native.unitd_sound_energy
+        self.peak, self.add, self.mixed = native.unitd_sound_peak, native.unitd_sound_add, native.unitd_sound_mixed
+        self.passed, self.read = native.unitd_sound_pass, native.unitd_sound_read
 
 
 class Pcm:
