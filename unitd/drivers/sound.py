@@ -18,6 +18,7 @@ from typing import Any
 
 import pyaudio
 
+from unitd.drivers.thread_state import ThreadState
 from unitd.errors import DeviceError
 
 RATE_HZ = 48_000
@@ -53,6 +54,7 @@ class _Direction:
         self.is_input = is_input
         self.wanted = False
         self.stream: Any = None
+        self.thread = ThreadState()
         self.last_ns = 0
         self.retry_s = FIRST_RETRY_S
         self.retry_at_s = 0.0
@@ -147,6 +149,7 @@ class SoundCard:
             return
         try:
             self._on_open(direction.is_input)
+            direction.thread = ThreadState()
             direction.stream = self._open(direction)
             direction.last_ns = time.monotonic_ns()
             direction.state = SoundState(direction.name, "open")
@@ -202,6 +205,7 @@ class SoundCard:
     def _shut(self, direction: _Direction) -> None:
         stream, direction.stream = direction.stream, None
         if stream is not None:
+            direction.thread.let_go()
             with contextlib.suppress(OSError):
                 stream.close()
 
@@ -214,6 +218,7 @@ class SoundCard:
 
     def _from_microphone(self, pcm: bytes | None, _frames: int, _times: Any, status: int) -> tuple[None, int]:
         self._input.last_ns = time.monotonic_ns()
+        self._input.thread.keep()
         if status & pyaudio.paInputOverflow:
             self.underruns += 1
         if pcm is not None and self._input.wanted:
@@ -225,6 +230,7 @@ class SoundCard:
 
     def _to_horn(self, _pcm: Any, _frames: int, _times: Any, status: int) -> tuple[bytes, int]:
         self._output.last_ns = time.monotonic_ns()
+        self._output.thread.keep()
         if status & pyaudio.paOutputUnderflow:
             self.underruns += 1
         try:
