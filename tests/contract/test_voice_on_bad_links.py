@@ -71,7 +71,7 @@ CAPS = "application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload
 
 
 def far_end(link: Link, port: int) -> Any:
-    settings = opus_settings(link.bit_s)
+    settings = opus_settings(link.bit_s, link.loss > 0)
     return Gst.parse_launch(
         f"appsrc name=voice is-live=true format=time caps=audio/x-raw,format=S16LE,rate={VOICE_RATE_HZ},channels=1"
         f",layout=interleaved ! opusenc audio-type=voice complexity={settings.complexity} frame-size=20 inband-fec=true"

@@ -179,7 +179,7 @@ class Controller:
         step = self._ladder.step if by_feedback else self._reports.step
         capacity_bit_s = self.capacity.bit_s if by_feedback else None
         left_bit_s = None if capacity_bit_s is None else max(0.0, capacity_bit_s - self._voice.cost_bit_s)
-        self._voice.follow(capacity_bit_s)
+        self._voice.follow(capacity_bit_s, self._loss, now_s)
         target_bit_s = self._target(step, left_bit_s)
         self._note_unseen(target_bit_s if step == "stills" and not holds else 0.0, now_s)
         return Decision(
@@ -188,6 +188,7 @@ class Controller:
             pace_bit_s=self._pace(step, left_bit_s, now_s),
             low_bit_s=int(self._low_bit_s(left_bit_s)),
             voice_bit_s=self._voice.bit_s,
+            voice_is_lossy=self._voice.is_lossy,
             resend_bit_s=self._resend(step, target_bit_s, holds, now_s),
             pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),

@@ -154,7 +154,7 @@ class PeerPicture:
             if track is not None:
                 track.set_pace(decision.pace_bit_s)
                 track.hold(decision.holds)
-        session.voice.set_rate(decision.voice_bit_s)
+        session.voice.set_rate(decision.voice_bit_s, decision.voice_is_lossy)
         session.feedback.budget.rate_bit_s = decision.resend_bit_s
         if decision.flushes != before.flushes:
             session.picture.flush()

@@ -123,14 +123,28 @@ def test_losses_have_to_last_and_to_be_many() -> None:
 def test_the_voice_takes_less_where_there_is_little_and_more_again_with_room() -> None:
     voice = VoicePlan()
     assert voice.bit_s == 32_000
-    voice.follow(100e3)
+    voice.follow(100e3, 0.0, 0.0)
     assert voice.bit_s == 16_000
-    voice.follow(155e3)
+    voice.follow(155e3, 0.0, 1.0)
     assert voice.bit_s == 16_000, "not for a hair"
-    voice.follow(200e3)
+    voice.follow(200e3, 0.0, 2.0)
     assert voice.bit_s == 24_000
-    voice.follow(None)
+    voice.follow(None, 0.0, 3.0)
     assert voice.bit_s == 32_000
+
+
+def test_the_voice_knows_a_link_that_loses() -> None:
+    voice = VoicePlan()
+    voice.follow(None, 0.0, 10.0)
+    assert voice.is_lossy, "nothing is known yet"
+    voice.follow(None, 0.0, 16.0)
+    assert not voice.is_lossy
+    voice.follow(None, 0.01, 20.0)
+    assert voice.is_lossy, "at once"
+    voice.follow(None, 0.0, 49.0)
+    assert voice.is_lossy
+    voice.follow(None, 0.0, 51.0)
+    assert not voice.is_lossy
 
 
 def test_resends_are_a_share_and_a_storm_is_refused() -> None:

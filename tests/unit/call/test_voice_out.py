@@ -14,12 +14,13 @@ FRAME = VOICE_RATE_HZ // 50
 
 
 def test_a_rate_stays_in_its_bounds() -> None:
-    assert opus_settings(1).bit_s == LEAST_BIT_S
-    assert opus_settings(10**6).bit_s == MOST_BIT_S
+    assert opus_settings(1, False).bit_s == LEAST_BIT_S
+    assert opus_settings(10**6, True).bit_s == MOST_BIT_S
 
 
-def test_fewer_bits_are_worth_more_work() -> None:
-    works = [opus_settings(bit_s).complexity for bit_s in RATES_BIT_S]
+@pytest.mark.parametrize("is_lossy", [False, True])
+def test_fewer_bits_are_worth_more_work(is_lossy: bool) -> None:
+    works = [opus_settings(bit_s, is_lossy).complexity for bit_s in RATES_BIT_S]
     assert works == sorted(works, reverse=True)
 
 
@@ -46,7 +47,7 @@ def _band_db(sound: np.ndarray, low_hz: float, high_hz: float) -> float:
     return float(10 * np.log10(np.mean(power[(hz >= low_hz) & (hz < high_hz)])))
 
 
-def _through(sound: np.ndarray, bit_s: int) -> np.ndarray:
+def _through(sound: np.ndarray, bit_s: int, is_lossy: bool = False) -> np.ndarray:
     encoder = next(part for part in PIPELINE.split("!") if part.strip().startswith("opusenc"))
     pipeline = Gst.parse_launch(
         f"appsrc name=voice format=time caps=audio/x-raw,format=S16LE,rate={VOICE_RATE_HZ},channels=1"
@@ -56,7 +57,7 @@ def _through(sound: np.ndarray, bit_s: int) -> np.ndarray:
     )
     out = VoiceOut(lambda: 0)
     out.attach(pipeline)
-    out.set_rate(bit_s)
+    out.set_rate(bit_s, is_lossy)
     pipeline.set_state(Gst.State.PLAYING)
     source = pipeline.get_by_name("voice")
     for index in range(len(sound) // FRAME):

@@ -16,6 +16,7 @@ class Decision:
     """How fast the picture's packets leave at most."""
     low_bit_s: int
     voice_bit_s: int
+    voice_is_lossy: bool
     resend_bit_s: float
     pip: bool
     words: str

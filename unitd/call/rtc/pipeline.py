@@ -45,7 +45,7 @@ appsrc name=picture is-live=true format=time block=false max-bytes=0
   ! rtc.sink_0
 appsrc name=voice is-live=true format=time block=false max-bytes=0
     caps=audio/x-raw,format=(string)S16LE,rate={VOICE_RATE_HZ},channels=1,layout=(string)interleaved
-  ! opusenc name=voice_encoder audio-type=voice dtx=false complexity=1 frame-size=20 inband-fec=true
+  ! opusenc name=voice_encoder audio-type=voice dtx=false complexity=6 frame-size=20 inband-fec=true
       bitrate=32000 bandwidth=wideband packet-loss-percentage={TOLD_LOSS_PERCENT}
   ! rtpopuspay pt=97
   ! application/x-rtp,media=(string)audio,encoding-name=(string)OPUS,payload=97,useinbandfec=(string)1,{NUMBERED}
