@@ -11,5 +11,5 @@ made=libunitd_call.so
 trap 'rm -f "$made.new"' EXIT
 # GStreamer by the names of its libraries: what is linked is what is loaded, and no -dev package is needed.
 ${CC:-gcc} -std=gnu11 -O3 -fPIC -shared -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas \
-    -o "$made.new" ./*.c -l:libgstapp-1.0.so.0 -l:libgstreamer-1.0.so.0 -lm
+    -o "$made.new" ./*.c -l:libgstapp-1.0.so.0 -l:libgstrtp-1.0.so.0 -l:libgstreamer-1.0.so.0 -lm
 mv "$made.new" "$made"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unitd.call.rtc.gst import Gst, buffer_of
+from unitd.call.rtc.gst import Gst, buffer_of, bytes_of
 from unitd.call.rtc.packets import Pacer, PacketNotes
 
 SENT = bytes.fromhex("90607f20bdfeb896bbf45548bede0001110005007c8500f0")
@@ -183,3 +183,32 @@ def test_what_passes_a_pad_is_noted_with_its_size() -> None:
         (note,) = log.take()
         assert (note.size_bytes, note.number, note.source) == (len(SENT) + 1000, 5, 0xBBF45548)
         assert before_s <= note.at_s <= time.monotonic()
+
+
+def test_the_first_packet_of_each_picture_is_marked_once_it_is_asked_for() -> None:
+    with stream(PACED) as (pipeline, came):
+        pacer, marks = Pacer(1e9), []
+        pacer.open(True)
+        source = paced(pipeline, pacer)
+        out = pipeline.get_by_name("out").get_static_pad("sink")
+
+        def look(_pad: Any, info: Any) -> Any:
+            marks.append(bytes_of(info.get_buffer()))
+            return Gst.PadProbeReturn.OK
+
+        out.add_probe(Gst.PadProbeType.BUFFER, look)
+        plain = b"\x80\x60" + bytes(10) + b"picture"
+        numbered = SENT + b"picture"
+        source.emit("push-buffer", buffer_of(plain, 10))
+        until(lambda: len(came) == 1)
+        pacer.mark(9, b"\x00\x00\x0a")
+        for packet, pts in ((plain, 20), (plain, 20), (numbered, 30), (numbered, 30)):
+            source.emit("push-buffer", buffer_of(packet, pts))
+        until(lambda: len(marks) == 5)
+        extension = bytes.fromhex("bede00019200000a")
+        assert marks[:3] == [plain, b"\x90\x60" + bytes(10) + extension + b"picture", plain]
+        assert b"\x92\x00\x00\x0a" in marks[3]
+        assert noted(marks[3]) == 5, "the number is there beside it"
+        assert marks[4] == numbered
+        with pytest.raises(ValueError, match="3"):
+            pacer.mark(9, b"")

@@ -9,9 +9,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "probe.h"
+
+/* libgstrtp. A mapped packet is a GstRTPBuffer: 496 bytes in 1.22, its rest for later ones. */
+typedef union {
+    unsigned char room[1024];
+    void *aligned;
+} MappedPacket;
+int gst_rtp_buffer_map(void *buffer, int mode, MappedPacket *packet);
+void gst_rtp_buffer_unmap(MappedPacket *packet);
+int gst_rtp_buffer_add_extension_onebyte_header(MappedPacket *packet, uint8_t id, const void *data, unsigned size);
+void *gst_mini_object_make_writable(void *object);
+enum { READ_AND_WRITE = 3 };
 
 static double now_s(void)
 {
@@ -158,8 +170,9 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     double rate_bit_s, burst_s, least_sleep_s, free_at_s, leaves_s;
-    uint64_t stale_before_ns, sent;
-    int is_open;
+    uint64_t stale_before_ns, sent, marked_pts_ns;
+    int is_open, mark;
+    uint8_t mark_bytes[3];
 } Pacer;
 
 EXPORT Pacer *unitd_pacer_new(double rate_bit_s, double burst_s, double least_sleep_s)
@@ -247,12 +260,34 @@ static int on_picture(void *pad, GstPadProbeInfo *info, void *data)
     return is_stale ? DROP : OK;
 }
 
+/* Tell the far end how long it may hold this picture back, in the first packet of it. */
+static void *marked(void *buffer, int mark, const uint8_t *bytes)
+{
+    MappedPacket packet = {{0}};
+    buffer = gst_mini_object_make_writable(buffer);
+    if (gst_rtp_buffer_map(buffer, READ_AND_WRITE, &packet)) {
+        gst_rtp_buffer_add_extension_onebyte_header(&packet, (uint8_t)mark, bytes, 3);
+        gst_rtp_buffer_unmap(&packet);
+    }
+    return buffer;
+}
+
+/* From the next picture on; `mark` is the number of the header extension, 0 for none. */
+EXPORT void unitd_pacer_mark(Pacer *pacer, int mark, const uint8_t *bytes)
+{
+    pthread_mutex_lock(&pacer->lock);
+    pacer->mark = mark;
+    memcpy(pacer->mark_bytes, bytes, sizeof pacer->mark_bytes);
+    pthread_mutex_unlock(&pacer->lock);
+}
+
 static int on_paced_packet(void *pad, GstPadProbeInfo *info, void *data)
 {
     Pacer *pacer = data;
     uint64_t pts_ns = ((GstBufferHead *)info->data)->pts;
     size_t size_bytes = gst_buffer_get_size(info->data);
-    int is_stale = 0;
+    int is_stale = 0, mark = 0;
+    uint8_t bytes[3];
     (void)pad;
     pthread_mutex_lock(&pacer->lock);
     if (pacer->is_open && !(is_stale = pts_ns < pacer->stale_before_ns)) {
@@ -264,8 +299,15 @@ static int on_paced_packet(void *pad, GstPadProbeInfo *info, void *data)
             pthread_cond_timedwait(&pacer->changed, &pacer->lock, &until);
         }
         is_stale = is_stale && pacer->is_open;
+        if (!is_stale && pacer->marked_pts_ns != pts_ns) {
+            mark = pacer->mark;
+            memcpy(bytes, pacer->mark_bytes, sizeof bytes);
+            pacer->marked_pts_ns = pts_ns;
+        }
     }
     pthread_mutex_unlock(&pacer->lock);
+    if (mark)
+        info->data = marked(info->data, mark, bytes);
     return is_stale ? DROP : OK;
 }
 

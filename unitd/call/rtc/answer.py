@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from unitd.call.congestion.twcc import EXTENSION_ID, URI
+from unitd.call.rtc import playout_delay
 from unitd.errors import WireError
 from unitd.messages.duplex import MAX_CANDIDATE_BYTES, MAX_SDP_BYTES
 
@@ -68,6 +69,8 @@ class ReadAnswer:
     """The second picture track was offered, and accepted."""
     has_feedback: bool = False
     """The picture's packets will be reported one by one (transport-wide feedback)."""
+    shows_at_once: bool = False
+    """The far end can be told not to hold pictures back."""
 
 
 def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = True, pip: bool = False) -> ReadAnswer:
@@ -113,7 +116,13 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = Tru
         out += _written(session, taken, pip_mid, hears, PIP_PAYLOAD if has_pip else None)
     if data_mid is not None:
         out += _written_data(session, data if has_data and data is not None else medias[0], data_mid)
-    return ReadAnswer("\r\n".join(out) + "\r\n", tuple(candidates[:MAX_CANDIDATES]), has_pip, _has_feedback(medias[0]))
+    return ReadAnswer(
+        "\r\n".join(out) + "\r\n",
+        tuple(candidates[:MAX_CANDIDATES]),
+        has_pip,
+        _has_feedback(medias[0]),
+        playout_delay.is_taken(medias[0].values("extmap")),
+    )
 
 
 def read_voice_answer(sdp: str, mids: tuple[str, ...]) -> ReadAnswer:

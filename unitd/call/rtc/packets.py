@@ -14,6 +14,7 @@ from unitd.call.congestion.twcc import EXTENSION_ID
 from unitd.call.native.binding import address_of, bind, made
 
 MAX_TAKEN = 512
+MARK_BYTES = 3
 LEAST_SLEEP_S = 0.002
 """A shorter wait is none: the kernel would oversleep it."""
 _NOTE = struct.Struct("=dIIIHHBB6x")
@@ -99,6 +100,13 @@ class Pacer:
         self._stale_before_ns = pts_ns
         self._set()
 
+    def mark(self, extension: int, data: bytes) -> None:
+        """Put three bytes as this header extension (RFC 8285, 1 to 14) into the first packet of each picture, from the
+        next on."""
+        if len(data) != MARK_BYTES:
+            raise ValueError(f"{len(data)} bytes, {MARK_BYTES} are marked")
+        self._library.unitd_pacer_mark(self._pacer, extension, data)
+
     def wait_s(self, size_bytes: int, now_s: float) -> float:
         """Seconds (0 or more) before this packet may leave, which is counted as sent."""
         return float(self._library.unitd_pacer_wait_s(self._pacer, size_bytes, now_s))
@@ -127,6 +135,7 @@ def _bound() -> ctypes.PyDLL:
             "pacer_set": (None, pointer, ctypes.c_int, double, u64),
             "pacer_wait_s": (double, pointer, u64, double),
             "pacer_sent": (u64, pointer),
+            "pacer_mark": (None, pointer, ctypes.c_int, ctypes.c_char_p),
             "pacer_watch": (None, pointer, pointer, pointer),
         }
     )

@@ -3,6 +3,7 @@
 import re
 
 from unitd.call.congestion.twcc import EXTENSION_ID, URI
+from unitd.call.rtc import playout_delay
 
 VOICE_RATE_HZ = 48_000
 FRAME_NS = 20_000_000
@@ -80,11 +81,12 @@ rtpopusdepay ! opusdec use-inband-fec=true plc=true
 
 
 def acceptable(sdp: str, fingerprint: str) -> str:
-    """The offer as peers should see it: a profile that browsers accept, no parameter sets (they come in band), and the
-    fingerprint of the certificate that is really used (webrtcbin 1.22 writes that of its own)."""
+    """The offer as peers should see it: a profile that browsers accept, no parameter sets (they come in band), the
+    fingerprint of the certificate that is really used (webrtcbin 1.22 writes that of its own), and our wish that
+    pictures be shown at once."""
     sdp = re.sub(r"a=fingerprint:\S+ \S+", f"a=fingerprint:sha-256 {fingerprint}", sdp)
     sdp = re.sub(r"profile-level-id=[0-9a-fA-F]{6}", f"profile-level-id={ANSWERABLE_PROFILE}", sdp)
-    return re.sub(r";?sprop-parameter-sets=[^;\r\n]*", "", sdp)
+    return playout_delay.offered(re.sub(r";?sprop-parameter-sets=[^;\r\n]*", "", sdp))
 
 
 def mids_in(sdp: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from unitd.call.link.ice_servers import NO_SERVERS, UsableServers
 from unitd.call.picture.units import AccessUnit
+from unitd.call.rtc import playout_delay
 from unitd.call.rtc.answer import MAX_CANDIDATES, ReadAnswer, read_answer, read_candidate
 from unitd.call.rtc.data import DataChannels
 from unitd.call.rtc.feedback import TransportFeedback
@@ -83,6 +84,7 @@ class PeerSession:
         running_ns = reading(me, PeerSession._running_ns, 0)
         self.picture = PictureOut("picture", running_ns, lambda: call(me, PeerSession._ask_keyframe))
         self.pip = PictureOut("pip", running_ns, lambda: call(me, PeerSession._ask_pip_keyframe)) if pip else None
+        self._tracks = (self.picture,) if self.pip is None else (self.picture, self.pip)
         self.voice = VoiceOut(running_ns)
         self.feedback = TransportFeedback(lambda *of: call(me, PeerSession._on_feedback, *of))
         self._voice_in = VoiceIn(playout)
@@ -118,9 +120,8 @@ class PeerSession:
                 self._build_pipeline()
 
     def _build_pipeline(self) -> None:
-        pipeline = self._pipeline = Gst.parse_launch(
-            self.pipeline_text + (PIP_PIPELINE if self.pip is not None else "")
-        )
+        text = self.pipeline_text + (PIP_PIPELINE if self.pip is not None else "")
+        pipeline = self._pipeline = Gst.parse_launch(text)
         rtc = self._rtc = pipeline.get_by_name("rtc")
         # Reports carry the monotonic clock: when the wall clock steps from 1970 to today in the middle of a call, the
         # round trip would else be hours for one reading after another and the picture given up.
@@ -188,16 +189,14 @@ class PeerSession:
             source.disconnect(handler)
         self._handlers.clear()
         pipeline.get_bus().set_flushing(True)
-        for track in (self.picture, self.pip):
-            if track is not None:
-                track.shut()
+        for track in self._tracks:
+            track.shut()
         pipeline.set_state(Gst.State.NULL)
         pipeline.get_state(2 * Gst.SECOND)
         for element in list(pipeline.children):
             pipeline.remove(element)
-        self.picture.detach()
-        if self.pip is not None:
-            self.pip.detach()
+        for track in self._tracks:
+            track.detach()
         self.voice.detach()
         self._voice_in.detach()
         self.data.detach()
@@ -286,6 +285,8 @@ class PeerSession:
         self._answered = True
         self.has_pip = read.has_pip
         self.has_feedback = read.has_feedback
+        for track in self._tracks if read.shows_at_once else ():
+            track.pacer.mark(playout_delay.EXTENSION_ID, playout_delay.SAID)
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
         promise = Gst.Promise.new()
         self._promised += [answer, promise]
