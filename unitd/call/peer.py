@@ -234,7 +234,7 @@ class Peer:
 
     def _is_lost(self, session: PeerSession, now_s: float) -> bool:
         signalling_s = self._port.alive_s(self.peer)
-        reason = self._staying.lost(now_s, session.connected, session.has_feedback, signalling_s)
+        reason = self._staying.lost(now_s, session.connected, session.has_feedback, signalling_s) or session.deaf()
         if reason:
             self._log.warning("session is made anew", reason=reason, signalling_s=signalling_s)
             self._hurry.set()

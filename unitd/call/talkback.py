@@ -123,6 +123,9 @@ class Talkback:
                     break
                 if now_s - self._heard_s > SILENT_AFTER_S:
                     break
+                if reason := session.deaf():
+                    self._log.warning("session is made anew", reason=reason)
+                    break
         finally:
             self._session = None
             port.media(self.peer, False)

@@ -56,6 +56,11 @@ class FakeSession:
 
     def poll(self, _on_stats: Any) -> None: ...
 
+    def deaf(self) -> str:
+        return self.is_deaf
+
+    is_deaf = ""
+
     async def close(self) -> None:
         self.closed.set()
         if self.hangs_at_its_end:
@@ -212,6 +217,14 @@ def test_a_failure_inside_a_peer_does_not_cost_the_console_its_call(monkeypatch:
         assert life.cancelled()
 
     asyncio.run(run())
+
+
+def test_a_session_whose_voice_is_not_heard_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(_peer: Peer, _port: Port, made: list[FakeSession]) -> None:
+        made[0].is_deaf = "no sound of 40 packets"
+        await until(lambda: len(made) == 2 and made[0].closed.is_set())
+
+    play(tmp_path, monkeypatch, story)
 
 
 def test_a_session_that_does_not_start_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

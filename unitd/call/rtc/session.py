@@ -91,7 +91,7 @@ class PeerSession:
         self.data = DataChannels(
             lambda *of: call(me, PeerSession._post_plain, *of),
             hear_text,
-            lambda reason: call(me, PeerSession._flooded, reason),
+            lambda reason: call(me, lambda session: session._events.session_state(session, "error", reason)),
         )
         self._has_data = data
         self._hears = hears
@@ -216,9 +216,6 @@ class PeerSession:
     def _post_plain(self, function: Callable[..., None], *values: Any) -> None:
         self._post(lambda _session, *of: function(*of), *values)
 
-    def _flooded(self, reason: str) -> None:
-        self._events.session_state(self, "error", reason)
-
     def _deliver(self, method: Callable[..., None], values: tuple[Any, ...]) -> None:
         if not self._closed:
             method(self, *values)
@@ -321,6 +318,10 @@ class PeerSession:
         """Send one frame of 20 ms, as VoiceOut.push; on any thread."""
         self.voice.push(pcm)
 
+    def deaf(self) -> str:
+        """Why the far end's voice is not heard although it comes, as VoiceIn.stuck; empty when all is well."""
+        return "" if self._closed else self._voice_in.stuck()
+
     def resends(self) -> tuple[int, int]:
         """How many packets of the picture the far end has asked for again, and how many were sent, since the start."""
         resender = self._resender
@@ -331,8 +332,7 @@ class PeerSession:
         loop)."""
         if self._pipeline is None or self._closed:
             return
-        error = self._pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
-        if error is not None:
+        if (error := self._pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)) is not None:
             if error.src.get_name().startswith("sctp"):
                 # An outage of 3 s is too much for the data channels, and costs the picture and the voice nothing:
                 # letters and stills take the signalling link from here on.
