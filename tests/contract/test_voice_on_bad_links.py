@@ -20,7 +20,7 @@ import pytest
 from tests.live.speech import OPERATOR, sentences
 from tests.live.voice import judge
 from unitd.call.rtc.gst import Gst, buffer_of
-from unitd.call.rtc.pipeline import FRAME_NS, TOLD_LOSS_PERCENT, VOICE_RATE_HZ
+from unitd.call.rtc.pipeline import FRAME_NS, VOICE_RATE_HZ
 from unitd.call.rtc.voice_in import VoiceIn
 from unitd.call.rtc.voice_out import opus_settings
 from unitd.call.voice.playout import Playout
@@ -74,8 +74,8 @@ def far_end(link: Link, port: int) -> Any:
     settings = opus_settings(link.bit_s, link.loss > 0)
     return Gst.parse_launch(
         f"appsrc name=voice is-live=true format=time caps=audio/x-raw,format=S16LE,rate={VOICE_RATE_HZ},channels=1"
-        f",layout=interleaved ! opusenc audio-type=voice complexity={settings.complexity} frame-size=20 inband-fec=true"
-        f" bitrate={settings.bit_s} bandwidth=wideband packet-loss-percentage={TOLD_LOSS_PERCENT}"
+        f",layout=interleaved ! opusenc audio-type=generic complexity=6 frame-size=20 inband-fec=true"
+        f" bitrate={settings.bit_s} bandwidth=wideband packet-loss-percentage={settings.loss_percent}"
         f" ! rtpopuspay pt=97 ! {CAPS} ! netsim drop-probability={link.loss}"
         f" delay-probability={float(link.shake_ms > 0)} min-delay=0 max-delay={link.shake_ms} allow-reordering=true"
         f" ! udpsink host=127.0.0.1 port={port} sync=false async=false"
