@@ -19,7 +19,7 @@ NEAR_LIMIT = 0.9
 PAST_LIMIT = 1.2
 LIMIT_FORGOTTEN_S = 30.0
 """Near the rate at which the queue grew the last time, another try is a slow one."""
-EASE_OVER_ACKED = 1.6
+EASE_OVER_ACKED = 1.4
 EASE_ALWAYS_TO_BIT_S = 100_000.0
 """While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
 NEAR = 0.2

@@ -1,6 +1,6 @@
 """The voice's share, taken before the picture's. Pure."""
 
-RATES_BIT_S = ((200_000.0, 32_000), (150_000.0, 24_000), (0.0, 16_000))
+RATES_BIT_S = ((400_000.0, 32_000), (200_000.0, 28_000), (150_000.0, 24_000), (0.0, 16_000))
 """From which capacity on which rate (RFC 6716: 16 kbit/s is wide band speech, 24 and more is hardly told from the
 original)."""
 UP_FACTOR = 1.2
