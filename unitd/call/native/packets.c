@@ -6,11 +6,15 @@
  *
  * Both objects are counted: the pad holds one of its own, so it does not matter who goes first.
  */
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "probe.h"
 
@@ -168,7 +172,7 @@ EXPORT void unitd_log_watch(Log *log, void *pad)
 typedef struct {
     atomic_int count;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    atomic_uint changes; /* what a waiting packet sleeps on */
     double rate_bit_s, burst_s, least_sleep_s, free_at_s, leaves_s;
     uint64_t stale_before_ns, sent, marked_pts_ns;
     int is_open, mark;
@@ -182,11 +186,7 @@ EXPORT Pacer *unitd_pacer_new(double rate_bit_s, double burst_s, double least_sl
         return NULL;
     atomic_init(&pacer->count, 1);
     pthread_mutex_init(&pacer->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pacer->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    atomic_init(&pacer->changes, 0);
     pacer->rate_bit_s = rate_bit_s;
     pacer->burst_s = burst_s;
     pacer->least_sleep_s = least_sleep_s;
@@ -197,7 +197,6 @@ EXPORT void unitd_pacer_free(void *data)
 {
     Pacer *pacer = data;
     if (atomic_fetch_sub(&pacer->count, 1) == 1) {
-        pthread_cond_destroy(&pacer->changed);
         pthread_mutex_destroy(&pacer->lock);
         free(pacer);
     }
@@ -220,8 +219,9 @@ EXPORT void unitd_pacer_set(Pacer *pacer, int is_open, double rate_bit_s, uint64
         pacer->rate_bit_s = rate_bit_s;
     }
     pacer->stale_before_ns = stale_before_ns;
-    pthread_cond_broadcast(&pacer->changed);
+    atomic_fetch_add(&pacer->changes, 1);
     pthread_mutex_unlock(&pacer->lock);
+    syscall(SYS_futex, &pacer->changes, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 /* A leaky bucket: when this packet may leave; it is counted as sent. */
@@ -260,6 +260,18 @@ static int on_picture(void *pad, GstPadProbeInfo *info, void *data)
     return is_stale ? DROP : OK;
 }
 
+/* Until something has changed, `longest_s` at most. A length of time and no instant: whoever has bent this process's
+ * clocks (a test that starts in 1970) has bent them for `now_s` and not for the kernel. */
+static void sleep_unlocked(Pacer *pacer, double longest_s)
+{
+    unsigned seen = atomic_load(&pacer->changes);
+    struct timespec longest = {(time_t)longest_s, (long)((longest_s - (double)(time_t)longest_s) * 1e9)};
+    pthread_mutex_unlock(&pacer->lock);
+    if (longest_s > 0)
+        syscall(SYS_futex, &pacer->changes, FUTEX_WAIT_PRIVATE, seen, &longest, NULL, 0);
+    pthread_mutex_lock(&pacer->lock);
+}
+
 /* Tell the far end how long it may hold this picture back, in the first packet of it. */
 static void *marked(void *buffer, int mark, const uint8_t *bytes)
 {
@@ -294,9 +306,7 @@ static int on_paced_packet(void *pad, GstPadProbeInfo *info, void *data)
         pacer->leaves_s = due_s(pacer, size_bytes, now_s());
         while (pacer->is_open && !(is_stale = pts_ns < pacer->stale_before_ns) &&
                pacer->leaves_s - now_s() > pacer->least_sleep_s) {
-            double whole_s = (double)(time_t)pacer->leaves_s;
-            struct timespec until = {(time_t)whole_s, (long)((pacer->leaves_s - whole_s) * 1e9)};
-            pthread_cond_timedwait(&pacer->changed, &pacer->lock, &until);
+            sleep_unlocked(pacer, pacer->leaves_s - now_s());
         }
         is_stale = is_stale && pacer->is_open;
         if (!is_stale && pacer->marked_pts_ns != pts_ns) {
