@@ -121,7 +121,7 @@ def read_answer(sdp: str, mids: tuple[str, ...] | None = None, hears: bool = Tru
         tuple(candidates[:MAX_CANDIDATES]),
         has_pip,
         _has_feedback(medias[0]),
-        playout_delay.is_taken(medias[0].values("extmap")),
+        takes_extension(medias[0].values("extmap"), playout_delay.EXTENSION_ID, playout_delay.URI),
     )
 
 
@@ -299,12 +299,16 @@ def _resends(media: _Media, number: int, payload: int) -> bool:
     )
 
 
+def takes_extension(extmaps: list[str], number: int, uri: str) -> bool:
+    """Whether the far end takes a header extension as it was offered; `extmaps` are the values of its answer's lines
+    (RFC 8285, 5)."""
+    named = [value.split() for value in extmaps]
+    return any(each[0].split("/")[0] == str(number) and each[1] == uri for each in named if len(each) > 1)
+
+
 def _has_feedback(media: _Media, payload: int = PICTURE_PAYLOAD) -> bool:
     """Whether the far end takes the packets' numbers as they were offered, and will report them."""
-    numbers = [value.split() for value in media.values("extmap")]
-    is_numbered = any(
-        each[0].split("/")[0] == str(EXTENSION_ID) and each[1] == URI for each in numbers if len(each) > 1
-    )
+    is_numbered = takes_extension(media.values("extmap"), EXTENSION_ID, URI)
     return is_numbered and bool({f"{payload} transport-cc", "* transport-cc"} & set(media.values("rtcp-fb")))
 
 

@@ -19,9 +19,3 @@ _VIDEO = re.compile(r"(?m)^m=video [^\r\n]*\r\n(?:(?!m=)[^\r\n]*\r\n)*")
 def offered(sdp: str) -> str:
     """The offer with the extension in each picture's section."""
     return _VIDEO.sub(lambda section: f"{section[0]}a=extmap:{EXTENSION_ID} {URI}\r\n", sdp)
-
-
-def is_taken(extmaps: list[str]) -> bool:
-    """Whether the far end takes it as it was offered; `extmaps` are the values of its answer's lines."""
-    named = [value.split() for value in extmaps]
-    return any(each[0].split("/")[0] == str(EXTENSION_ID) and each[1] == URI for each in named if len(each) > 1)
