@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from array import array
 from collections.abc import Callable
@@ -207,6 +208,28 @@ def test_the_recorder_gets_every_frame_of_its_absence(tmp_path: Path, comes: str
         assert max(steps) <= (FRAME_NS if comes != "again" else 10 * FRAME_NS), "what was under way may be lost"
         record.follow(None)
         await true(lambda: recorder.ended)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await recorder.stop()
+
+    asyncio.run(run())
+
+
+def test_a_recorder_whose_end_a_write_finds_before_it_is_read_is_taken_up_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        recorder = Recorder(tmp_path / "audio.sock")
+        record = VoiceRecord(tmp_path / "audio.sock")
+        sending = asyncio.create_task(record.run())
+        await recorder.start()
+        record.follow(INCIDENT)
+        record.horn(tone(1))
+        await true(lambda: recorder.frames)
+        recorder.writers[0].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        record._waiting.append(VoiceFrame(time.monotonic_ns(), bytes(2 * FRAME_BYTES)))
+        record._send()  # before the loop has had a turn in which to read the end
+        before = len(recorder.frames)
+        await true(lambda: len(recorder.frames) > before + 30)
+        assert recorder.hellos == [INCIDENT, INCIDENT]
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await recorder.stop()

@@ -164,7 +164,7 @@ class VoiceRecord:
             self._slot_ns += wire.FRAME_NS
 
     async def _connect(self) -> None:
-        if self._reader is not None and self._reader.at_eof():
+        if self._is_gone():
             self._hang_up()
         if self._writer is not None or time.monotonic() < self._retry_at_s:
             return
@@ -180,6 +180,11 @@ class VoiceRecord:
             return
         self._reader, self._writer = reader, writer
         writer.write(msgspec.json.encode(wire.VoicesHello(incident_id=incident_id)) + b"\n")
+
+    def _is_gone(self) -> bool:
+        """Whether `record` has left: its end was read, or a write found it first (then no end is ever read)."""
+        reader, writer = self._reader, self._writer
+        return reader is not None and writer is not None and (reader.at_eof() or writer.is_closing())
 
     def _send(self) -> None:
         writer = self._writer
