@@ -8,6 +8,7 @@ import pytest
 
 from hw_sim.devices.modem import SimModem
 from tests.contract.field_process import Core, field, until
+from unitd.field.modem import DELETE_TIMEOUT_S
 
 
 @pytest.fixture
@@ -100,7 +101,8 @@ def test_a_hung_modem_is_a_fault_and_is_taken_up_again(tmp_path: Path, modem: Si
         async with field(tmp_path, _table(modem)) as core:
             await _seen(core, registration="home")
             modem.hang(True)
-            await until(lambda: core.codes() == {"modem_hung"}, what="fault")
+            # one that is caught emptying its store of messages is given the time that this may take
+            await until(lambda: core.codes() == {"modem_hung"}, within_s=DELETE_TIMEOUT_S + 15.0, what="fault")
             assert core.health.facts["modem.registration"] == "unknown"
             assert core.health.facts["modem.signal_dbm"] is None
             assert core.health.facts["modem.imei"] == modem.state.identity.imei

@@ -14,6 +14,8 @@ from unitd.store.boot import current_boot
 from unitd.store.ring import Need, Ring, Standing
 
 ROOM_EVERY_S = 5.0
+FULL_LOOK_S = 1.0
+"""While the disk is full: as often as the writers try it, so that the fault does not outlast them."""
 RATE_OVER_S = 60.0
 """A stream's rate is that of the fullest such span so far, slowly forgotten: a camera that is dark or lost by day needs
 its room again at night."""
@@ -43,8 +45,8 @@ class Rates:
 
 
 class RoomKeeper:
-    """Makes room every ROOM_EVERY_S on a thread, and knows the faults of the disk as a whole. All else is for the loop;
-    none of it blocks."""
+    """Makes room every ROOM_EVERY_S (FULL_LOOK_S on a full disk) on a thread, and knows the faults of the disk as a
+    whole. All else is for the loop; none of it blocks."""
 
     def __init__(self, frame: Frame, ring: Ring, received_bytes: Callable[[], Mapping[str, int]]) -> None:
         self._frame, self._ring, self._received_bytes = frame, ring, received_bytes
@@ -61,7 +63,7 @@ class RoomKeeper:
         """Until cancelled."""
         while True:
             if not await self.once():
-                await asyncio.sleep(ROOM_EVERY_S)
+                await asyncio.sleep(FULL_LOOK_S if self._full else ROOM_EVERY_S)
 
     async def once(self) -> bool:
         """One round; whether there is more to do at once."""
