@@ -10,6 +10,7 @@
 #include "probe.h"
 
 enum { ROOM = 48000 }; /* 0.5 s of 48 kHz s16 mono */
+enum { LEAST_GAP_NS = 2500000 };
 
 typedef struct {
     atomic_int count;
@@ -68,6 +69,28 @@ EXPORT void unitd_ear_watch(Ear *ear, void *pad)
 {
     atomic_fetch_add(&ear->count, 1);
     gst_pad_add_probe(pad, BUFFER, on_sound, ear, unitd_ear_free);
+}
+
+/* Opus conceals in steps of 2.5 ms. A gap that is rounded to none leaves GStreamer 1.22's opusdec (with in-band FEC)
+ * waiting for it for ever: nothing more is decoded. Such a gap is a lost packet that took no time, because it carried no
+ * sound: Chromium pads its voice so when it probes for bandwidth. One that arrives would be concealed as a lost one. */
+static int on_coded(void *pad, GstPadProbeInfo *info, void *data)
+{
+    (void)pad, (void)data;
+    if (info->type & BUFFER)
+        return gst_buffer_get_size(info->data) ? OK : DROP;
+    const void *what = gst_event_get_structure(info->data);
+    if (!what || !gst_structure_has_name(what, "GstEventGap"))
+        return OK;
+    uint64_t at_ns, duration_ns;
+    gst_event_parse_gap(info->data, &at_ns, &duration_ns);
+    return duration_ns < LEAST_GAP_NS ? DROP : OK;
+}
+
+/* What goes into an Opus decoder through this pad. */
+EXPORT void unitd_ear_guard(void *pad)
+{
+    gst_pad_add_probe(pad, BUFFER | EVENT_DOWNSTREAM, on_coded, NULL, NULL);
 }
 
 /* Takes all there is, oldest first; `into` holds ROOM bytes. How many. */

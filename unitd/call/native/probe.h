@@ -13,11 +13,14 @@ typedef struct {
     void *data;
 } GstPadProbeInfo;
 enum { DROP = 0, OK = 1 };
-enum { BUFFER = 1 << 4 };
+enum { BUFFER = 1 << 4, EVENT_DOWNSTREAM = 1 << 6 };
 typedef int (*GstPadProbeCallback)(void *pad, GstPadProbeInfo *info, void *data);
 unsigned long gst_pad_add_probe(void *pad, int mask, GstPadProbeCallback call, void *data, void (*gone)(void *));
 size_t gst_buffer_extract(void *buffer, size_t offset, void *into, size_t size);
 size_t gst_buffer_get_size(void *buffer);
+const void *gst_event_get_structure(void *event);
+int gst_structure_has_name(const void *structure, const char *name);
+void gst_event_parse_gap(void *event, uint64_t *at_ns, uint64_t *duration_ns);
 
 /* Of GstBuffer: a GstMiniObject, the pool, the time. */
 typedef struct {

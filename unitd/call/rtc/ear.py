@@ -24,6 +24,11 @@ class Ear:
         """Keep the sound that reaches this pad, for as long as the pad lives; it goes no further."""
         self._library.unitd_ear_watch(self._ear, address_of(pad))
 
+    def guard(self, pad: Any) -> None:
+        """Keep from the Opus decoder behind this pad what GStreamer 1.22's never gets over: gaps shorter than its
+        concealment can be, and packets without sound."""
+        self._library.unitd_ear_guard(address_of(pad))
+
     def take(self) -> bytes:
         """What has come since the last call. For one thread at a time."""
         held = self._library.unitd_ear_take(self._ear, self._room)
@@ -42,6 +47,7 @@ def _bound() -> ctypes.PyDLL:
             "ear_new": (pointer,),
             "ear_free": (None, pointer),
             "ear_watch": (None, pointer, pointer),
+            "ear_guard": (None, pointer),
             "ear_take": (ctypes.c_uint32, pointer, pointer),
             "ear_dropped": (ctypes.c_uint64, pointer),
         }

@@ -65,7 +65,7 @@ LISTEN_CAPS = (
 )
 
 VOICE_IN = f"""
-rtpopusdepay ! opusdec use-inband-fec=true plc=true
+rtpopusdepay ! opusdec name=decoder use-inband-fec=true plc=true
   ! audio/x-raw,format=(string)S16LE,rate={VOICE_RATE_HZ},channels=1,layout=(string)interleaved
   ! fakesink name=ear sync=false async=false enable-last-sample=false
 """

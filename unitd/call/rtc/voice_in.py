@@ -50,6 +50,7 @@ class VoiceIn:
             return
         decoder, ear = Gst.parse_bin_from_description(VOICE_IN, True), Ear()
         ear.watch(decoder.get_by_name("ear").get_static_pad("sink"))
+        ear.guard(decoder.get_by_name("decoder").get_static_pad("sink"))
         self._ears = (*self._ears, ear)
         pipeline.add(decoder)
         decoder.sync_state_with_parent()
@@ -75,8 +76,8 @@ class VoiceIn:
         return heard
 
     def stuck(self) -> str:
-        """What is known of a buffer into which packets go and out of which no sound comes; empty when all is well. Seen
-        once in some ten calls on a link of 3 % loss, with the cause still unknown: who asks makes another session."""
+        """What is known of a buffer into which packets go and of which no sound comes; empty when all is well. Nothing
+        of ours is known to bring it about (`Ear.guard` keeps away what did): who asks makes another session."""
         silent_s = time.monotonic() - self._silent_since_s
         if not self._ears or self._unheard_packets < STUCK_PACKETS or silent_s < STUCK_S:
             return ""
