@@ -20,6 +20,7 @@ from unitd.errors import DeviceError
 from unitd.runtime.logs import Logger
 
 STALLED_AFTER_S = 3.0
+"""And up to a quarter more: the limit is not moved with each picture."""
 FIRST_PICTURE_S = 8.0
 LOST_AFTER_S = 4.0
 """Without a picture for so long a camera is dead for those who watch: another may stand in for it."""
@@ -168,20 +169,23 @@ class Feed:
         """Fan out until the source fails; whether it gave a picture at all."""
         gave = False
         asked_ns = time.monotonic_ns()
+        moved_s = -STALLED_AFTER_S
         in_hand: asyncio.TimerHandle | None = None
         loop = asyncio.get_running_loop()
         self.group.clear()
         self._begun = False
         try:
-            async with aclosing(units) as stream:  # type: ignore[type-var]
-                while True:
-                    async with asyncio.timeout(STALLED_AFTER_S if gave else FIRST_PICTURE_S):
-                        unit = await anext(stream)
+            async with aclosing(units) as stream, asyncio.timeout(FIRST_PICTURE_S) as limit:  # type: ignore[type-var]
+                async for unit in stream:
+                    now_s = time.monotonic()
                     if not gave:
                         gave = True
                         self.source = name
                         self._log.info("picture", source=name)
-                    self._seen_s, self._lost_s = time.monotonic(), None
+                    if now_s - moved_s > STALLED_AFTER_S / 4:
+                        moved_s = now_s
+                        limit.reschedule(loop.time() + 1.25 * STALLED_AFTER_S)
+                    self._seen_s, self._lost_s = now_s, None
                     self.group.add(unit)
                     self.rate.add(unit.source_ns, len(unit.data))
                     if in_hand is not None:
@@ -194,7 +198,8 @@ class Feed:
                         in_hand = loop.call_later(IN_HAND_S, self._begin)
                     else:
                         self._begin()
-        except (DeviceError, TimeoutError, StopAsyncIteration) as error:
+            raise DeviceError("the stream has ended")
+        except (DeviceError, TimeoutError) as error:
             self._log.warning("no picture", source=name, error=str(error) or repr(error))
             return gave
         finally:

@@ -13,7 +13,8 @@ from unitd.errors import DeviceError
 HEADER = struct.Struct(">IB3xqq")
 KEYFRAME = 1
 ANSWER_TIMEOUT_S = 2.0
-MAX_ANSWER_BYTES = 16 * 1024
+AT_ONCE_BYTES = 256 * 1024
+"""A keyframe of 4 Mbit/s or some: a smaller limit stops and starts the reading again and again in the middle of it."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ async def open_record(
     """Ask `record` for a stream. Raises DeviceError when it is away, refuses or does not answer in ANSWER_TIMEOUT_S."""
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            reader, writer = await asyncio.open_unix_connection(str(run_dir / "record.sock"), limit=MAX_ANSWER_BYTES)
+            reader, writer = await asyncio.open_unix_connection(str(run_dir / "record.sock"), limit=AT_ONCE_BYTES)
             try:
                 writer.write(msgspec.json.encode({"camera": camera, "profile": profile}) + b"\n")
                 answer = msgspec.json.decode(await reader.readline(), type=_Answer)

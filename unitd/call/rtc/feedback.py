@@ -17,7 +17,7 @@ from unitd.call.congestion.packet_log import Kind
 from unitd.call.congestion.resend import ResendBudget
 from unitd.call.congestion.twcc import MAX_FCI_BYTES
 from unitd.call.rtc.gst import Gst
-from unitd.call.rtc.packets import Note, PacketNotes
+from unitd.call.rtc.packets import PacketNotes
 
 MAX_NOTED = 4096
 """Packets between two looks of the controller: 10 s of a stream of 4 Mbit/s."""
@@ -122,18 +122,14 @@ class TransportFeedback:
             # webrtcbin chooses these when the answer is there: the next that is free, 98 without a second picture.
             chosen = self._resender.get_property("payload-type-map").to_string()
             self._resend_payloads = frozenset(int(number) for number in re.findall(r"=\s*\(uint\)(\d+)", chosen))
-        for note in self._log.take():
-            self._sort(note)
-
-    def _sort(self, note: Note) -> None:
-        at_s, size_bytes, source, _, number, sequence, payload, is_numbered = note
-        kind: Kind = "resend" if payload in self._resend_payloads else KINDS.get(payload, "resend")
-        self._pictures += kind == "picture"
-        if not is_numbered:
-            return
-        self._noted.append((number, size_bytes, at_s, kind))
-        if kind == "picture" and size_bytes > RECENT_BYTES:
-            self._recent.append((source, sequence, at_s))
+        resends, noted, recent = self._resend_payloads, self._noted, self._recent
+        for at_s, size_bytes, source, _, number, sequence, payload, is_numbered in self._log.take():
+            kind: Kind = "resend" if payload in resends else KINDS.get(payload, "resend")
+            self._pictures += kind == "picture"
+            if is_numbered:
+                noted.append((number, size_bytes, at_s, kind))
+                if kind == "picture" and size_bytes > RECENT_BYTES:
+                    recent.append((source, sequence, at_s))
 
 
 def _uint(value: int) -> Any:

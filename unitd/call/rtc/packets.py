@@ -57,7 +57,7 @@ class PacketNotes:
         taken: list[Note] = []
         while True:
             count = self._library.unitd_log_take(self._log, self._room, MAX_TAKEN)
-            taken += map(Note._make, _NOTE.iter_unpack(self._room.raw[: count * _NOTE.size]))
+            taken += map(Note._make, _NOTE.iter_unpack(memoryview(self._room)[: count * _NOTE.size]))
             if count < MAX_TAKEN:
                 return taken
 
