@@ -114,7 +114,8 @@ PACED = "appsrc name=source is-live=true format=time ! identity name=pace silent
 
 def paced(pipeline: Any, pacer: Pacer) -> Any:
     source = pipeline.get_by_name("source")
-    pacer.watch(source.get_static_pad("src"), pipeline.get_by_name("pace").get_static_pad("src"))
+    packets, onwards = (pipeline.get_by_name(name).get_static_pad(pad) for name, pad in (("pace", "src"), ("out", "sink")))
+    pacer.watch(source.get_static_pad("src"), packets, onwards)
     pipeline.set_state(Gst.State.PLAYING)
     return source
 

@@ -1,4 +1,4 @@
-"""What sees every packet of a session, in C (`native/packets.c`): which passed, and when the picture's may leave.
+"""What sees every packet of a session, in C (`native/packets.c`, `native/pacer.c`): which passed, and when the picture's may leave.
 
 Both objects may be dropped at any time: a pad that is watched keeps its own share of them.
 """
@@ -76,9 +76,11 @@ class Pacer:
         self._pacer = made(self._library.unitd_pacer_new(rate_bit_s, BURST_S, LEAST_SLEEP_S))
         weakref.finalize(self, self._library.unitd_pacer_free, self._pacer)
 
-    def watch(self, pictures: Any, packets: Any) -> None:
-        """Drop what is stale at the pad `pictures`, and hold and drop packets at `packets`, while they live."""
-        self._library.unitd_pacer_watch(self._pacer, address_of(pictures), address_of(packets))
+    def watch(self, pictures: Any, packets: Any, onwards: Any) -> None:
+        """Drop what is stale at the pad `pictures`, and hold and drop packets at the pad `packets`, while they live.
+        What may leave goes to the pad `onwards`, past all that is linked between; while shut it goes as it is linked.
+        """
+        self._library.unitd_pacer_watch(self._pacer, address_of(pictures), address_of(packets), address_of(onwards))
 
     @property
     def rate_bit_s(self) -> float:
@@ -136,6 +138,6 @@ def _bound() -> ctypes.PyDLL:
             "pacer_wait_s": (double, pointer, u64, double),
             "pacer_sent": (u64, pointer),
             "pacer_mark": (None, pointer, ctypes.c_int, ctypes.c_char_p),
-            "pacer_watch": (None, pointer, pointer, pointer),
+            "pacer_watch": (None, pointer, pointer, pointer, pointer),
         }
     )

@@ -17,7 +17,7 @@ UNTIL_KNOWN_BIT_S = 2_000_000.0
 
 
 class PictureOut:
-    """The elements `<name>` (appsrc), `<name>_pace` and `<name>_gate` of a pipeline. Until `open` nothing leaves.
+    """The elements `<name>` (appsrc), `<name>_packets` (payloader) and `<name>_gate` of a pipeline. Until `open` nothing leaves.
 
     `attach` and `detach` belong to the thread that builds the pipeline, the probes to GStreamer's, all else to the
     loop; nothing blocks but the track's own streaming thread, between two packets. `wants_keyframe` is called on a
@@ -46,9 +46,10 @@ class PictureOut:
         me = weakref.ref(self)
         upstream = source.get_static_pad("src")
         upstream.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_upstream(me, info))
-        # Pictures are dropped before the payloader, so that the far end misses no packet number. Behind `identity`
-        # packets come one by one; the picture's own thread sleeps there, the voice has another.
-        self.pacer.watch(upstream, pipeline.get_by_name(f"{self.name}_pace").get_static_pad("src"))
+        # Pictures are dropped before the payloader, so that the far end misses no packet number. The picture's own
+        # thread sleeps behind it, the voice has another.
+        packets = pipeline.get_by_name(f"{self.name}_packets").get_static_pad("src")
+        self.pacer.watch(upstream, packets, self._gate.get_static_pad("src").get_peer())
 
     def prime(self, keyframe: bytes) -> None:
         """Let the payloader announce itself: webrtcbin negotiates when every track has had a buffer."""

@@ -31,9 +31,8 @@ webrtcbin name=rtc bundle-policy=max-bundle latency={JITTER_BUFFER_MS}
 appsrc name=picture is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
-  ! rtph264pay pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! rtph264pay name=picture_packets pt=96 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
   ! application/x-rtp,media=(string)video,encoding-name=(string)H264,payload=96,{NUMBERED}
-  ! identity name=picture_pace silent=true
   ! valve name=picture_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_0
 appsrc name=voice is-live=true format=time block=false max-bytes=0
@@ -50,9 +49,8 @@ PIP_PIPELINE = f"""
 appsrc name=pip is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse
-  ! rtph264pay pt=98 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
+  ! rtph264pay name=pip_packets pt=98 mtu=1200 config-interval=-1 aggregate-mode=zero-latency
   ! application/x-rtp,media=(string)video,encoding-name=(string)H264,payload=98,{NUMBERED}
-  ! identity name=pip_pace silent=true
   ! valve name=pip_gate drop=true drop-mode=forward-sticky-events
   ! rtc.sink_2
 """
