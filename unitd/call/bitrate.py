@@ -41,6 +41,8 @@ RESEND_SHARE = 0.15
 LOW_RESEND_SHARE = 0.25
 """A small picture's packets are few, and each missing one costs a keyframe."""
 RESEND_NOT_AFTER_S = 0.5
+TWICE_LOSS, TWICE_CLEAN_S = 0.02, 3.0
+"""A second loss of the same packet costs the picture another round trip, and all pictures behind it wait for it."""
 FULL_QUEUE_S = 0.15
 CLEAN_QUEUE_S = 0.05
 NO_FEEDBACK_S = 3.0
@@ -190,6 +192,7 @@ class Controller:
             voice_bit_s=self._voice.bit_s,
             voice_is_lossy=self._voice.is_lossy,
             resend_bit_s=self._resend(step, target_bit_s, holds, now_s),
+            resends_twice=step == "main" and self._loss > TWICE_LOSS and now_s - self._unclean_s > TWICE_CLEAN_S,
             pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),
             holds=holds,

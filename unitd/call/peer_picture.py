@@ -156,6 +156,7 @@ class PeerPicture:
                 track.hold(decision.holds)
         session.voice.set_rate(decision.voice_bit_s, decision.voice_is_lossy)
         session.feedback.budget.rate_bit_s = decision.resend_bit_s
+        session.feedback.resends_twice = decision.resends_twice
         if decision.flushes != before.flushes:
             session.picture.flush()
         if decision.step != before.step:

@@ -198,6 +198,15 @@ def test_loss_without_congestion_is_no_reason_to_step_down() -> None:
         assert changes(pole) == ["sub", "main"]
 
 
+def test_what_a_roomy_link_loses_is_sent_twice_and_nothing_else_is() -> None:
+    lossy = play(staircase((0, 10e6)), 30, loss=0.05)
+    assert sum(decision.resends_twice for at_s, decision in lossy.history if at_s > 10) > 0.9 * sum(
+        at_s > 10 for at_s, _ in lossy.history
+    )
+    for pole in (play(staircase((0, 10e6)), 30), play(staircase((0, 0.8e6)), 30, loss=0.03, pole_sub_bit_s=4e5)):
+        assert not any(decision.resends_twice for _, decision in pole.history)
+
+
 def test_a_slow_lossy_link_keeps_its_small_picture() -> None:
     pole = play(staircase((0, 0.8e6)), 60, loss=0.03, delay_s=0.08, pole_sub_bit_s=4e5)
     assert changes(pole) == ["sub"]

@@ -18,6 +18,8 @@ class Decision:
     voice_bit_s: int
     voice_is_lossy: bool
     resend_bit_s: float
+    resends_twice: bool
+    """The link loses what it has room for: one in twenty of the resent packets would be lost as well."""
     pip: bool
     words: str
     holds: bool = False

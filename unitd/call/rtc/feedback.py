@@ -53,6 +53,8 @@ class TransportFeedback:
         self._credit, self._credit_s = FEEDBACK_AT_ONCE, time.monotonic()
         self.dropped_feedback = 0
         self.trains = 0
+        self.resends_twice = False
+        """Each packet that is asked for again goes two times, as far as the budget lasts."""
         self._pictures = 0
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
@@ -67,7 +69,7 @@ class TransportFeedback:
         me = weakref.ref(self)
         self._resender = element
         source = element.get_static_pad("src")
-        source.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_resend(me, info))
+        source.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda pad, info: _on_resend(me, pad, info))
 
     def detach(self) -> None:
         self._resender = None
@@ -98,11 +100,7 @@ class TransportFeedback:
             return 0
         pad = resender.get_static_pad("src")
         for source, number in islice(cycle(recent), packets):
-            request = Gst.Structure.new_empty(RESEND_REQUEST)
-            request.set_value("seqnum", _uint(number))
-            request.set_value("ssrc", _uint(source))
-            request.set_value(OURS, True)
-            pad.send_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, request))
+            pad.send_event(_resend_of(number, source))
         self.trains += 1
         return packets
 
@@ -132,6 +130,15 @@ class TransportFeedback:
                     recent.append((source, sequence, at_s))
 
 
+def _resend_of(number: int, source: int) -> Any:
+    """An order to send a packet again that is asked of no budget."""
+    request = Gst.Structure.new_empty(RESEND_REQUEST)
+    request.set_value("seqnum", _uint(number))
+    request.set_value("ssrc", _uint(source))
+    request.set_value(OURS, True)
+    return Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, request)
+
+
 def _uint(value: int) -> Any:
     from gi.repository import GObject
 
@@ -147,11 +154,14 @@ def _on_rtcp(reference: "weakref.ref[TransportFeedback]", kind: Any, form: Any, 
         feedback.heard(fci.extract_dup(0, min(fci.get_size(), MAX_FCI_BYTES + 1)), time.monotonic())
 
 
-def _on_resend(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
+def _on_resend(reference: "weakref.ref[TransportFeedback]", pad: Any, info: Any) -> Any:
     structure = info.get_event().get_structure()
     if structure is None or structure.get_name() != RESEND_REQUEST or structure.has_field(OURS):
         return Gst.PadProbeReturn.OK
-    feedback = reference()
-    if feedback is None or not feedback.budget.may(1200, time.monotonic()):
+    feedback, now_s = reference(), time.monotonic()
+    if feedback is None or not feedback.budget.may(1200, now_s):
         return Gst.PadProbeReturn.DROP
+    if feedback.resends_twice and feedback.budget.may(1200, now_s):
+        (_, number), (_, source) = structure.get_uint("seqnum"), structure.get_uint("ssrc")
+        pad.send_event(_resend_of(number, source))
     return Gst.PadProbeReturn.OK
