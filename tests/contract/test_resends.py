@@ -14,8 +14,9 @@ from unitd.call.rtc.gst import Gst, buffer_of
 SOURCE, FIRST, PACKETS = 0x1234, 100, 10
 PICTURE, RESENT = 96, 99
 DEADLINE_S = 5.0
+CAPS = "application/x-rtp,media=(string)video,clock-rate=90000,encoding-name=(string)H264"
 TEXT = f"""
-appsrc name=source format=time caps=application/x-rtp,media=(string)video,clock-rate=90000,encoding-name=(string)H264,payload={PICTURE},ssrc=(uint){SOURCE}
+appsrc name=source format=time caps={CAPS},payload={PICTURE},ssrc=(uint){SOURCE}
   ! rtprtxsend name=resender max-size-packets=100 ! fakesink name=out sync=false async=false
 """
 

@@ -114,7 +114,9 @@ PACED = "appsrc name=source is-live=true format=time ! identity name=pace silent
 
 def paced(pipeline: Any, pacer: Pacer) -> Any:
     source = pipeline.get_by_name("source")
-    packets, onwards = (pipeline.get_by_name(name).get_static_pad(pad) for name, pad in (("pace", "src"), ("out", "sink")))
+    packets, onwards = (
+        pipeline.get_by_name(name).get_static_pad(pad) for name, pad in (("pace", "src"), ("out", "sink"))
+    )
     pacer.watch(source.get_static_pad("src"), packets, onwards)
     pipeline.set_state(Gst.State.PLAYING)
     return source

@@ -1,4 +1,5 @@
-"""What sees every packet of a session, in C (`native/packets.c`, `native/pacer.c`): which passed, and when the picture's may leave.
+"""What sees every packet of a session, in C: which passed (`native/packets.c`), and when the picture's may leave
+(`native/pacer.c`).
 
 Both objects may be dropped at any time: a pad that is watched keeps its own share of them.
 """
