@@ -17,8 +17,8 @@ UNTIL_KNOWN_BIT_S = 2_000_000.0
 
 
 class PictureOut:
-    """The elements `<name>` (appsrc), `<name>_packets` (payloader) and `<name>_gate` of a pipeline. Until `open` nothing
-    leaves.
+    """The elements `<name>` (appsrc), `<name>_packets` (payloader) and `<name>_gate` of a pipeline. Until `open`
+    nothing leaves.
 
     `attach` and `detach` belong to the thread that builds the pipeline, the probes to GStreamer's, all else to the
     loop; nothing blocks but the track's own streaming thread, between two packets. `wants_keyframe` is called on a
