@@ -1,4 +1,4 @@
-"""What a far end asks for again, through GStreamer's own element that resends: once, twice, or not at all."""
+"""What a far end asks for again, and what it tells lost, through GStreamer's own element that resends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from unitd.call.congestion.twcc import EXTENSION_ID
 from unitd.call.rtc.feedback import RESEND_REQUEST, TransportFeedback, _uint
 from unitd.call.rtc.gst import Gst, buffer_of
 
 SOURCE, FIRST, PACKETS = 0x1234, 100, 10
+NUMBERED = 65_530
+"""The transport-wide number of the first: it wraps within them."""
 PICTURE, RESENT = 96, 99
 DEADLINE_S = 5.0
 CAPS = "application/x-rtp,media=(string)video,clock-rate=90000,encoding-name=(string)H264"
@@ -36,17 +39,19 @@ class Way:
         self.resent: list[int] = []
         self.out = self.pipeline.get_by_name("out").get_static_pad("sink")
         self.out.add_probe(Gst.PadProbeType.BUFFER, self._passed)
+        self.feedback._log.watch(self.out)
         self.pipeline.set_state(Gst.State.PLAYING)
-        for number in range(FIRST, FIRST + PACKETS):
-            packet = struct.pack(">BBHII", 0x80, PICTURE, number, 0, SOURCE) + bytes(1000)
+        for at in range(PACKETS):
+            extension = struct.pack(">HHBHx", 0xBEDE, 1, EXTENSION_ID << 4 | 1, (NUMBERED + at) % 2**16)
+            packet = struct.pack(">BBHII", 0x90, PICTURE, FIRST + at, 0, SOURCE) + extension + bytes(1000)
             self.pipeline.get_by_name("source").emit("push-buffer", buffer_of(packet, 0))
         self.until(lambda: self.sent == PACKETS)
 
     def _passed(self, _pad: Any, info: Any) -> Any:
         buffer = info.get_buffer()
-        header = bytes(buffer.extract_dup(0, 14))
+        header = bytes(buffer.extract_dup(0, 22))
         if header[1] & 0x7F == RESENT:
-            self.resent.append(struct.unpack(">H", header[12:])[0])
+            self.resent.append(struct.unpack(">H", header[20:])[0])
         else:
             self.sent += 1
         return Gst.PadProbeReturn.OK
@@ -67,25 +72,39 @@ class Way:
         self.pipeline.set_state(Gst.State.NULL)
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_what_is_asked_for_goes_as_often_as_was_decided(times: int) -> None:
+def test_what_is_asked_for_goes_again_once() -> None:
     way = Way()
-    way.feedback.resends_twice = times == 2
-    for number in (103, 107):
+    for number in (103, 107, 100):
         way.ask(number)
-    way.ask(100)  # the last to be seen: what was asked for before it is through then
-    way.until(lambda: way.resent[-times:] == [100] * times)
-    assert way.resent == [103] * times + [107] * times + [100] * times
+    way.until(lambda: len(way.resent) == 3)
+    assert way.resent == [103, 107, 100]
     way.end()
 
 
-def test_two_of_each_are_no_more_than_the_budget() -> None:
+def test_what_is_told_lost_goes_again_unasked_and_what_is_not_known_does_not() -> None:
     way = Way()
-    way.feedback.resends_twice = True
+    assert way.feedback.resend([5]) == 0, "not yet looked at"
+    assert len(way.feedback.sent()) == PACKETS
+    assert way.feedback.resend([NUMBERED + 1, 1, 2000, NUMBERED - 1]) == 2
+    way.ask(100)
+    way.until(lambda: len(way.resent) == 3)
+    assert way.resent == [101, 107, 100]
+    way.end()
+    way.feedback.detach()
+    assert way.feedback.resend([1]) == 0
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_no_more_goes_than_the_budget_lasts_for(asked: bool) -> None:
+    way = Way()
+    way.feedback.sent()
     way.feedback.budget.rate_bit_s = 1.0
     budget = way.feedback.budget
-    for number in range(FIRST, FIRST + PACKETS):
-        way.ask(number)
+    for at in range(PACKETS):
+        if asked:
+            way.ask(FIRST + at)
+        else:
+            way.feedback.resend([(NUMBERED + at) % 2**16])
     way.until(lambda: len(way.resent) == budget.granted)
     assert 0 < budget.granted <= 4 and budget.refused > 0
     way.end()

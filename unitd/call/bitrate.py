@@ -170,6 +170,11 @@ class Controller:
             self._reports = collapsed(self._reports, asked, sent, now_s)
             self._follow_reports(before)
 
+    def take_lost(self) -> list[int]:
+        """The numbers of the picture's packets that the last feedback told lost; once."""
+        lost, self.capacity.lost = self.capacity.lost, []
+        return lost
+
     # --- out --------------------------------------------------------------------------------------------------------
 
     def decide(self, now_s: float) -> Decision:

@@ -103,6 +103,8 @@ class PeerPicture:
         """Transport-wide feedback as it came."""
         self._controller.sent(session.feedback.sent())
         self._controller.feedback(fci, at_s)
+        if self._decision.resends_twice:
+            session.feedback.resend(self._controller.take_lost())
         self._staying.heard_s = at_s
         self._obey(session)
 
@@ -156,7 +158,6 @@ class PeerPicture:
                 track.hold(decision.holds)
         session.voice.set_rate(decision.voice_bit_s, decision.voice_is_lossy)
         session.feedback.budget.rate_bit_s = decision.resend_bit_s
-        session.feedback.resends_twice = decision.resends_twice
         if decision.flushes != before.flushes:
             session.picture.flush()
         if decision.step != before.step:

@@ -46,6 +46,8 @@ class Capacity:
         self.unseen_bit_s = 0.0
         """Sent besides of late, in packets without a number (stills over a data channel)."""
         self.sent_bytes = self.acked_bytes = 0
+        self.lost: list[int] = []
+        """Of the picture's packets, by the last feedback: their numbers as in the packet, 16 bits."""
         self.bad_feedback = 0
         self.too_much_feedback = 0
         self.delay = DelayWatch()
@@ -79,6 +81,7 @@ class Capacity:
         if not results:
             return False  # nothing new: made up, or an old one again
         self.is_exceeded = self.train_answered = False
+        self.lost = []
         if is_back:
             self._ignore_before_s = now_s
             self.delay.forget()
@@ -88,6 +91,8 @@ class Capacity:
                 continue
             if arrived_s is None:
                 self.delay.lost(packet)
+                if packet.kind == "picture":
+                    self.lost.append(packet.sequence & 0xFFFF)
                 continue
             self.acked_bytes += packet.size_bytes
             self.delay.arrived(packet, arrived_s)

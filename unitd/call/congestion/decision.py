@@ -19,7 +19,8 @@ class Decision:
     voice_is_lossy: bool
     resend_bit_s: float
     resends_twice: bool
-    """The link loses what it has room for: one in twenty of the resent packets would be lost as well."""
+    """The link loses what it has room for: what feedback tells lost goes again unasked, besides what is asked for. The
+    question may be lost, and so may the answer."""
     pip: bool
     words: str
     holds: bool = False

@@ -30,6 +30,9 @@ class Uncontrolled:
     def report(self, stats: LinkStats, now_s: float) -> None:
         self._reported = stats
 
+    def take_lost(self) -> list[int]:
+        return []
+
     def asked_again(self, asked: int, sent: int, now_s: float) -> None: ...
 
     def decide(self, now_s: float) -> Decision:

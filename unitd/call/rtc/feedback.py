@@ -26,6 +26,8 @@ RECENT_BYTES = 500
 """A train is made of packets larger than this, of the last RECENT_S: RESEND_WINDOW_MS less a margin. On a small stream
 they are few, and go several times."""
 RECENT_S = 0.5
+PLACES = 1024
+"""2 s of a stream of 4 Mbit/s: the resender forgets sooner."""
 UNTIL_KNOWN_BIT_S = 300_000.0
 KINDS: dict[int, Kind] = {96: "picture", 98: "picture", 97: "voice"}
 FEEDBACK_PER_S, FEEDBACK_AT_ONCE = 100.0, 200.0
@@ -53,8 +55,7 @@ class TransportFeedback:
         self._credit, self._credit_s = FEEDBACK_AT_ONCE, time.monotonic()
         self.dropped_feedback = 0
         self.trains = 0
-        self.resends_twice = False
-        """Each packet that is asked for again goes two times, as far as the budget lasts."""
+        self._places: list[tuple[int, int, int]] = [(-1, 0, 0)] * PLACES
         self._pictures = 0
 
     def take_session(self, element: Any, connect: Callable[..., None]) -> None:
@@ -69,7 +70,7 @@ class TransportFeedback:
         me = weakref.ref(self)
         self._resender = element
         source = element.get_static_pad("src")
-        source.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda pad, info: _on_resend(me, pad, info))
+        source.add_probe(Gst.PadProbeType.EVENT_UPSTREAM, lambda _pad, info: _on_resend(me, info))
 
     def detach(self) -> None:
         self._resender = None
@@ -104,6 +105,20 @@ class TransportFeedback:
         self.trains += 1
         return packets
 
+    def resend(self, numbers: list[int]) -> int:
+        """Send these packets of the picture again, by their transport-wide numbers, as far as the budget lasts; how
+        many went. What is not known any more is passed over."""
+        resender, count = self._resender, 0
+        if resender is None or not numbers:
+            return 0
+        pad, now_s = resender.get_static_pad("src"), time.monotonic()
+        for number in numbers:
+            known, source, sequence = self._places[number % PLACES]
+            if known == number and self.budget.may(1200, now_s):
+                pad.send_event(_resend_of(sequence, source))
+                count += 1
+        return count
+
     def heard(self, fci: bytes, at_s: float) -> None:
         """One feedback off the wire; on a GStreamer thread."""
         self._credit = min(FEEDBACK_AT_ONCE, self._credit + (at_s - self._credit_s) * FEEDBACK_PER_S)
@@ -120,14 +135,16 @@ class TransportFeedback:
             # webrtcbin chooses these when the answer is there: the next that is free, 98 without a second picture.
             chosen = self._resender.get_property("payload-type-map").to_string()
             self._resend_payloads = frozenset(int(number) for number in re.findall(r"=\s*\(uint\)(\d+)", chosen))
-        resends, noted, recent = self._resend_payloads, self._noted, self._recent
+        resends, noted, recent, places = self._resend_payloads, self._noted, self._recent, self._places
         for at_s, size_bytes, source, _, number, sequence, payload, is_numbered in self._log.take():
             kind: Kind = "resend" if payload in resends else KINDS.get(payload, "resend")
             self._pictures += kind == "picture"
             if is_numbered:
                 noted.append((number, size_bytes, at_s, kind))
-                if kind == "picture" and size_bytes > RECENT_BYTES:
-                    recent.append((source, sequence, at_s))
+                if kind == "picture":
+                    places[number % PLACES] = (number, source, sequence)
+                    if size_bytes > RECENT_BYTES:
+                        recent.append((source, sequence, at_s))
 
 
 def _resend_of(number: int, source: int) -> Any:
@@ -154,14 +171,11 @@ def _on_rtcp(reference: "weakref.ref[TransportFeedback]", kind: Any, form: Any, 
         feedback.heard(fci.extract_dup(0, min(fci.get_size(), MAX_FCI_BYTES + 1)), time.monotonic())
 
 
-def _on_resend(reference: "weakref.ref[TransportFeedback]", pad: Any, info: Any) -> Any:
+def _on_resend(reference: "weakref.ref[TransportFeedback]", info: Any) -> Any:
     structure = info.get_event().get_structure()
     if structure is None or structure.get_name() != RESEND_REQUEST or structure.has_field(OURS):
         return Gst.PadProbeReturn.OK
-    feedback, now_s = reference(), time.monotonic()
-    if feedback is None or not feedback.budget.may(1200, now_s):
+    feedback = reference()
+    if feedback is None or not feedback.budget.may(1200, time.monotonic()):
         return Gst.PadProbeReturn.DROP
-    if feedback.resends_twice and feedback.budget.may(1200, now_s):
-        (_, number), (_, source) = structure.get_uint("seqnum"), structure.get_uint("ssrc")
-        pad.send_event(_resend_of(number, source))
     return Gst.PadProbeReturn.OK
