@@ -173,7 +173,9 @@ class Pole:
         steps: tuple[str, ...] = ("main", "sub", "low", "stills", "voice"),
         feedback: bool = True,
         known_bit_s: float | None = None,
+        low_use: float = 0.93,
     ) -> None:
+        self._low_use = low_use
         self.clock, self.way, self.rng = clock, way, rng
         self.streams = {"main": Stream(main_bit_s), "sub": Stream(sub_bit_s)}
         self.controller = make(steps, clock.now_s, has_feedback=feedback, known_bit_s=known_bit_s)
@@ -219,7 +221,7 @@ class Pole:
 
     def _stream(self) -> Stream | None:
         if self.decision.step == "low":
-            return Stream(self.decision.low_bit_s * 0.93, 10, 2.5)
+            return Stream(self.decision.low_bit_s * self._low_use, 10, 2.5)
         return self.streams.get(self.decision.step)
 
     def _film(self) -> None:
