@@ -20,6 +20,7 @@ PAST_LIMIT = 1.2
 LIMIT_FORGOTTEN_S = 30.0
 """Near the rate at which the queue grew the last time, another try is a slow one."""
 EASE_OVER_ACKED = 1.4
+NO_ROOM_TO_EASE = 0.85
 EASE_ALWAYS_TO_BIT_S = 100_000.0
 """While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
 NEAR = 0.2
@@ -159,7 +160,7 @@ class Capacity:
     def is_unused(self) -> bool:
         """So little comes through of what is known to be carried that easing teaches nothing any more: a coder whose
         picture needs less than it may have. Only a train can tell more."""
-        return self.bit_s is not None and self.bit_s > 0.99 * self._most_eased_bit_s()
+        return self.bit_s is not None and self.bit_s > NO_ROOM_TO_EASE * self._most_eased_bit_s()
 
     def _most_eased_bit_s(self) -> float:
         return max(EASE_OVER_ACKED * (self.delay.acked_bit_s() + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
