@@ -14,8 +14,8 @@ from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
 from unitd.call.congestion.losses import LossWatch
 from unitd.call.congestion.pacer import pace_bit_s
 from unitd.call.congestion.packet_log import Kind
+from unitd.call.congestion.patience import Patience
 from unitd.call.congestion.reports import GOOD_LOSS, GOOD_ROUND_TRIP_S, collapsed, control_for, decide
-from unitd.call.congestion.unused import UnusedRoom
 from unitd.call.congestion.voice_plan import VoicePlan
 from unitd.call.congestion.words import words_for
 from unitd.call.rtc.linkstats import LinkStats
@@ -111,7 +111,7 @@ class Controller:
         self._flushes = 0
         self._loss = 0.0
         self._lost_s = -1e9
-        self._unused = UnusedRoom(now_s)
+        self._patience = Patience()
         self._clean_reports = 0
         self._seen_received = 0
 
@@ -298,8 +298,8 @@ class Controller:
         if fit.is_clean:
             self.capacity.ease(now_s - self._ticked_s, now_s, is_ours=is_ours)
         fit = self._fit(now_s)
-        may_try = self._unused.may_try(fit.is_clean and self.capacity.is_unused, now_s)
-        if self._ladder.step == "low" and not (may_try or self._low_is_full(fit)):
+        is_over = self._patience.is_over(self._ladder.step == "low", now_s)
+        if self._ladder.step == "low" and not (is_over or self._low_is_full(fit)):
             return
         sure_bit_s, last_bit_s = self.capacity.tried_bit_s(
             now_s, twice=not self._ladder.is_new(now_s), patient=self._ladder.is_patient(now_s)

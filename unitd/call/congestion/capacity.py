@@ -20,7 +20,6 @@ PAST_LIMIT = 1.2
 LIMIT_FORGOTTEN_S = 30.0
 """Near the rate at which the queue grew the last time, another try is a slow one."""
 EASE_OVER_ACKED = 1.4
-NO_ROOM_TO_EASE = 0.85
 EASE_ALWAYS_TO_BIT_S = 100_000.0
 """While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
 NEAR = 0.2
@@ -148,22 +147,13 @@ class Capacity:
             self.bit_s = max(LEAST_BIT_S, acked_bit_s) if acked_bit_s > 0 else None
             return
         if is_ours:
-            most_bit_s = self._most_eased_bit_s()
+            most_bit_s = max(EASE_OVER_ACKED * (acked_bit_s + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
             limit_bit_s, at_s = self._limit
             is_near = NEAR_LIMIT < self.bit_s / max(1.0, limit_bit_s) < PAST_LIMIT and now_s - at_s < LIMIT_FORGOTTEN_S
             grown_bit_s = self.bit_s * (1 + (EASE_NEAR_PER_S if is_near else EASE_PER_S) * min(elapsed_s, 1.0))
             self.bit_s = max(self.bit_s, min(grown_bit_s, most_bit_s))
         elif acked_bit_s > self.bit_s:
             self.bit_s = acked_bit_s
-
-    @property
-    def is_unused(self) -> bool:
-        """So little comes through of what is known to be carried that easing teaches nothing any more: a coder whose
-        picture needs less than it may have. Only a train can tell more."""
-        return self.bit_s is not None and self.bit_s > NO_ROOM_TO_EASE * self._most_eased_bit_s()
-
-    def _most_eased_bit_s(self) -> float:
-        return max(EASE_OVER_ACKED * (self.delay.acked_bit_s() + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
 
     def lossy(self) -> None:
         """Less than what comes through now is to be sent."""

@@ -1,0 +1,30 @@
+"""When a link on which the small picture goes is tried although that has not grown to where the next step is near. Pure;
+seconds of one clock.
+
+The re-encoder's rate grows with what comes through. Of a picture that needs little, too little comes through for that:
+then only a train of packets can tell that the link is better than before.
+"""
+
+FIRST_S, AGAIN_S, LONGEST_S = 12.0, 25.0, 240.0
+TRY_S = 4.0
+"""A train is felt on a thin link: the picture stands for half a second. So they are few, and fewer with each."""
+
+
+class Patience:
+    """Of one call; `is_over` for some seconds after 12 s in the low step, then after 25, 50 and so on."""
+
+    def __init__(self) -> None:
+        self._next_s: float | None = None
+        self._wait_s = AGAIN_S
+
+    def is_over(self, is_low: bool, now_s: float) -> bool:
+        """Whether a train may be ordered now, or judged. To be asked some ten times a second."""
+        if not is_low:
+            self._next_s, self._wait_s = None, AGAIN_S
+            return False
+        if self._next_s is None:
+            self._next_s = now_s + FIRST_S
+        elif now_s > self._next_s + TRY_S:
+            self._next_s = now_s + self._wait_s
+            self._wait_s = min(2 * self._wait_s, LONGEST_S)
+        return now_s >= self._next_s
