@@ -1,5 +1,5 @@
-"""When a link on which the small picture goes is tried although that has not grown to where the next step is near. Pure;
-seconds of one clock.
+"""When a link that carries the small picture is tried although that has not grown to where the next step is near.
+Pure; seconds of one clock.
 
 The re-encoder's rate grows with what comes through. Of a picture that needs little, too little comes through for that:
 then only a train of packets can tell that the link is better than before.
