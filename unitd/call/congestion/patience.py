@@ -5,13 +5,13 @@ The re-encoder's rate grows with what comes through. Of a picture that needs lit
 then only a train of packets can tell that the link is better than before.
 """
 
-FIRST_S, AGAIN_S, LONGEST_S = 12.0, 25.0, 240.0
+FIRST_S, AGAIN_S, LONGEST_S = 20.0, 40.0, 240.0
 TRY_S = 4.0
 """A train is felt on a thin link: the picture stands for half a second. So they are few, and fewer with each."""
 
 
 class Patience:
-    """Of one call; `is_over` for some seconds after 12 s in the low step, then after 25, 50 and so on."""
+    """Of one call; `is_over` for some seconds after 20 s in the low step, then after 40, 80 and so on."""
 
     def __init__(self) -> None:
         self._next_s: float | None = None
