@@ -42,7 +42,7 @@ RESEND_SHARE = 0.15
 LOW_RESEND_SHARE = 0.25
 """A small picture's packets are few, and each missing one costs a keyframe."""
 RESEND_NOT_AFTER_S = 0.5
-TWICE_LOSS, TWICE_FOR_S, TWICE_CLEAN_S = 0.02, 5.0, 3.0
+UNASKED_LOSS, UNASKED_FOR_S, UNASKED_CLEAN_S = 0.02, 5.0, 3.0
 """A second loss of the same packet costs the picture another round trip, and all pictures behind it wait for it."""
 FULL_QUEUE_S = 0.15
 CLEAN_QUEUE_S = 0.05
@@ -200,7 +200,7 @@ class Controller:
             voice_bit_s=self._voice.bit_s,
             voice_is_lossy=self._voice.is_lossy,
             resend_bit_s=self._resend(step, target_bit_s, holds, now_s),
-            resends_twice=self._resends_twice(step, now_s),
+            resends_unasked=self._resends_unasked(step, now_s),
             pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),
             holds=holds,
@@ -383,11 +383,11 @@ class Controller:
             pace = max(pace, 1.1 * self._needs.get(step, 0.0))
         return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace))
 
-    def _resends_twice(self, step: Step, now_s: float) -> bool:
-        has_room = step in ("main", "sub") and now_s - self._unclean_s > TWICE_CLEAN_S
-        if self._loss > TWICE_LOSS:
+    def _resends_unasked(self, step: Step, now_s: float) -> bool:
+        has_room = step in ("main", "sub") and now_s - self._unclean_s > UNASKED_CLEAN_S
+        if self._loss > UNASKED_LOSS:
             self._lost_s = now_s
-        return has_room and now_s - self._lost_s < TWICE_FOR_S
+        return has_room and now_s - self._lost_s < UNASKED_FOR_S
 
     def _resend(self, step: Step, target_bit_s: float, holds: bool, now_s: float) -> float:
         is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s

@@ -103,7 +103,7 @@ class PeerPicture:
         """Transport-wide feedback as it came."""
         self._controller.sent(session.feedback.sent())
         self._controller.feedback(fci, at_s)
-        if self._decision.resends_twice:
+        if self._decision.resends_unasked:
             session.feedback.resend(self._controller.take_lost())
         self._staying.heard_s = at_s
         self._obey(session)

@@ -211,14 +211,14 @@ def test_loss_without_congestion_is_no_reason_to_step_down() -> None:
         assert changes(pole) == ["sub", "main"]
 
 
-def test_what_a_link_with_room_to_spare_loses_is_sent_twice_and_nothing_else_is() -> None:
+def test_what_a_link_with_room_to_spare_loses_goes_again_unasked_and_nothing_else_does() -> None:
     for bit_s, loss in ((10e6, 0.05), (0.8e6, 0.03)):
         pole = play(staircase((0, bit_s)), 30, loss=loss, delay_s=0.08, pole_sub_bit_s=4e5)
-        said = [decision.resends_twice for at_s, decision in pole.history if at_s > 10]
+        said = [decision.resends_unasked for at_s, decision in pole.history if at_s > 10]
         assert sum(said) > 0.8 * len(said)
     for bit_s, loss in ((10e6, 0.0), (0.25e6, 0.03)):
         pole = play(staircase((0, bit_s)), 30, loss=loss, delay_s=0.08, pole_sub_bit_s=4e5)
-        assert not any(decision.resends_twice for _, decision in pole.history)
+        assert not any(decision.resends_unasked for _, decision in pole.history)
 
 
 def test_a_slow_lossy_link_keeps_its_small_picture() -> None:

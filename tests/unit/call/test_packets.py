@@ -158,6 +158,39 @@ def test_a_change_ends_a_wait_at_once(change: str) -> None:
         assert [pts for _, pts in came] == [0, 200 if change == "stale" else 10]
 
 
+def test_packets_of_a_list_leave_at_the_pace_in_order_and_together_where_they_may() -> None:
+    """As the payloader gives them."""
+    pipeline = Gst.parse_launch("appsrc name=source is-live=true format=time ! fakesink name=out async=false")
+    groups: list[tuple[float, list[int]]] = []
+
+    def arrived(_pad: Any, info: Any) -> Any:
+        if info.type & Gst.PadProbeType.BUFFER_LIST:
+            came = info.get_buffer_list()
+            numbers = [came.get(at).pts for at in range(came.length())]
+        else:
+            numbers = [info.get_buffer().pts]
+        groups.append((time.monotonic(), numbers))
+        return Gst.PadProbeReturn.OK
+
+    source, out = pipeline.get_by_name("source"), pipeline.get_by_name("out").get_static_pad("sink")
+    out.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, arrived)
+    pacer = Pacer(4_000_000)
+    pacer.open(True)
+    pacer.drop_before(105)
+    pacer.watch(source.get_static_pad("src"), source.get_static_pad("src"), out)
+    pipeline.set_state(Gst.State.PLAYING)
+    packets = Gst.BufferList.new()
+    for at in range(45):
+        packets.insert(-1, buffer_of(bytes(1250), 100 + at))  # 2.5 ms each
+    source.emit("push-buffer-list", packets)
+    until(lambda: sum(len(numbers) for _, numbers in groups) == 40)
+    pipeline.set_state(Gst.State.NULL)
+    assert [number for _, numbers in groups for number in numbers] == list(range(105, 145))
+    assert groups[-1][0] - groups[0][0] > 0.08, "40 of them take 100 ms, a burst of BURST_S is free"
+    assert len(groups[0][1]) > 1, "the burst goes in one piece"
+    assert pacer.sent == 40
+
+
 def test_what_is_watched_outlives_who_watched_it() -> None:
     with stream(PACED) as (pipeline, came):
         pacer, log = Pacer(1e9), PacketNotes()

@@ -18,7 +18,7 @@ class Decision:
     voice_bit_s: int
     voice_is_lossy: bool
     resend_bit_s: float
-    resends_twice: bool
+    resends_unasked: bool
     """The link loses what it has room for: what feedback tells lost goes again unasked, besides what is asked for. The
     question may be lost, and so may the answer."""
     pip: bool

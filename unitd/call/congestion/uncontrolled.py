@@ -38,6 +38,6 @@ class Uncontrolled:
     def decide(self, now_s: float) -> Decision:
         return Decision(
             step=self._step, target_bit_s=NO_LIMIT_BIT_S, pace_bit_s=NO_LIMIT_BIT_S, low_bit_s=400_000,
-            voice_bit_s=32_000, voice_is_lossy=True, resend_bit_s=NO_LIMIT_BIT_S, resends_twice=False,
+            voice_bit_s=32_000, voice_is_lossy=True, resend_bit_s=NO_LIMIT_BIT_S, resends_unasked=False,
             pip=False, words="not controlled", round_trip_s=self._reported.round_trip_s or 0.0,
         )  # fmt: skip

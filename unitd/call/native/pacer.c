@@ -29,7 +29,6 @@ int gst_rtp_buffer_add_extension_onebyte_header(MappedPacket *packet, uint8_t id
 void *gst_mini_object_make_writable(void *object);
 enum { READ_AND_WRITE = 3 };
 
-
 typedef struct {
     atomic_int count;
     pthread_mutex_t lock;
