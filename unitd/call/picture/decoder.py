@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from unitd.call.picture.low_libraries import DECODER, load
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.gst import Gst, buffer_of
 from unitd.errors import DeviceError
@@ -24,7 +25,7 @@ PIPELINE = f"""
 appsrc name=coded is-live=true format=time block=false max-bytes=0
     caps=video/x-h264,stream-format=(string)byte-stream,alignment=(string)au
   ! h264parse ! video/x-h264,width=(int)[16,{MOST_SIDE}],height=(int)[16,{MOST_SIDE}]
-  ! avdec_h264 max-threads=1 output-corrupt=false
+  ! {DECODER} max-threads=1 output-corrupt=false
   ! appsink name=raw emit-signals=true sync=false max-buffers=4 drop=true
 """
 
@@ -59,6 +60,7 @@ class Decoder:
 
     def start(self) -> None:
         """Raises DeviceError when GStreamer has no such decoder."""
+        load((DECODER,))
         try:
             pipeline = Gst.parse_launch(PIPELINE)
         except Exception as error:  # noqa: BLE001 - GLib.Error, whose type comes from gi

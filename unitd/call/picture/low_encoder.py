@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unitd.call.picture.decoder import Picture, end
+from unitd.call.picture.low_libraries import DECODER, load
 from unitd.call.picture.low_plan import FrameGate, LowPlan, bounded, plan_for, scaled
 from unitd.call.picture.units import AccessUnit
 from unitd.call.rtc.gst import Gst, bytes_of
@@ -57,10 +58,8 @@ def encoders() -> tuple[str, ...]:
 
 
 def warm_up_low() -> None:
-    """Load decoder and encoder: 35 MB of libraries, 0.2 s from memory and some seconds from a cold disk. Blocks; any
-    thread. Not done before a link is thin: most calls never need it."""
-    for name in ("avdec_h264", *encoders()[:1]):
-        Gst.ElementFactory.make(name)
+    """Load decoder and encoder, so that the small picture comes at once. Blocks; any thread."""
+    load((DECODER, *encoders()[:1]))
 
 
 class LowEncoder:
@@ -90,6 +89,7 @@ class LowEncoder:
 
     def start(self) -> None:
         """Raises DeviceError when GStreamer cannot make this encoder."""
+        load((self.name,))
         line = ENCODERS[self.name].format(
             bit_s=self._bit_s, kbit_s=self._bit_s // 1000, vbv=VBV_MS, every=15 * KEYFRAME_EVERY_S
         )
