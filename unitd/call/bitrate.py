@@ -8,9 +8,9 @@ docs/adr/0012-our-own-congestion-control.md why it is ours. Times are seconds of
 from collections.abc import Iterable
 from dataclasses import replace
 
-from unitd.call.congestion.capacity import Capacity
+from unitd.call.congestion.capacity import Capacity, growth_of
 from unitd.call.congestion.decision import Decision
-from unitd.call.congestion.ladder import LEAST_BIT_S, Fit, Ladder, fits
+from unitd.call.congestion.ladder import LEAST_BIT_S, USABLE, Fit, Ladder, fits
 from unitd.call.congestion.losses import LossWatch
 from unitd.call.congestion.pacer import pace_bit_s
 from unitd.call.congestion.packet_log import Kind
@@ -28,15 +28,18 @@ STILLS_SHARE = 0.8
 LOW_SHARE = 0.85
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
 START_PACE_BIT_S = 2_000_000.0
-START_BYTES = 16_000
-WAITING_PACE_BIT_S = 200_000.0
+START_BYTES = 12_000
+WAITING_PACE_BIT_S = 120_000.0
 """An unknown link gets so much at the start pace before its first answer, then little."""
-START_LOOK_S = 0.07
+START_CAME_BYTES = 8_000
+"""No train before so much of it has come: on a thin link the second one would stand behind the first."""
+START_LOOK_S = 0.05
 """After so long that much has left: to be asked again then."""
 LEAST_PACE_BIT_S = 60_000.0
 MOST_PACE_BIT_S = 100e6
 DRAIN_QUEUE_S = 0.06
 DRAIN_SHARE = 0.6
+DEEP_QUEUE_S, DEEP_DRAIN_SHARE = 0.18, 0.25
 """While a queue stands in the bottleneck the picture leaves below its rate, so that it drains."""
 RESEND_SHARE = 0.15
 LOW_RESEND_SHARE = 0.25
@@ -63,6 +66,8 @@ OVER_GAP_S = 0.5
 STANDING_QUEUE_S = 0.2
 STANDING_FOR_S = 2.0
 STANDING_AGAIN_S = 10.0
+CREPT_S = 0.08
+"""Where the rate is ours a lesser one is enough, for it is the voice that waits in it."""
 CLEAN_REPORTS = 2
 """So many good reports in a row, and the pace of a far end without feedback is eased."""
 PIP_HEADROOM = 1.4
@@ -84,7 +89,7 @@ class Controller:
     ) -> None:
         self._steps = steps
         self._has_feedback = self._believed = has_feedback
-        self._began_s = now_s
+        self._began_s, self._began_bytes = now_s, (0, 0)
         self._needs = {step: PACKETING * bit_s for step, bit_s in UNTIL_KNOWN_BIT_S.items()}
         self._pip_bit_s = 0.0
         self._pip = False
@@ -278,7 +283,7 @@ class Controller:
             first: Step = "sub" if "sub" in self._steps and self._ladder.step == "main" else self._ladder.step
             self._pip = False
             self._ladder = Ladder(self._steps, first, now_s, trains=self._ladder.trains)
-            self._began_s = now_s
+            self._began_s, self._began_bytes = now_s, (self.capacity.sent_bytes, self.capacity.acked_bytes)
 
     def _follow_reports(self, before: Step) -> None:
         if self._reports.step != before:
@@ -294,9 +299,11 @@ class Controller:
             self._second_s = now_s
             self._judge_losses(fit, now_s)
         self._judge_standing(now_s)
-        is_ours = self._ladder.step in LEAST_BIT_S
         if fit.is_clean:
-            self.capacity.ease(now_s - self._ticked_s, now_s, is_ours=is_ours)
+            self.capacity.ease(now_s - self._ticked_s, now_s, growth_of(self._ladder.step))
+        came_bytes = self.capacity.acked_bytes - self._began_bytes[1]
+        if came_bytes < START_CAME_BYTES and now_s - self._began_s < UNKNOWN_S:
+            return
         fit = self._fit(now_s)
         is_over = self._patience.is_over(self._ladder.step == "low", now_s)
         if self._ladder.step == "low" and not (is_over or self._low_is_full(fit)):
@@ -326,8 +333,10 @@ class Controller:
     def _judge_standing(self, now_s: float) -> None:
         """A queue that neither grows nor goes may be another's: one step for it, and again only after a while, by when
         it counts as the way this link is."""
-        delay = self.capacity.delay
-        if delay.queue_s < STANDING_QUEUE_S + 2 * delay.noise_s:
+        delay, step = self.capacity.delay, self._ladder.step
+        is_ours = step in LEAST_BIT_S
+        queue_s, most_s = (delay.crept_s, CREPT_S) if is_ours else (delay.queue_s, STANDING_QUEUE_S)
+        if queue_s < most_s + 2 * delay.noise_s:
             self._standing_since_s = None
             return
         if self._standing_since_s is None:
@@ -335,8 +344,11 @@ class Controller:
         if now_s - self._standing_since_s < STANDING_FOR_S or now_s - self._standing_judged_s < STANDING_AGAIN_S:
             return
         self._standing_judged_s = now_s
+        if is_ours and delay.queue_s < STANDING_QUEUE_S + 2 * delay.noise_s:
+            self.capacity.crept((LEAST_BIT_S[step] + self._voice.cost_bit_s) / USABLE, now_s)
+            return
         self.capacity.lossy()
-        self._down(self._fit(now_s), now_s, at_least_one=self._ladder.step == "main")
+        self._down(self._fit(now_s), now_s, at_least_one=step == "main")
 
     def _note_unseen(self, bit_s: float, now_s: float) -> None:
         """What stills take; the most of the last UNSEEN_S, because feedback speaks of a moment ago."""
@@ -373,11 +385,12 @@ class Controller:
         if left_bit_s is None:
             if not self._by_feedback(now_s):
                 return pace_bit_s(self._needs.get(step, START_PACE_BIT_S), self._clean_reports >= CLEAN_REPORTS, 0)
-            outstanding_bytes = self.capacity.sent_bytes - self.capacity.acked_bytes
-            return START_PACE_BIT_S if outstanding_bytes < START_BYTES else WAITING_PACE_BIT_S
+            sent_bytes = self.capacity.sent_bytes - self._began_bytes[0]
+            return START_PACE_BIT_S if sent_bytes < START_BYTES else WAITING_PACE_BIT_S
         pace = 0.97 * left_bit_s if self.capacity.is_limit else 1.6 * left_bit_s
-        if self.capacity.delay.queue_s > DRAIN_QUEUE_S + 2 * self.capacity.delay.noise_s:
-            pace = DRAIN_SHARE * left_bit_s
+        queue_s = self.capacity.delay.queue_s - 2 * self.capacity.delay.noise_s
+        if queue_s > DRAIN_QUEUE_S:
+            pace = (DEEP_DRAIN_SHARE if queue_s > DEEP_QUEUE_S else DRAIN_SHARE) * left_bit_s
         elif now_s - self._congested_s > RESEND_NOT_AFTER_S:
             # A stream that is sent at all must get through; the ladder ends one that does not fit.
             pace = max(pace, 1.1 * self._needs.get(step, 0.0))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from unitd.call.bitrate import START_LOOK_S, Controller
 from unitd.call.congestion.decision import Decision
-from unitd.call.congestion.train import train_packets
+from unitd.call.congestion.train import planned
 from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.picture.corner import Corner
 from unitd.call.picture.feeds import Feeds
@@ -181,7 +181,7 @@ class PeerPicture:
         if session.pip is not None and session.has_pip:
             self.corner.follow(decision.pip)
         if decision.trains != before.trains:
-            session.feedback.send_train(train_packets(decision.capacity_bit_s))
+            session.feedback.send_train(planned(decision.capacity_bit_s))
 
     def _mend(self, session: PeerSession, decision: Decision) -> None:
         """A packet that was asked for and not sent again leaves a browser without a picture until it asks for a

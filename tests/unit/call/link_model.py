@@ -19,7 +19,7 @@ from typing import Any
 from unitd.call.bitrate import START_LOOK_S, Controller
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.packet_log import WIRE_BYTES
-from unitd.call.congestion.train import train_packets
+from unitd.call.congestion.train import planned
 
 TICK_S = 0.005
 PACKET_BYTES = 1190
@@ -283,8 +283,9 @@ class Pole:
             self._waiting.clear()
             self._await_key = True
         if self.decision.trains != before.trains:
-            for _ in range(train_packets(self.decision.capacity_bit_s)):
-                self._packet(PACKET_BYTES, "resend")
+            train = planned(self.decision.capacity_bit_s)
+            for _ in range(train.packets):
+                self._packet(train.packet_bytes, "resend")
         if self.decision.step != before.step:
             self._waiting.clear()
             self._begin(self.decision)
@@ -352,6 +353,13 @@ class Pole:
             arrives - when_s for when_s, arrives in self.voice if arrives and begin_s <= when_s - began_s < end_s
         )
         return delays[int(0.95 * len(delays))] if delays else float("inf")
+
+    def voice_later_than(self, delay_s: float, begin_s: float) -> float:
+        """The share that came later, or not at all."""
+        began_s = self.way.began_s
+        said = [(when_s, arrives) for when_s, arrives in self.voice if when_s - began_s >= begin_s]
+        late = sum(arrives is None or arrives - when_s > delay_s for when_s, arrives in said)
+        return late / max(1, len(said))
 
     def longest_gap_s(self, begin_s: float = 0.0, end_s: float = 1e9) -> float:
         """Between two pictures that came whole."""

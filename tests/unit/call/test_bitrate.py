@@ -236,6 +236,29 @@ def test_a_thin_link_has_voice_and_a_picture_all_the_time() -> None:
     assert pole.voice_delay_p95_s(5) < 0.3
 
 
+@pytest.mark.parametrize("low_use", [0.72, 0.85, 0.93])
+def test_on_a_thin_link_the_voice_hardly_waits_behind_the_picture(low_use: float) -> None:
+    """Neither behind the first packets, nor behind a rate that tries its limit again and again."""
+    for seed in SEEDS:
+        pole = play(staircase((0, 0.25e6)), 120, delay_s=0.1, queue_s=0.4, seed=seed, pole_low_use=low_use)
+        assert pole.voice_delay_p95_s(1.5, 8) < 0.2, "the first seconds"
+        assert pole.voice_delay_p95_s(8) < 0.24
+        assert pole.voice_later_than(0.3, 2.0) < 0.015
+
+
+@pytest.mark.parametrize("low_use", [0.6, 0.85])
+def test_a_way_that_becomes_longer_costs_rate_and_no_step(low_use: float) -> None:
+    """As a queue does that has come slowly, it lifts the least delay: the voice would wait in one for good."""
+    for seed in SEEDS:
+        clock, way, pole = one_pole(staircase((0, 0.25e6)), delay_s=0.1, queue_s=0.4, seed=seed, pole_low_use=low_use)
+        clock.run(40)
+        way.delay_s = 0.22
+        clock.run(80)
+        assert changes(pole) == ["sub", "low"]
+        assert pole.voice_delay_p95_s(50) < 0.3
+        assert all((decision.capacity_bit_s or 0.0) > 100e3 for at_s, decision in pole.history if at_s > 40)
+
+
 def test_below_every_picture_there_is_the_voice() -> None:
     pole = play(staircase((0, 0.06e6)), 60, delay_s=0.1)
     assert pole.step_at(10.0) in ("voice", "stills")

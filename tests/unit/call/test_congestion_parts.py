@@ -8,7 +8,16 @@ from unitd.call.congestion.ladder import FIRST_RETRY_S, Fit, Ladder
 from unitd.call.congestion.losses import BAD_SECONDS, LIMIT, LossWatch
 from unitd.call.congestion.packet_log import Sent
 from unitd.call.congestion.resend import BURST_S, LEAST_BURST_BITS, ResendBudget
-from unitd.call.congestion.train import Train, Trains
+from unitd.call.congestion.train import (
+    LARGE_BYTES,
+    LEAST_PACKETS,
+    MOST_ORDERED,
+    SMALL_BYTES,
+    Train,
+    Trains,
+    of_size,
+    planned,
+)
 from unitd.call.congestion.voice_plan import VoicePlan
 
 PACKET = 1200
@@ -76,6 +85,15 @@ def test_what_was_sent_before_a_step_is_not_judged_after_it() -> None:
     assert watch.queue_s > 0.1, "but its queue is known"
 
 
+def test_a_queue_that_comes_slowly_is_seen_against_the_last_minute() -> None:
+    watch = DelayWatch()
+    for number in range(2000):  # 40 s, 5 ms more each second
+        sent_s = 5.0 + number * 0.02
+        watch.arrived(Sent(number, PACKET, sent_s, "voice"), sent_s + 0.1 + 0.0001 * number)
+    assert watch.queue_s == pytest.approx(0.06, abs=0.01)
+    assert watch.crept_s == pytest.approx(0.2, abs=0.02)
+
+
 # --- trains -----------------------------------------------------------------------------------------------------------
 
 
@@ -104,6 +122,23 @@ def test_a_train_that_waited_somewhere_shows_no_more_than_it_left_with() -> None
     train = trains.arrived(Sent(12, PACKET, 5.5, "picture"), 6.6)
     assert train is not None and not train.is_limit
     assert train.bit_s == pytest.approx(2.4e6, rel=0.01)
+
+
+def test_a_train_is_felt_nowhere() -> None:
+    for capacity_bit_s in (60e3, 250e3, 600e3, 1e6, 4e6, 50e6):
+        train = planned(capacity_bit_s)
+        assert LEAST_PACKETS < train.packets <= MOST_ORDERED and SMALL_BYTES <= train.packet_bytes <= LARGE_BYTES
+        lasts_s = train.packets * train.packet_bytes * 8 / capacity_bit_s
+        assert lasts_s < 0.16 or train.packet_bytes == SMALL_BYTES
+    assert planned(None).packet_bytes == LARGE_BYTES, "nothing is known: all at once"
+
+
+def test_a_train_is_made_of_packets_of_about_its_size() -> None:
+    sizes = [1200, 1200, 640, 1200, 300, 90]
+    assert of_size(sizes, LARGE_BYTES) == [0, 1, 2, 3]
+    assert of_size(sizes, SMALL_BYTES) == [4]
+    assert of_size([1200, 1190], SMALL_BYTES) == [1], "the nearest when there is none"
+    assert of_size([], SMALL_BYTES) == []
 
 
 # --- losses, voice, resends -------------------------------------------------------------------------------------------

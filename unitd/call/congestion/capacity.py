@@ -5,20 +5,20 @@ shows its rate when its queue grows, when it drops most of what comes, and when 
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from unitd.call.congestion.delay import DelayWatch
+from unitd.call.congestion.ladder import LEAST_BIT_S as LEAST_OF_STEP_BIT_S
 from unitd.call.congestion.packet_log import Kind, PacketLog
 from unitd.call.congestion.train import Train, Trains
 from unitd.call.congestion.twcc import read_feedback
+from unitd.messages.duplex import Step
 
 LEAST_BIT_S = 20_000.0
 LOSSY_SHARE = 0.9
+CREPT_SHARE = 0.8
 EASE_PER_S = 0.12
-EASE_NEAR_PER_S = 0.025
 NEAR_LIMIT = 0.9
-PAST_LIMIT = 1.2
-LIMIT_FORGOTTEN_S = 30.0
-"""Near the rate at which the queue grew the last time, another try is a slow one."""
 EASE_OVER_ACKED = 1.4
 EASE_ALWAYS_TO_BIT_S = 100_000.0
 """While next to nothing is sent, what came through is no measure: the smallest step is tried without one."""
@@ -31,6 +31,29 @@ NATURAL_GROWTH = 1.3
 """A train that was not ordered shows so much more than was known at most."""
 UNSEEN_SHARE = 0.75
 MOST_FEEDBACK_PER_S = 40.0
+
+
+class Growth(NamedTuple):
+    """How slowly a rate that is ours grows near the one at which the queue grew the last time: for `for_s`, up to
+    `past` times it, by `bit_s` each second or that share of it. Else it grows by EASE_PER_S."""
+
+    past: float
+    for_s: float
+    bit_s: float
+    share: float
+
+
+CODED = Growth(1.4, 60.0, 1500.0, 0.0)
+"""The small picture: each try makes the voice wait in a queue, and a train tells of a better link sooner."""
+SCARCE = Growth(1.2, 30.0, 0.0, 0.025)
+"""Stills or nothing: to the small picture there is no other way."""
+
+
+def growth_of(step: Step) -> Growth | None:
+    """Of the rate of what is sent; None where that is the camera's."""
+    if step not in LEAST_OF_STEP_BIT_S:
+        return None
+    return CODED if step == "low" else SCARCE
 
 
 class Capacity:
@@ -102,6 +125,7 @@ class Capacity:
         unfinished_bit_s = self._trains.so_far()
         if unfinished_bit_s is not None and self.bit_s is None:
             self.bit_s, self.is_limit, self.is_exceeded = max(LEAST_BIT_S, unfinished_bit_s), True, True
+            self._limit = (self.bit_s, now_s)
         bottleneck_bit_s = self.delay.bottleneck_bit_s()
         if bottleneck_bit_s is not None:
             self.bit_s = max(LEAST_BIT_S, bottleneck_bit_s + UNSEEN_SHARE * self.unseen_bit_s)
@@ -130,6 +154,8 @@ class Capacity:
         if train.is_ordered:
             self._tried.append((bit_s, now_s))
             self.train_answered = True
+        if is_limit:
+            self._limit = (bit_s, now_s)
         before_bit_s = self.bit_s
         is_near = before_bit_s is not None and self.is_limit and abs(bit_s / before_bit_s - 1) < NEAR
         if is_near and before_bit_s is not None:
@@ -140,17 +166,18 @@ class Capacity:
             most_bit_s = bit_s if before_bit_s is None else NATURAL_GROWTH * before_bit_s
             self.bit_s, self.is_limit = min(bit_s, most_bit_s), False
 
-    def ease(self, elapsed_s: float, now_s: float, *, is_ours: bool) -> None:
-        """A clean moment: what came through is carried at least; where the rate is ours (`is_ours`) it may grow."""
+    def ease(self, elapsed_s: float, now_s: float, growth: Growth | None) -> None:
+        """A clean moment: what came through is carried at least; where the rate is ours it may grow, by `growth`."""
         acked_bit_s = self.delay.acked_bit_s()
         if self.bit_s is None:
             self.bit_s = max(LEAST_BIT_S, acked_bit_s) if acked_bit_s > 0 else None
             return
-        if is_ours:
+        if growth is not None:
             most_bit_s = max(EASE_OVER_ACKED * (acked_bit_s + self.unseen_bit_s), EASE_ALWAYS_TO_BIT_S)
             limit_bit_s, at_s = self._limit
-            is_near = NEAR_LIMIT < self.bit_s / max(1.0, limit_bit_s) < PAST_LIMIT and now_s - at_s < LIMIT_FORGOTTEN_S
-            grown_bit_s = self.bit_s * (1 + (EASE_NEAR_PER_S if is_near else EASE_PER_S) * min(elapsed_s, 1.0))
+            is_near = NEAR_LIMIT < self.bit_s / max(1.0, limit_bit_s) < growth.past and now_s - at_s < growth.for_s
+            more_bit_s = growth.bit_s + growth.share * self.bit_s if is_near else EASE_PER_S * self.bit_s
+            grown_bit_s = self.bit_s + more_bit_s * min(elapsed_s, 1.0)
             self.bit_s = max(self.bit_s, min(grown_bit_s, most_bit_s))
         elif acked_bit_s > self.bit_s:
             self.bit_s = acked_bit_s
@@ -162,7 +189,14 @@ class Capacity:
             self.bit_s = max(LEAST_BIT_S, LOSSY_SHARE * (acked_bit_s + UNSEEN_SHARE * self.unseen_bit_s))
             self.is_limit = True
 
+    def crept(self, least_bit_s: float, now_s: float) -> None:
+        """A queue has come slowly, or the way is longer now: a little less, and no less than this."""
+        acked_bit_s = self.delay.acked_bit_s()
+        if self.bit_s is not None and acked_bit_s > 0:
+            self.bit_s = min(self.bit_s, max(least_bit_s, LOSSY_SHARE * acked_bit_s, CREPT_SHARE * self.bit_s))
+            self.is_limit, self._limit = True, (self.bit_s, now_s)
+
     def forget(self) -> None:
         """The link may be another one."""
-        self.bit_s, self.is_limit = None, False
+        self.bit_s, self.is_limit, self._limit = None, False, (0.0, -1e18)
         self._tried.clear()

@@ -15,6 +15,8 @@ from unitd.call.congestion.packet_log import Sent
 BIN_S = 0.02
 KEEP_S = 3.4
 BASE_S = 12
+LONG_BASE_S, LONG_BASE_EVERY_S = 60, 5
+"""A queue that grows by a little each second lifts the least value of BASE_S with it, and is not seen."""
 SPANS = ((0.24, 0.040), (0.6, 0.040), (1.6, 0.045), (3.2, 0.060))
 """Seconds looked at, and how much the lower envelope must have grown from the first half to the second."""
 NOISE_FACTOR = 2.0
@@ -49,6 +51,7 @@ class DelayWatch:
     def __init__(self) -> None:
         self._bins: deque[Bin] = deque()
         self._base: deque[tuple[int, float]] = deque()
+        self._long_base: deque[tuple[int, float]] = deque()
         self._judged_from_s = -1e18
 
     def forget(self) -> None:
@@ -69,14 +72,8 @@ class DelayWatch:
         found.packets += 1
         found.least_s = min(found.least_s, offset_s)
         found.arrived_s = max(found.arrived_s, arrived_s)
-        second = int(packet.sent_s)
-        if self._base and self._base[-1][0] >= second:
-            if offset_s < self._base[-1][1]:
-                self._base[-1] = (self._base[-1][0], offset_s)
-        else:
-            self._base.append((second, offset_s))
-            while second - self._base[0][0] > BASE_S:
-                self._base.popleft()
+        _least(self._base, int(packet.sent_s), BASE_S, offset_s)
+        _least(self._long_base, int(packet.sent_s / LONG_BASE_EVERY_S), LONG_BASE_S // LONG_BASE_EVERY_S, offset_s)
 
     def lost(self, packet: Sent) -> None:
         found = self._bin(packet.sent_s)
@@ -106,10 +103,18 @@ class DelayWatch:
     @property
     def queue_s(self) -> float:
         """How long packets wait in the bottleneck now; 0 when nothing is known."""
+        return self._above(self._base)
+
+    @property
+    def crept_s(self) -> float:
+        """The same, against the least of a minute: a queue that came slowly too, or a way that has become longer."""
+        return self._above(self._long_base)
+
+    def _above(self, base: deque[tuple[int, float]]) -> float:
         arrived = [each.least_s for each in self._last(QUEUE_SPAN_S) if each.packets]
-        if not arrived or not self._base:
+        if not arrived or not base:
             return 0.0
-        return max(0.0, min(arrived) - min(least_s for _, least_s in self._base))
+        return max(0.0, min(arrived) - min(least_s for _, least_s in base))
 
     @property
     def noise_s(self) -> float:
@@ -161,6 +166,17 @@ class DelayWatch:
         came_bit_s = sum(each.bytes for each in after) * 8 / took_s
         went_bit_s = sum(each.sent_bytes for each in halves[1]) * 8 / sent_s
         return came_bit_s if went_bit_s > FASTER * came_bit_s else None
+
+
+def _least(base: deque[tuple[int, float]], index: int, keep: int, offset_s: float) -> None:
+    """Note the least offset of each `index`, of the last `keep` of them."""
+    if base and base[-1][0] >= index:
+        if offset_s < base[-1][1]:
+            base[-1] = (base[-1][0], offset_s)
+        return
+    base.append((index, offset_s))
+    while index - base[0][0] > keep:
+        base.popleft()
 
 
 def _arrival_bit_s(bins: list[Bin]) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 
 from unitd.call.congestion.packet_log import Kind
 from unitd.call.congestion.resend import ResendBudget
+from unitd.call.congestion.train import Planned, of_size
 from unitd.call.congestion.twcc import MAX_FCI_BYTES
 from unitd.call.rtc.gst import Gst
 from unitd.call.rtc.packets import PacketNotes
@@ -22,7 +23,7 @@ from unitd.call.rtc.packets import PacketNotes
 MAX_NOTED = 4096
 """Packets between two looks of the controller: 10 s of a stream of 4 Mbit/s."""
 MOST_RECENT = 12
-RECENT_BYTES = 500
+RECENT_BYTES = 160
 """A train is made of packets larger than this, of the last RECENT_S: RESEND_WINDOW_MS less a margin. On a small stream
 they are few, and go several times."""
 RECENT_S = 0.5
@@ -49,7 +50,7 @@ class TransportFeedback:
         self._on_feedback = on_feedback
         self._log = PacketNotes()
         self._noted: deque[Noted] = deque(maxlen=MAX_NOTED)
-        self._recent: deque[tuple[int, int, float]] = deque(maxlen=MOST_RECENT)
+        self._recent: deque[tuple[int, int, float, int]] = deque(maxlen=MOST_RECENT)
         self._resender: Any = None
         self._resend_payloads: frozenset[int] = frozenset()
         self._credit, self._credit_s = FEEDBACK_AT_ONCE, time.monotonic()
@@ -89,21 +90,23 @@ class TransportFeedback:
         self._look()
         return self._pictures
 
-    def send_train(self, packets: int = MOST_RECENT) -> int:
-        """Send the last large packets of the picture again at once, to learn what the link carries; how many."""
+    def send_train(self, train: Planned) -> int:
+        """Send recent packets of the picture again at once, to learn what the link carries; how many."""
         resender = self._resender
         if resender is None:
             return 0
         self._look()
         since_s = time.monotonic() - RECENT_S
-        recent = [(source, number) for source, number, at_s in list(self._recent) if at_s >= since_s]
-        if not recent:
+        recent = [each for each in self._recent if each[2] >= since_s]
+        chosen = of_size([size_bytes for *_, size_bytes in recent], train.packet_bytes)
+        if not chosen:
             return 0
         pad = resender.get_static_pad("src")
-        for source, number in islice(cycle(recent), packets):
+        for place in islice(cycle(chosen), train.packets):
+            source, number, *_ = recent[place]
             pad.send_event(_resend_of(number, source))
         self.trains += 1
-        return packets
+        return train.packets
 
     def resend(self, numbers: list[int]) -> int:
         """Send these packets of the picture again, by their transport-wide numbers, as far as the budget lasts; how
@@ -144,7 +147,7 @@ class TransportFeedback:
                 if kind == "picture":
                     places[number % PLACES] = (number, source, sequence)
                     if size_bytes > RECENT_BYTES:
-                        recent.append((source, sequence, at_s))
+                        recent.append((source, sequence, at_s, size_bytes))
 
 
 def _resend_of(number: int, source: int) -> Any:
