@@ -12,7 +12,7 @@ from unitd.call.congestion.capacity import Capacity, growth_of
 from unitd.call.congestion.decision import Decision
 from unitd.call.congestion.ladder import LEAST_BIT_S, USABLE, Fit, Ladder, fits
 from unitd.call.congestion.losses import LossWatch
-from unitd.call.congestion.pacer import pace_bit_s
+from unitd.call.congestion.pacer import START_PACE_BIT_S, known_pace_bit_s, pace_bit_s, unknown_pace_bit_s
 from unitd.call.congestion.packet_log import Kind
 from unitd.call.congestion.patience import Patience
 from unitd.call.congestion.reports import GOOD_LOSS, GOOD_ROUND_TRIP_S, collapsed, control_for, decide
@@ -25,22 +25,11 @@ LOW_BIT_S = (80_000.0, 400_000.0)
 STILLS_BIT_S = (30_000.0, 120_000.0)
 UNSEEN_S = 1.0
 STILLS_SHARE = 0.8
+LEAST_FACTOR = 1.1
 LOW_SHARE = 0.85
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
-START_PACE_BIT_S = 2_000_000.0
-START_BYTES = 12_000
-WAITING_PACE_BIT_S = 120_000.0
-"""An unknown link gets so much at the start pace before its first answer, then little."""
 START_CAME_BYTES = 8_000
 """No train before so much of it has come: on a thin link the second one would stand behind the first."""
-START_LOOK_S = 0.05
-"""After so long that much has left: to be asked again then."""
-LEAST_PACE_BIT_S = 60_000.0
-MOST_PACE_BIT_S = 100e6
-DRAIN_QUEUE_S = 0.06
-DRAIN_SHARE = 0.6
-DEEP_QUEUE_S, DEEP_DRAIN_SHARE = 0.18, 0.25
-"""While a queue stands in the bottleneck the picture leaves below its rate, so that it drains."""
 RESEND_SHARE = 0.15
 LOW_RESEND_SHARE = 0.25
 """A small picture's packets are few, and each missing one costs a keyframe."""
@@ -305,7 +294,8 @@ class Controller:
         if came_bytes < START_CAME_BYTES and now_s - self._began_s < UNKNOWN_S:
             return
         fit = self._fit(now_s)
-        is_over = self._patience.is_over(self._ladder.step == "low", now_s)
+        is_least = self._low_bit_s((fit.capacity_bit_s or 0.0) - fit.voice_cost_bit_s) < LEAST_FACTOR * LOW_BIT_S[0]
+        is_over = self._patience.is_over(self._ladder.step == "low", now_s, is_least=is_least)
         if self._ladder.step == "low" and not (is_over or self._low_is_full(fit)):
             return
         sure_bit_s, last_bit_s = self.capacity.tried_bit_s(
@@ -385,16 +375,15 @@ class Controller:
         if left_bit_s is None:
             if not self._by_feedback(now_s):
                 return pace_bit_s(self._needs.get(step, START_PACE_BIT_S), self._clean_reports >= CLEAN_REPORTS, 0)
-            sent_bytes = self.capacity.sent_bytes - self._began_bytes[0]
-            return START_PACE_BIT_S if sent_bytes < START_BYTES else WAITING_PACE_BIT_S
-        pace = 0.97 * left_bit_s if self.capacity.is_limit else 1.6 * left_bit_s
-        queue_s = self.capacity.delay.queue_s - 2 * self.capacity.delay.noise_s
-        if queue_s > DRAIN_QUEUE_S:
-            pace = (DEEP_DRAIN_SHARE if queue_s > DEEP_QUEUE_S else DRAIN_SHARE) * left_bit_s
-        elif now_s - self._congested_s > RESEND_NOT_AFTER_S:
-            # A stream that is sent at all must get through; the ladder ends one that does not fit.
-            pace = max(pace, 1.1 * self._needs.get(step, 0.0))
-        return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace))
+            return unknown_pace_bit_s(self.capacity.sent_bytes - self._began_bytes[0])
+        delay = self.capacity.delay
+        return known_pace_bit_s(
+            left_bit_s,
+            self._needs.get(step, 0.0),
+            delay.queue_s - 2 * delay.noise_s,
+            is_limit=self.capacity.is_limit,
+            is_congested=now_s - self._congested_s <= RESEND_NOT_AFTER_S,
+        )
 
     def _resends_unasked(self, step: Step, now_s: float) -> bool:
         has_room = step in ("main", "sub") and now_s - self._unclean_s > UNASKED_CLEAN_S

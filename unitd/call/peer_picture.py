@@ -5,8 +5,9 @@ import time
 from collections import deque
 from typing import Protocol
 
-from unitd.call.bitrate import START_LOOK_S, Controller
+from unitd.call.bitrate import Controller
 from unitd.call.congestion.decision import Decision
+from unitd.call.congestion.pacer import START_LOOK_S
 from unitd.call.congestion.train import planned
 from unitd.call.congestion.uncontrolled import Uncontrolled
 from unitd.call.picture.corner import Corner

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from unitd.call.bitrate import START_LOOK_S, Controller
+from unitd.call.bitrate import Controller
 from unitd.call.congestion.decision import Decision
+from unitd.call.congestion.pacer import START_LOOK_S
 from unitd.call.congestion.packet_log import WIRE_BYTES
 from unitd.call.congestion.train import planned
 

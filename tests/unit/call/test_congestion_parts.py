@@ -7,6 +7,7 @@ from unitd.call.congestion.delay import DelayWatch
 from unitd.call.congestion.ladder import FIRST_RETRY_S, Fit, Ladder
 from unitd.call.congestion.losses import BAD_SECONDS, LIMIT, LossWatch
 from unitd.call.congestion.packet_log import Sent
+from unitd.call.congestion.patience import Patience
 from unitd.call.congestion.resend import BURST_S, LEAST_BURST_BITS, ResendBudget
 from unitd.call.congestion.train import (
     LARGE_BYTES,
@@ -255,3 +256,20 @@ def test_nothing_goes_up_while_a_queue_stands() -> None:
         ladder.proved(10.0 + number)
         assert not ladder.up(Fit({"main": 3e6, "sub": 4e5}, 55_000, 10e6, is_clean=False), 10.0 + number)
     assert ladder.trains == 0
+
+
+def test_a_thin_link_is_tried_seldom_and_one_that_hardly_carries_the_picture_later() -> None:
+    def tries(is_least: bool) -> list[float]:
+        patience, begun, was_over = Patience(), [], False
+        for tick in range(4000):
+            is_over = patience.is_over(True, tick * 0.1, is_least=is_least)
+            if is_over and not was_over:
+                begun.append(tick * 0.1)
+            was_over = is_over
+        return begun
+
+    assert tries(False) == pytest.approx([20, 64, 148, 312], abs=1.0)
+    assert tries(True) == pytest.approx([60, 104, 188, 352], abs=1.0)
+    patience = Patience()
+    assert not any(patience.is_over(True, float(second), is_least=second < 30) for second in range(30))
+    assert patience.is_over(True, 31.0), "put off, not given up"

@@ -17,6 +17,14 @@ LONGEST_WAIT_S = 1.5
 """What waits is out after this long, whatever the stream: a live picture is not worth a longer one."""
 BURST_S = 0.01
 """So much of an idle time may be made up for (`rtc/packets.py`)."""
+START_PACE_BIT_S, START_BYTES, WAITING_PACE_BIT_S = 2_000_000.0, 12_000, 120_000.0
+"""An unknown link gets so much at the start pace before its first answer, then little."""
+START_LOOK_S = 0.05
+"""After so long that much has left: the controller is to be asked again then."""
+LEAST_PACE_BIT_S, MOST_PACE_BIT_S = 60_000.0, 100e6
+DRAIN_QUEUE_S, DRAIN_SHARE = 0.06, 0.6
+DEEP_QUEUE_S, DEEP_DRAIN_SHARE = 0.18, 0.25
+"""While a queue stands in the bottleneck the picture leaves below its rate, so that it drains."""
 WINDOW_NS = 2_000_000_000
 LEAST_SPAN_NS = 400_000_000
 
@@ -54,3 +62,22 @@ def pace_bit_s(stream_bit_s: float, is_clean: bool, waiting_bytes: int) -> float
     else:
         pace = max(START_FACTOR * stream_bit_s, LEAST_BIT_S)
     return max(pace, waiting_bytes * 8 / LONGEST_WAIT_S)
+
+
+def unknown_pace_bit_s(sent_bytes: int) -> float:
+    """On a link of which nothing is known, that has been sent so much of the picture."""
+    return START_PACE_BIT_S if sent_bytes < START_BYTES else WAITING_PACE_BIT_S
+
+
+def known_pace_bit_s(
+    left_bit_s: float, need_bit_s: float, queue_s: float, *, is_limit: bool, is_congested: bool
+) -> float:
+    """`left_bit_s` is the picture's part of the capacity, `is_limit` whether that is all there is, `need_bit_s` what a
+    camera's stream takes by itself; `queue_s` is certainly waiting in the bottleneck, and `is_congested` just now."""
+    pace = 0.97 * left_bit_s if is_limit else 1.6 * left_bit_s
+    if queue_s > DRAIN_QUEUE_S:
+        pace = (DEEP_DRAIN_SHARE if queue_s > DEEP_QUEUE_S else DRAIN_SHARE) * left_bit_s
+    elif not is_congested:
+        # A stream that is sent at all must get through; the ladder ends one that does not fit.
+        pace = max(pace, 1.1 * need_bit_s)
+    return min(MOST_PACE_BIT_S, max(LEAST_PACE_BIT_S, pace))
