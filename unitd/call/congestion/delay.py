@@ -8,7 +8,7 @@ is not needed, because the question here is not how fast an encoder may go but w
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from unitd.call.congestion.packet_log import Sent
 
@@ -53,10 +53,13 @@ class DelayWatch:
         self._base: deque[tuple[int, float]] = deque()
         self._long_base: deque[tuple[int, float]] = deque()
         self._judged_from_s = -1e18
+        self._noise_s: float | None = None
+        """Until the next packet is told of: it is asked for several times in each decision."""
 
     def forget(self) -> None:
         """What came before says nothing any more (an outage); the empty queue's delay is kept."""
         self._bins.clear()
+        self._noise_s = None
 
     def judge_from(self, sent_s: float) -> None:
         """Something else is sent from now on: whether that is too much is read from its own packets."""
@@ -82,6 +85,7 @@ class DelayWatch:
             found.sent_bytes += packet.size_bytes
 
     def _bin(self, sent_s: float) -> Bin | None:
+        self._noise_s = None
         index = int(sent_s / BIN_S)
         bins = self._bins
         if bins and index <= bins[-1].index:
@@ -98,7 +102,9 @@ class DelayWatch:
         if not self._bins:
             return []
         first = self._bins[-1].index - int(span_s / BIN_S)
-        return [each for each in self._bins if each.index > first]
+        found = list(takewhile(lambda each: each.index > first, reversed(self._bins)))
+        found.reverse()
+        return found
 
     @property
     def queue_s(self) -> float:
@@ -120,9 +126,11 @@ class DelayWatch:
     def noise_s(self) -> float:
         """How far the lower envelope falls from one bin to the next, on average of the last second: a queue that grows
         does not fall."""
-        least = [each.least_s for each in self._last(1.0) if each.packets]
-        falls = [max(0.0, before - after) for before, after in pairwise(least)]
-        return sum(falls) / len(falls) if falls else 0.0
+        if self._noise_s is None:
+            least = [each.least_s for each in self._last(1.0) if each.packets]
+            falls = [max(0.0, before - after) for before, after in pairwise(least)]
+            self._noise_s = sum(falls) / len(falls) if falls else 0.0
+        return self._noise_s
 
     def acked_bit_s(self, span_s: float = 1.0) -> float:
         """What came out of the link of what was sent in the last `span_s`; 0 when nothing did."""
