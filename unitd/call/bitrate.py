@@ -30,9 +30,10 @@ LOW_SHARE = 0.85
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
 START_CAME_BYTES = 8_000
 """No train before so much of it has come: on a thin link the second one would stand behind the first."""
-RESEND_SHARE = 0.15
-LOW_RESEND_SHARE = 0.25
+RESEND_SHARE, LOW_RESEND_SHARE = 0.15, 0.25
 """A small picture's packets are few, and each missing one costs a keyframe."""
+RESEND_OF_SPARE, MOST_RESEND_SHARE = 0.5, 0.5
+"""Where there is room: of a keyframe several packets are lost at once, and some of them twice."""
 RESEND_NOT_AFTER_S = 0.5
 UNASKED_LOSS, UNASKED_FOR_S, UNASKED_CLEAN_S = 0.02, 5.0, 3.0
 """A second loss of the same packet costs the picture another round trip, and all pictures behind it wait for it."""
@@ -52,15 +53,12 @@ by then, and what came through best meanwhile is what counts."""
 UNKNOWN_S = 2.0
 """After the start, or a long silence, the first evidence is believed."""
 OVER_GAP_S = 0.5
-STANDING_QUEUE_S = 0.2
-STANDING_FOR_S = 2.0
-STANDING_AGAIN_S = 10.0
+STANDING_QUEUE_S, STANDING_FOR_S, STANDING_AGAIN_S = 0.2, 2.0, 10.0
 CREPT_S = 0.08
 """Where the rate is ours a lesser one is enough, for it is the voice that waits in it."""
 CLEAN_REPORTS = 2
 """So many good reports in a row, and the pace of a far end without feedback is eased."""
-PIP_HEADROOM = 1.4
-PIP_CLEAN_S = 8.0
+PIP_HEADROOM, PIP_CLEAN_S = 1.4, 8.0
 UNTIL_KNOWN_BIT_S: dict[Step, float] = {"main": 2_000_000.0, "sub": 400_000.0}
 PACKETING = 1.06
 """RTP, UDP and IP headers over a picture stream in packets of 1200 bytes."""
@@ -193,7 +191,7 @@ class Controller:
             low_bit_s=int(self._low_bit_s(left_bit_s)),
             voice_bit_s=self._voice.bit_s,
             voice_is_lossy=self._voice.is_lossy,
-            resend_bit_s=self._resend(step, target_bit_s, holds, now_s),
+            resend_bit_s=self._resend(step, target_bit_s, left_bit_s, holds, now_s),
             resends_unasked=self._resends_unasked(step, now_s),
             pip=step == "main" and (self._pip if by_feedback else self._clean_reports >= CLEAN_REPORTS),
             words=words_for(step, holds),
@@ -391,8 +389,12 @@ class Controller:
             self._lost_s = now_s
         return has_room and now_s - self._lost_s < UNASKED_FOR_S
 
-    def _resend(self, step: Step, target_bit_s: float, holds: bool, now_s: float) -> float:
+    def _resend(self, step: Step, target_bit_s: float, left_bit_s: float | None, holds: bool, now_s: float) -> float:
         is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s
         if holds or is_full or now_s - self._congested_s < RESEND_NOT_AFTER_S:
             return 0.0
-        return (LOW_RESEND_SHARE if step == "low" else RESEND_SHARE) * target_bit_s
+        share = LOW_RESEND_SHARE if step == "low" else RESEND_SHARE
+        if step in ("main", "sub") and left_bit_s is not None and now_s - self._unclean_s > UNASKED_CLEAN_S:
+            spare_bit_s = RESEND_OF_SPARE * (left_bit_s - target_bit_s)
+            return min(MOST_RESEND_SHARE * target_bit_s, max(share * target_bit_s, spare_bit_s))
+        return share * target_bit_s

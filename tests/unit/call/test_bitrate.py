@@ -223,6 +223,8 @@ def test_what_a_link_with_room_to_spare_loses_goes_again_unasked_and_nothing_els
 
 def test_a_slow_lossy_link_keeps_its_small_picture() -> None:
     pole = play(staircase((0, 0.8e6)), 60, loss=0.03, delay_s=0.08, pole_sub_bit_s=4e5)
+    resends = sorted(decision.resend_bit_s for at_s, decision in pole.history if at_s > 10)
+    assert 100e3 < resends[len(resends) // 2] < 0.5 * 4.3e5, "half of what is to spare: the losses of a keyframe"
     assert changes(pole) == ["sub"]
     assert pole.worst_excess()[0] < EXCESS
     assert pole.voice_delay_p95_s(3) < 0.2
