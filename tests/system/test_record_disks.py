@@ -132,20 +132,29 @@ class Unit:
 
     def judge(self) -> list[dict[str, Any]]:
         """The chain holds, every file plays and is what the chain says (but one that is open). Returns its lines."""
+        listed = {camera: self.files(camera) for camera in CAMERAS}
+        closed = {f"{camera}/{name}" for camera in CAMERAS for name in listed[camera][:-1]}
+
+        def said() -> dict[str, dict[str, Any]]:
+            lines = whole_chain(self.inside / "record.chain")
+            return {line["file"]: line for line in lines if line["kind"] in NAMING}
+
+        # Recording goes on: a file is closed first, and named in the chain a moment later.
+        self.until(lambda: closed <= said().keys(), "every closed file in the chain", 5.0)
         lines = whole_chain(self.inside / "record.chain")
-        said = {line["file"]: line for line in lines if line["kind"] in NAMING}
+        named = said()
         for camera in CAMERAS:
-            for name in self.files(camera):
+            for name in listed[camera]:
                 content = (self.inside / camera / name).read_bytes()
                 if whole_bytes(content):
                     with av.open(str(self.inside / camera / name), "r") as file:
                         assert sum(1 for _ in file.demux(video=0)) > 1, name
-                line = said.get(f"{camera}/{name}")
+                line = named.get(f"{camera}/{name}")
                 if line is not None:
                     digest = hashlib.sha256(content).hexdigest()
                     assert (line["bytes"], line["sha256"]) == (len(content), digest), name
                 else:
-                    assert name in self.files(camera)[-1:], f"{camera}/{name} is not in the chain"
+                    assert name == listed[camera][-1], f"{camera}/{name} is not in the chain"
         return lines
 
 
