@@ -37,6 +37,9 @@ from unitd.runtime.worker import Frame, run_worker
 HEALTH_PERIOD_S = 1.0
 HEAPS = 2
 """A call has 35 threads: with a heap for each it took 3 to 4 MB more, 15 s into a call (two pairs of plays)."""
+MADE_USE_OF = ("_rust.abi3", "_multiarray_umath", "openblas", "libdb-")
+"""Libraries that a session is begun with and that do little or nothing in it: cryptography's has made its certificate,
+numpy's has loaded the clips, and what is called for each frame is in C of our own."""
 CALL_FAILED_AFTER_S = 5.0
 CALL_AGAIN_S = 1.0
 END_WITHIN_S = 2.0
@@ -203,7 +206,8 @@ class CallWorker:
         def report(name: Name, peer: str, endpoint: str | None) -> None:
             self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
             if name == "call_connected":
-                let_go("_rust.abi3")  # cryptography's: it has made the session's certificate, that is all it does here
+                for library in MADE_USE_OF:
+                    let_go(library)
 
         def make() -> Conversation:
             return Conversation(
