@@ -37,7 +37,7 @@ from unitd.runtime.worker import Frame, run_worker
 HEALTH_PERIOD_S = 1.0
 HEAPS = 2
 """A call has 35 threads: with a heap for each it took 3 to 4 MB more, 15 s into a call (two pairs of plays)."""
-MADE_USE_OF = ("_rust.abi3", "_multiarray_umath", "openblas", "libdb-")
+NEEDED_TO_BEGIN = ("_rust.abi3", "_multiarray_umath", "openblas", "libdb-")
 """Libraries that a session is begun with and that do little or nothing in it: cryptography's has made its certificate,
 numpy's has loaded the clips, and what is called for each frame is in C of our own."""
 CALL_FAILED_AFTER_S = 5.0
@@ -206,8 +206,7 @@ class CallWorker:
         def report(name: Name, peer: str, endpoint: str | None) -> None:
             self._frame.core.event(name, incident_id=incident_id, endpoint=endpoint, peer=peer)
             if name == "call_connected":
-                for library in MADE_USE_OF:
-                    let_go(library)
+                let_go(*NEEDED_TO_BEGIN)
 
         def make() -> Conversation:
             return Conversation(

@@ -23,10 +23,8 @@ from unitd.messages.duplex import Step
 
 LOW_BIT_S = (80_000.0, 400_000.0)
 STILLS_BIT_S = (30_000.0, 120_000.0)
-UNSEEN_S = 1.0
-STILLS_SHARE = 0.8
-LEAST_FACTOR = 1.1
-LOW_SHARE = 0.85
+UNSEEN_S, STILLS_SHARE = 1.0, 0.8
+LOW_SHARE, LEAST_FACTOR = 0.85, 1.1
 """Of what is left to it: a re-encoder's keyframes are larger than its average."""
 START_CAME_BYTES = 8_000
 """No train before so much of it has come: on a thin link the second one would stand behind the first."""
@@ -35,7 +33,7 @@ RESEND_SHARE, LOW_RESEND_SHARE = 0.15, 0.25
 RESEND_OF_SPARE, MOST_RESEND_SHARE = 0.5, 0.5
 """Where there is room: of a keyframe several packets are lost at once, and some of them twice."""
 RESEND_NOT_AFTER_S = 0.5
-UNASKED_LOSS, UNASKED_FOR_S, UNASKED_CLEAN_S = 0.02, 5.0, 3.0
+ROOM_CLEAN_S, UNASKED_LOSS, UNASKED_FOR_S = 3.0, 0.02, 5.0
 """A second loss of the same packet costs the picture another round trip, and all pictures behind it wait for it."""
 FULL_QUEUE_S = 0.15
 CLEAN_QUEUE_S = 0.05
@@ -384,17 +382,19 @@ class Controller:
         )
 
     def _resends_unasked(self, step: Step, now_s: float) -> bool:
-        has_room = step in ("main", "sub") and now_s - self._unclean_s > UNASKED_CLEAN_S
         if self._loss > UNASKED_LOSS:
             self._lost_s = now_s
-        return has_room and now_s - self._lost_s < UNASKED_FOR_S
+        return self._has_room(step, now_s) and now_s - self._lost_s < UNASKED_FOR_S
+
+    def _has_room(self, step: Step, now_s: float) -> bool:
+        return step in ("main", "sub") and now_s - self._unclean_s > ROOM_CLEAN_S
 
     def _resend(self, step: Step, target_bit_s: float, left_bit_s: float | None, holds: bool, now_s: float) -> float:
         is_full = self.capacity.delay.queue_s > FULL_QUEUE_S + 2 * self.capacity.delay.noise_s
         if holds or is_full or now_s - self._congested_s < RESEND_NOT_AFTER_S:
             return 0.0
         share = LOW_RESEND_SHARE if step == "low" else RESEND_SHARE
-        if step in ("main", "sub") and left_bit_s is not None and now_s - self._unclean_s > UNASKED_CLEAN_S:
+        if left_bit_s is not None and self._has_room(step, now_s):
             spare_bit_s = RESEND_OF_SPARE * (left_bit_s - target_bit_s)
             return min(MOST_RESEND_SHARE * target_bit_s, max(share * target_bit_s, spare_bit_s))
         return share * target_bit_s
